@@ -1,0 +1,60 @@
+"""Who calls, as a verified bearer token says it, and the ports that read and make such tokens."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The person or service that a token speaks for.
+
+    `subject` is the token's `sub`: limits, ownership and requester ≠ approver go by it.
+    `actor` is `act.sub` (RFC 8693), the service that acts for the subject.
+    `order_id` binds the token to one order (a guest's `orderToken`).
+    """
+
+    subject: str
+    scopes: frozenset[str]
+    actor: str | None = None
+    token_id: str | None = None
+    order_id: str | None = None
+
+
+class TokenFault(StrEnum):
+    """Why a token was refused. Stable: logs, tests and the API's 401 answers name it."""
+
+    OVERSIZED = "oversized"
+    MALFORMED = "malformed"
+    ALGORITHM = "algorithm_not_allowed"
+    UNKNOWN_KEY = "unknown_key"
+    SIGNATURE = "bad_signature"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    ISSUER = "wrong_issuer"
+    AUDIENCE = "wrong_audience"
+    CLAIMS = "bad_claims"
+
+
+class TokenInvalid(Exception):
+    """The bearer token is not acceptable; `reason` says why, without any part of the token."""
+
+    def __init__(self, reason: TokenFault):
+        super().__init__(f"the bearer token is not acceptable: {reason}")
+        self.reason = reason
+
+
+class TokenVerifier(Protocol):
+    def verify(self, token: str) -> Caller:
+        """The caller of a token that is valid now. Raises TokenInvalid."""
+        ...
+
+
+class TokenIssuer(Protocol):
+    def issue(
+        self, subject: str, scopes: Collection[str], expires: datetime, *, order_id: str | None = None
+    ) -> str:
+        """A signed token (compact JWS) for this subject, valid from now to `expires` (aware, UTC)."""
+        ...

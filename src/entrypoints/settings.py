@@ -1,0 +1,232 @@
+"""The settings, and the one reader of the environment.
+
+Each field of `Settings` is read from the variable `PAYONCE_<FIELD>` or from the key of the same
+name (lower case) in the TOML file that `PAYONCE_CONFIG` names; the environment wins. A wrong or
+unknown one stops the start with one sentence that names it.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+from urllib.parse import urlsplit
+
+import msgspec
+
+PREFIX = "PAYONCE_"
+CONFIG_VARIABLE = "PAYONCE_CONFIG"
+# Variables of the test-suite, which is no part of the application.
+TEST_PREFIX = "PAYONCE_TEST_"
+
+
+class SettingsInvalid(Exception):
+    """A setting is wrong, unknown or missing. The message is one sentence that names it."""
+
+
+class Secret:
+    """A value that never appears in a repr, a log or a formatted text; `reveal()` gives it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str):
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self._value else "Secret()"
+
+
+UNSET = Secret("")
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator may set. An unset address or secret is an empty `Secret`: see `require`."""
+
+    home: Path = Path(".payonce")
+    """The folder of keys, and of the embedded servers' data under `payonce up`."""
+    service: Literal["all", "orders", "payments"] = "all"
+    """Which of the two services this process runs."""
+
+    host: NonEmpty = "127.0.0.1"
+    """The address that the HTTP server listens on."""
+    port: Port = 8000
+    """Its port; 0 takes a free one."""
+
+    database_url: Secret = UNSET
+    """PostgreSQL of both services, `postgresql://user:password@host:port/database`."""
+    orders_database_url: Secret = UNSET
+    """The order service's own database; default: `database_url`."""
+    payments_database_url: Secret = UNSET
+    """The payment service's own database; default: `database_url`."""
+    database_pool_size: PositiveInt = 10
+    """The most connections that one process keeps to each database."""
+    redis_url: Secret = UNSET
+    """Redis or Valkey, Dramatiq's broker: `redis://:password@host:port/0`."""
+    kafka_bootstrap: NonEmpty | None = None
+    """Kafka brokers, `host:port,host:port`; none: events travel by Dramatiq."""
+
+    stripe_api_key: Secret = UNSET
+    """The gateway's secret key."""
+    stripe_webhook_secret: Secret = UNSET
+    """The signing secret of our webhook endpoint at the gateway."""
+    stripe_api_base: NonEmpty = "https://api.stripe.com"
+    """The gateway's address: Stripe, or the sandbox."""
+    stripe_timeout_seconds: Seconds = 20.0
+    """How long one call to the gateway may take before its outcome counts as unknown."""
+    webhook_tolerance_seconds: PositiveInt = 300
+    """How old a webhook's signature may be (Stripe's own default is 300)."""
+    return_url: NonEmpty = "http://127.0.0.1:8000/checkout/return"
+    """Where a customer comes back to after a redirect, unless the request names another place."""
+
+    issuer: NonEmpty = "payonce"
+    """The `iss` of the tokens we sign and accept."""
+    audience: NonEmpty = "payonce"
+    """The `aud` of the tokens we sign and accept."""
+    signing_key_file: Path = Path()
+    """The private JWK set that `payonce keys` makes; default: `keys.json` under `home`."""
+    jwks: NonEmpty | None = None
+    """More public keys whose tokens we accept: the path of a JWK set, or the JSON itself."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "json"
+
+    def __post_init__(self) -> None:
+        if not self.orders_database_url:
+            msgspec.structs.force_setattr(self, "orders_database_url", self.database_url)
+        if not self.payments_database_url:
+            msgspec.structs.force_setattr(self, "payments_database_url", self.database_url)
+        if self.signing_key_file == Path():
+            msgspec.structs.force_setattr(self, "signing_key_file", self.home / "keys.json")
+
+    def require(self, *names: str) -> None:
+        """Check that these settings, which have no default, are set. Raises SettingsInvalid."""
+        for name in names:
+            if not getattr(self, name):
+                raise SettingsInvalid(f"{PREFIX}{name.upper()} is not set and has no default.")
+
+
+_DATABASE_SCHEMES = ("postgresql", "postgres")
+_SCHEMES = {
+    "database_url": _DATABASE_SCHEMES,
+    "orders_database_url": _DATABASE_SCHEMES,
+    "payments_database_url": _DATABASE_SCHEMES,
+    "redis_url": ("redis", "rediss"),
+    "stripe_api_base": ("https", "http"),
+    "return_url": ("https", "http"),
+}
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings of this environment (and of the file that its `PAYONCE_CONFIG` names).
+
+    Raises SettingsInvalid. Its message never holds the value of a secret.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}  # field → how the operator calls it
+    config = environ.get(CONFIG_VARIABLE)
+    if config:
+        for key, value in _read_file(Path(config)).items():
+            values[key] = value
+            sources[key] = f"{key} in {config}"
+    for variable, text in environ.items():
+        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
+            continue
+        if variable.startswith(TEST_PREFIX):
+            continue
+        key = variable.removeprefix(PREFIX).lower()
+        values[key] = text
+        sources[key] = variable
+    _check_names(sources)
+    _normalize(values, sources)
+    return _convert(values, sources)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsInvalid(f"{CONFIG_VARIABLE}: {path} cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise SettingsInvalid(f"{CONFIG_VARIABLE}: {path} is not UTF-8 text.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid(f"{CONFIG_VARIABLE}: {path} is not TOML ({error}).") from error
+
+
+def _check_names(sources: Mapping[str, str]) -> None:
+    for key, source in sources.items():
+        if key in Settings.__struct_fields__:
+            continue
+        close = difflib.get_close_matches(key, Settings.__struct_fields__, n=1)
+        hint = ""
+        if close:
+            name = PREFIX + close[0].upper() if source.startswith(PREFIX) else close[0]
+            hint = f"; did you mean {name}?"
+        raise SettingsInvalid(f"{source} is not a setting{hint or '.'}")
+
+
+def _normalize(values: dict[str, Any], sources: Mapping[str, str]) -> None:
+    """Check addresses, and bring what may be written in several ways into one form."""
+    for key, schemes in _SCHEMES.items():
+        if key in values:
+            values[key] = _address(values[key], schemes, sources[key])
+    if isinstance(values.get("log_level"), str):
+        values["log_level"] = values["log_level"].upper()
+
+
+def _address(value: object, schemes: tuple[str, ...], source: str) -> str:
+    wanted = " or ".join(f"{scheme}://…" for scheme in schemes)
+    wrong = SettingsInvalid(f"{source} is not an address of the form {wanted}.")
+    if not isinstance(value, str):
+        raise wrong
+    try:
+        parts = urlsplit(value)
+        complete = parts.scheme in schemes and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, brackets that do not close
+        raise wrong from None
+    if not complete:
+        raise wrong
+    if parts.scheme == "postgres":  # SQLAlchemy knows the long spelling only
+        return "postgresql" + value.removeprefix("postgres")
+    return value
+
+
+def _convert(values: Mapping[str, Any], sources: Mapping[str, str]) -> Settings:
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$.")
+        key = path.rstrip("`")
+        raise SettingsInvalid(f"{sources[key]} is wrong: {_in_words(key, text)}.") from error
+
+
+def _decode(wanted: type, value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("Expected `str`")
+    if not value:
+        raise ValueError("It must not be empty")
+    return wanted(value)
+
+
+def _in_words(key: str, text: str) -> str:
+    hint = get_type_hints(Settings)[key]
+    choices = get_args(hint)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return "it must be one of " + ", ".join(choices)
+    return text[:1].lower() + text[1:]

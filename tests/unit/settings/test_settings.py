@@ -1,0 +1,125 @@
+"""The settings: what may be set, by which name, and the one sentence for what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from entrypoints.settings import Secret, Settings, SettingsInvalid, load_settings
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    settings = load_settings({"PATH": "/bin", "HOME": "/root"})
+    assert settings == Settings()
+    assert settings.host == "127.0.0.1"
+    assert settings.signing_key_file == Path(".payonce/keys.json")
+
+
+def test_both_services_use_the_one_database_unless_they_have_their_own() -> None:
+    settings = load_settings(
+        {
+            "PAYONCE_DATABASE_URL": "postgresql://u:p@h:5432/one",
+            "PAYONCE_PAYMENTS_DATABASE_URL": "postgres://u:p@h/two",
+        }
+    )
+    assert settings.orders_database_url.reveal() == "postgresql://u:p@h:5432/one"
+    assert settings.payments_database_url.reveal() == "postgresql://u:p@h/two"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    config = tmp_path / "payonce.toml"
+    config.write_text('port = 9000\nlog_level = "debug"\nhome = "/srv/payonce"\n')
+    settings = load_settings({"PAYONCE_CONFIG": str(config), "PAYONCE_PORT": "9001"})
+    assert (settings.port, settings.log_level) == (9001, "DEBUG")
+    assert settings.signing_key_file == Path("/srv/payonce/keys.json")
+
+
+def test_variables_of_the_test_suite_are_not_settings() -> None:
+    assert load_settings({"PAYONCE_TEST_PG15": "/usr/lib/postgresql/15"}) == Settings()
+
+
+WRONG = [
+    ("PORT", "abc", "PAYONCE_PORT is wrong: expected `int`, got `str`."),
+    ("PORT", "65536", "PAYONCE_PORT is wrong: expected `int` <= 65535."),
+    ("PORT", "", "PAYONCE_PORT is wrong: expected `int`, got `str`."),
+    ("SERVICE", "both", "PAYONCE_SERVICE is wrong: it must be one of all, orders, payments."),
+    (
+        "DATABASE_URL",
+        "mysql://h/d",
+        "PAYONCE_DATABASE_URL is not an address of the form postgresql://… or postgres://….",
+    ),
+    (
+        "DATABASE_URL",
+        "postgresql://h:notaport/d",
+        "PAYONCE_DATABASE_URL is not an address of the form postgresql://… or postgres://….",
+    ),
+    (
+        "REDIS_URL",
+        "localhost:6379",
+        "PAYONCE_REDIS_URL is not an address of the form redis://… or rediss://….",
+    ),
+    ("STRIPE_API_BASE", "", "PAYONCE_STRIPE_API_BASE is not an address of the form https://… or http://…."),
+    ("STRIPE_TIMEOUT_SECONDS", "0", "PAYONCE_STRIPE_TIMEOUT_SECONDS is wrong: expected `float` > 0.0."),
+    ("STRIPE_TIMEOUT_SECONDS", "inf", "PAYONCE_STRIPE_TIMEOUT_SECONDS is wrong: expected `float` <= 3600.0."),
+    ("STRIPE_TIMEOUT_SECONDS", "nan", "PAYONCE_STRIPE_TIMEOUT_SECONDS is wrong: expected `float` > 0.0."),
+    (
+        "WEBHOOK_TOLERANCE_SECONDS",
+        "1.5",
+        "PAYONCE_WEBHOOK_TOLERANCE_SECONDS is wrong: expected `int`, got `str`.",
+    ),
+    ("HOME", "", "PAYONCE_HOME is wrong: it must not be empty."),
+    ("STRIPE_API_KEY", "", "PAYONCE_STRIPE_API_KEY is wrong: it must not be empty."),
+    ("ISSUER", "", "PAYONCE_ISSUER is wrong: expected `str` of length >= 1."),
+    ("DATABSE_URL", "x", "PAYONCE_DATABSE_URL is not a setting; did you mean PAYONCE_DATABASE_URL?"),
+    ("BANANA", "x", "PAYONCE_BANANA is not a setting."),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), WRONG, ids=[f"{n}={v}" for n, v, _ in WRONG])
+def test_a_wrong_setting_is_named_in_one_sentence(name: str, value: str, sentence: str) -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        load_settings({f"PAYONCE_{name}": value})
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("port = 'x'", "port in {path} is wrong: expected `int`, got `str`."),
+        ("prot = 1", "prot in {path} is not a setting; did you mean port?"),
+        ("database_url = 7", "database_url in {path} is not an address"),
+        ("stripe_api_key = 7", "stripe_api_key in {path} is wrong: expected `str`."),
+        ("port =", "PAYONCE_CONFIG: {path} is not TOML"),
+    ],
+)
+def test_a_wrong_file_is_named_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    config = tmp_path / "payonce.toml"
+    config.write_text(text)
+    with pytest.raises(SettingsInvalid) as refused:
+        load_settings({"PAYONCE_CONFIG": str(config)})
+    assert str(refused.value).startswith(sentence.format(path=config))
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(SettingsInvalid, match=r"PAYONCE_CONFIG: .*nowhere\.toml cannot be read"):
+        load_settings({"PAYONCE_CONFIG": "/nowhere.toml"})
+
+
+def test_a_needed_setting_that_is_not_set_is_named() -> None:
+    settings = load_settings({"PAYONCE_REDIS_URL": "redis://h:1/0"})
+    settings.require("redis_url")
+    with pytest.raises(SettingsInvalid, match=r"^PAYONCE_DATABASE_URL is not set and has no default\.$"):
+        settings.require("redis_url", "database_url")
+
+
+def test_secrets_show_in_no_text() -> None:
+    settings = load_settings(
+        {
+            "PAYONCE_DATABASE_URL": "postgresql://u:hunter2@h/d",
+            "PAYONCE_STRIPE_API_KEY": "sk_test_hunter2",
+            "PAYONCE_STRIPE_WEBHOOK_SECRET": "whsec_hunter2",
+            "PAYONCE_REDIS_URL": "redis://:hunter2@h/0",
+        }
+    )
+    assert settings.stripe_api_key == Secret("sk_test_hunter2")
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in f"{settings.stripe_api_key} {settings.database_url!s}"
