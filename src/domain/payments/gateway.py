@@ -1,0 +1,276 @@
+"""The gateway port: what payments ask of the outside that moves the money, and what it reports.
+
+Every call that can move money is split in two. `prepare_*` is pure and gives the exact request,
+which is saved before anything is sent; `execute` sends a saved request with its idempotency key,
+the first time and at every repetition alike, so that a repetition is identical even across a
+deployment. Everything the gateway reports, by answer, webhook or look-up, has the same snapshots.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from domain.shared.payment_events import CardMethod, LastError, NextAction
+
+
+class IntentStatus(StrEnum):
+    """A payment intent's states; the names are the contract's, the meaning is Stripe's.
+
+    https://docs.stripe.com/payments/paymentintents/lifecycle
+    """
+
+    REQUIRES_PAYMENT_METHOD = "REQUIRES_PAYMENT_METHOD"
+    REQUIRES_CONFIRMATION = "REQUIRES_CONFIRMATION"
+    REQUIRES_ACTION = "REQUIRES_ACTION"
+    PROCESSING = "PROCESSING"
+    REQUIRES_CAPTURE = "REQUIRES_CAPTURE"
+    SUCCEEDED = "SUCCEEDED"
+    CANCELED = "CANCELED"
+
+
+class GatewayRefundStatus(StrEnum):
+    """A refund's states at the gateway; Stripe's `requires_action` counts as pending."""
+
+    PENDING = "PENDING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+class CaptureMethod(StrEnum):
+    AUTOMATIC = "AUTOMATIC"
+    MANUAL = "MANUAL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentSnapshot:
+    """A payment intent as the gateway had it at one moment. Amounts in minor units of ISO 4217."""
+
+    intent_id: str
+    status: IntentStatus
+    amount: int
+    currency: str
+    amount_capturable: int
+    amount_captured: int
+    """What was taken so far (Stripe's `amount_received`)."""
+    client_secret: str | None
+    next_action: NextAction | None
+    last_error: LastError | None
+    failed_charge_id: str | None
+    """The charge of `last_error`, which tells one failed attempt from the next; None where no charge was made."""
+    charge_id: str | None
+    """The latest charge, failed or not."""
+    method: CardMethod | None
+    capture_before: datetime | None
+    """When an uncaptured authorization lapses; None where the snapshot does not tell."""
+    cancellation_reason: str | None
+    customer_id: str | None
+    payment_id: str | None
+    """Our own id, from the object's metadata."""
+    order_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundSnapshot:
+    """A refund as the gateway had it at one moment."""
+
+    gateway_refund_id: str
+    intent_id: str | None
+    charge_id: str | None
+    status: GatewayRefundStatus
+    amount: int
+    currency: str
+    failure_reason: str | None
+    refund_id: str | None
+    """Our own id, from the object's metadata; None for a refund made in the gateway's dashboard."""
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeSnapshot:
+    """A chargeback or inquiry as the gateway had it at one moment."""
+
+    gateway_dispute_id: str
+    intent_id: str | None
+    charge_id: str | None
+    amount: int
+    currency: str
+    reason: str
+    status: str
+    """The gateway's own word (`needs_response`, `won`, `lost`, …)."""
+    closed: bool
+
+
+Snapshot = IntentSnapshot | RefundSnapshot | DisputeSnapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayEvent:
+    """A verified webhook. `snapshot` is None for an event about something that payments do not follow."""
+
+    event_id: str
+    type: str
+    created_at: datetime
+    snapshot: Snapshot | None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRequest:
+    """One money-moving call, exactly as it is sent: `params` is a JSON object of the gateway's own names."""
+
+    path: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    line1: str | None = None
+    line2: str | None = None
+    city: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """Who pays, as the client described them; personal data."""
+
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    billing_address: Address | None = None
+    shipping_address: Address | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineItem:
+    """One position of the order for Level 2/3 data; amounts are of the whole line except `unit_amount`."""
+
+    name: str
+    quantity: int
+    unit_amount: int
+    sku: str | None = None
+    discount_amount: int | None = None
+    tax_amount: int | None = None
+    commodity_code: str | None = None
+    unit_of_measure: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentDraft:
+    """What a new payment intent is to be."""
+
+    payment_id: str
+    order_id: str
+    amount: int
+    currency: str
+    capture_method: CaptureMethod
+    gateway_customer_id: str | None = None
+    payment_method_token: str | None = None
+    description: str | None = None
+    customer: Customer | None = None
+    lines: tuple[LineItem, ...] = ()
+    shipping_amount: int | None = None
+    discount_amount: int | None = None
+    tax_amount: int | None = None
+
+
+class GatewayFailed(Exception):
+    """The gateway did not do what was asked, or did not say."""
+
+
+class GatewayUnknown(GatewayFailed):
+    """Whether the gateway did it is not known: a time-out, a 5xx, a 409, a 429, an idempotency error."""
+
+
+class GatewayRefused(GatewayFailed):
+    """The gateway understood the call and proved that it did nothing (a 4xx other than a decline)."""
+
+    def __init__(self, code: str, message: str, *, param: str | None = None) -> None:
+        """`code` and `param` are the gateway's own (https://docs.stripe.com/error-codes)."""
+        self.code = code
+        self.message = message
+        self.param = param
+        super().__init__(f"{code}: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayMethod:
+    """A saved payment method: who owns it (None: nobody yet)."""
+
+    token: str
+    gateway_customer_id: str | None
+
+
+class PaymentGateway(Protocol):
+    """A declined payment is a result (an intent back in REQUIRES_PAYMENT_METHOD with `last_error`), not an error.
+
+    Every coroutine raises GatewayUnknown or GatewayRefused as their docstrings say, nothing else.
+    """
+
+    name: str
+
+    def prepare_create(self, draft: IntentDraft) -> GatewayRequest:
+        """An unconfirmed intent. Level 2/3 data that breaks the gateway's rules is left out, never the payment."""
+        ...
+
+    def prepare_confirm(
+        self, intent_id: str, *, payment_method_token: str | None, return_url: str
+    ) -> GatewayRequest: ...
+
+    def prepare_capture(
+        self, intent_id: str, *, amount: int, currency: str, final: bool
+    ) -> GatewayRequest: ...
+
+    def prepare_cancel(self, intent_id: str, *, reason: str | None) -> GatewayRequest: ...
+
+    def prepare_refund(
+        self,
+        intent_id: str,
+        *,
+        refund_id: str,
+        payment_id: str,
+        order_id: str,
+        amount: int,
+        currency: str,
+        reason: str,
+    ) -> GatewayRequest: ...
+
+    async def execute(self, request: GatewayRequest, idempotency_key: str) -> IntentSnapshot | RefundSnapshot:
+        """Send a prepared request; a refund's answer is a RefundSnapshot, every other's an IntentSnapshot."""
+        ...
+
+    async def get_intent(self, intent_id: str) -> IntentSnapshot: ...
+
+    async def find_intent(self, payment_id: str, *, created_after: datetime) -> IntentSnapshot | None:
+        """The intent whose metadata names this payment, by listing (search lags and proves nothing)."""
+        ...
+
+    async def find_refund(self, intent_id: str, refund_id: str) -> RefundSnapshot | None:
+        """The refund of this intent whose metadata names `refund_id`, by listing."""
+        ...
+
+    async def create_customer(self, user_id: str, customer: Customer | None, idempotency_key: str) -> str:
+        """The gateway's id of a new customer object for this user."""
+        ...
+
+    async def find_method(self, token: str) -> GatewayMethod | None:
+        """A saved payment method, or None where the gateway knows no such token."""
+        ...
+
+
+class WebhookSignatureInvalid(Exception):
+    """The webhook was not signed with our secret within the tolerance, so nobody knows who sent it."""
+
+
+class WebhookBodyInvalid(Exception):
+    """The webhook is rightly signed and is not an event that can be read."""
+
+
+class WebhookVerifier(Protocol):
+    def verify(self, body: bytes, signature: str) -> GatewayEvent:
+        """The event in a signed raw body. Raises WebhookSignatureInvalid or WebhookBodyInvalid."""
+        ...

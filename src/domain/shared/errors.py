@@ -1,0 +1,56 @@
+"""What the domain can answer instead of a result.
+
+An error is a fact; its class says which kind of answer it is, `code` names it for programs
+(stable, part of the HTTP contract) and the docstring is its message where none is given.
+"""
+
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """The request cannot be carried out."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, detail: str | None = None, *, pointer: str | None = None) -> None:
+        """`pointer` is the JSON pointer of the field at fault, where there is one."""
+        self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.pointer = pointer
+        super().__init__(self.detail)
+
+
+class NotFound(DomainError):
+    """There is nothing of that name that the caller may see."""
+
+    code = "not_found"
+
+
+class Malformed(DomainError):
+    """A value has a form that is never accepted."""
+
+    code = "malformed"
+
+
+class Conflict(DomainError):
+    """The present state forbids it."""
+
+    code = "conflict"
+
+
+class Refused(DomainError):
+    """The request is well-formed and refused."""
+
+    code = "refused"
+
+
+class Forbidden(DomainError):
+    """The caller's token does not allow this."""
+
+    code = "forbidden"
+
+
+class Unavailable(DomainError):
+    """Something this call needs is down; nothing was begun."""
+
+    code = "unavailable"
+    retry_after_seconds: ClassVar[int] = 2

@@ -1,0 +1,140 @@
+"""The payment events that the payment side publishes and the order side follows.
+
+They are the published language of the two: both import this module and neither the other's.
+Amounts are in minor units of the currency.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+from uuid import UUID
+
+
+class NextActionType(StrEnum):
+    REDIRECT = "REDIRECT"
+    USE_GATEWAY_SDK = "USE_GATEWAY_SDK"
+
+
+@dataclass(frozen=True, slots=True)
+class NextAction:
+    """What the customer's client has to do; `redirect_url` is where, for a redirect."""
+
+    type: NextActionType
+    redirect_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """Why the last attempt failed, in the gateway's words (https://docs.stripe.com/declines/codes)."""
+
+    code: str
+    decline_code: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardMethod:
+    """What may be shown of a card."""
+
+    brand: str
+    last4: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentEvent:
+    """One thing that happened to a payment; `sequence` counts them per payment, from 1, without gaps."""
+
+    type: ClassVar[str]
+
+    event_id: UUID
+    sequence: int
+    occurred_at: datetime
+    payment_id: str
+    order_id: str
+    gateway_payment_intent_id: str | None
+    currency: str
+    amount: int
+    """Of this event: this capture, this refund, this authorization."""
+    amount_captured: int
+    amount_refunded: int
+    method: CardMethod | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRequiresAction(PaymentEvent):
+    type = "PaymentRequiresAction"
+    next_action: NextAction | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentAuthorized(PaymentEvent):
+    type = "PaymentAuthorized"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentCaptured(PaymentEvent):
+    type = "PaymentCaptured"
+    final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentSucceeded(PaymentEvent):
+    type = "PaymentSucceeded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentFailed(PaymentEvent):
+    type = "PaymentFailed"
+    last_error: LastError | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentCanceled(PaymentEvent):
+    type = "PaymentCanceled"
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundProcessed(PaymentEvent):
+    type = "RefundProcessed"
+    refund_id: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundFailed(PaymentEvent):
+    type = "RefundFailed"
+    refund_id: str
+    reason: str | None
+    """Why the gateway refused or reversed it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeOpened(PaymentEvent):
+    type = "DisputeOpened"
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeClosed(PaymentEvent):
+    type = "DisputeClosed"
+    reason: str | None
+    """How it ended: `won`, `lost`, `warning_closed`."""
+
+
+EVENT_TYPES: dict[str, type[PaymentEvent]] = {
+    event.type: event
+    for event in (
+        PaymentRequiresAction,
+        PaymentAuthorized,
+        PaymentCaptured,
+        PaymentSucceeded,
+        PaymentFailed,
+        PaymentCanceled,
+        RefundProcessed,
+        RefundFailed,
+        DisputeOpened,
+        DisputeClosed,
+    )
+}
