@@ -1,0 +1,32 @@
+"""A transactional outbox and inbox on PostgreSQL. See README.md for a complete small example."""
+
+from outbox.anti_entropy import AntiEntropy, Comparison, ConsumerView, Report
+from outbox.event import Event, EventKey
+from outbox.inbox import EffectHandler, Handler, Received, RetryPolicy, StreamProgress
+from outbox.log import Outbox
+from outbox.ordered import OrderedInbox
+from outbox.publisher import Publisher, PublishFailed
+from outbox.relay import Relay
+from outbox.unordered import UnorderedInbox
+from outbox.waker import Waker
+
+__all__ = [
+    "AntiEntropy",
+    "Comparison",
+    "ConsumerView",
+    "EffectHandler",
+    "Event",
+    "EventKey",
+    "Handler",
+    "OrderedInbox",
+    "Outbox",
+    "PublishFailed",
+    "Publisher",
+    "Received",
+    "Relay",
+    "Report",
+    "RetryPolicy",
+    "StreamProgress",
+    "UnorderedInbox",
+    "Waker",
+]
