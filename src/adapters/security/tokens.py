@@ -1,0 +1,176 @@
+"""Bearer tokens: JWTs (RFC 7519, RFC 8725) signed with asymmetric keys only."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwa import JWSAlgModel
+from joserfc.jwk import Key
+from joserfc.jws import JWSRegistry
+from joserfc.registry import Header
+
+from adapters.security.keys import KeyFile, KeySource, algorithm_of
+from domain.shared.callers import Caller, TokenFault, TokenInvalid
+
+MAX_TOKEN_BYTES = 8192
+MAX_SKEW_SECONDS = 30
+ACCEPTED_ALGORITHMS = ("EdDSA", "ES256", "RS256")
+
+
+class _Algorithms(JWSRegistry):
+    """joserfc's registry cut down to our allow-list.
+
+    Its own look-up warns at each use of `EdDSA`, a name that RFC 9864 replaces by `Ed25519` and
+    that today's other libraries still expect.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(algorithms=ACCEPTED_ALGORITHMS, strict_check_header=False)
+
+    def get_alg(self, name: str) -> JWSAlgModel:
+        if name not in ACCEPTED_ALGORITHMS:
+            raise TokenInvalid(TokenFault.ALGORITHM)
+        return self.algorithms[name]
+
+
+_registry = _Algorithms()
+
+
+class _Actor(msgspec.Struct):
+    sub: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+
+
+class _Claims(msgspec.Struct):
+    iss: str
+    aud: str | list[str]
+    sub: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    exp: float
+    nbf: float | None = None
+    iat: float | None = None
+    scope: str = ""
+    act: _Actor | None = None
+    jti: str | None = None
+    order_id: str | None = None
+
+
+class JwtIssuer:
+    """Signs tokens with the newest of our keys. `new_token_id` gives each its `jti`."""
+
+    def __init__(
+        self,
+        keys: KeyFile,
+        *,
+        issuer: str,
+        audience: str,
+        now: Callable[[], datetime],
+        new_token_id: Callable[[], str],
+    ):
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._now = now
+        self._new_token_id = new_token_id
+
+    def issue(
+        self, subject: str, scopes: Collection[str], expires: datetime, *, order_id: str | None = None
+    ) -> str:
+        issued = int(self._now().timestamp())
+        claims: dict[str, str | int] = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "sub": subject,
+            "scope": " ".join(sorted(scopes)),
+            "iat": issued,
+            "nbf": issued,
+            "exp": int(expires.timestamp()),
+            "jti": self._new_token_id(),
+        }
+        if order_id is not None:
+            claims["order_id"] = order_id
+        key = self._keys.signing_key
+        header: Header = {"alg": algorithm_of(key), "kid": key.kid}
+        return jwt.encode(header, claims, key, registry=_registry)
+
+
+class JwtVerifier:
+    """Accepts tokens of one issuer for one audience, signed by a key of `sources`."""
+
+    def __init__(
+        self,
+        sources: Sequence[KeySource],
+        *,
+        issuer: str,
+        audience: str,
+        now: Callable[[], datetime],
+    ):
+        self._sources = sources
+        self._issuer = issuer
+        self._audience = audience
+        self._now = now
+
+    def verify(self, token: str) -> Caller:
+        if len(token) > MAX_TOKEN_BYTES:
+            raise TokenInvalid(TokenFault.OVERSIZED)
+        claims = self._claims(self._payload(token))
+        return Caller(
+            subject=claims.sub,
+            scopes=frozenset(claims.scope.split()),
+            actor=claims.act.sub if claims.act else None,
+            token_id=claims.jti,
+            order_id=claims.order_id,
+        )
+
+    def _payload(self, token: str) -> bytes:
+        """The payload of a token whose signature is right."""
+        try:
+            parts = jws.extract_compact(token.encode("ascii"), registry=_registry)
+            header: object = parts.headers()
+        except (JoseError, ValueError, TypeError, AttributeError) as error:
+            # Besides its own errors, joserfc lets through those of a header that is no JSON object.
+            raise TokenInvalid(TokenFault.MALFORMED) from error
+        if not isinstance(header, dict):
+            raise TokenInvalid(TokenFault.MALFORMED)
+        key = self._key(header)
+        try:
+            valid = jws.validate_compact(parts, key, registry=_registry)
+        except (JoseError, ValueError) as error:
+            raise TokenInvalid(TokenFault.SIGNATURE) from error
+        if not valid or parts.payload is None:
+            raise TokenInvalid(TokenFault.SIGNATURE)
+        return parts.payload
+
+    def _key(self, header: Header) -> Key:
+        """The key that the header's `kid` names. What else a header offers (`jwk`, `x5u`) counts nothing."""
+        if header.get("alg") not in ACCEPTED_ALGORITHMS:
+            raise TokenInvalid(TokenFault.ALGORITHM)
+        if "crit" in header:  # we understand no extension, so RFC 7515 wants a refusal
+            raise TokenInvalid(TokenFault.MALFORMED)
+        key_id = header.get("kid")
+        if not isinstance(key_id, str):
+            raise TokenInvalid(TokenFault.UNKNOWN_KEY)
+        key = next((key for source in self._sources if (key := source.find(key_id))), None)
+        if key is None:
+            raise TokenInvalid(TokenFault.UNKNOWN_KEY)
+        if algorithm_of(key) != header["alg"]:
+            raise TokenInvalid(TokenFault.ALGORITHM)
+        return key
+
+    def _claims(self, payload: bytes) -> _Claims:
+        try:
+            claims = msgspec.json.decode(payload, type=_Claims)
+        except msgspec.MsgspecError as error:
+            raise TokenInvalid(TokenFault.CLAIMS) from error
+        now = self._now().timestamp()
+        if claims.exp <= now - MAX_SKEW_SECONDS:
+            raise TokenInvalid(TokenFault.EXPIRED)
+        if max(claims.nbf or 0, claims.iat or 0) > now + MAX_SKEW_SECONDS:
+            raise TokenInvalid(TokenFault.NOT_YET_VALID)
+        if claims.iss != self._issuer:
+            raise TokenInvalid(TokenFault.ISSUER)
+        audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
+        if self._audience not in audiences:
+            raise TokenInvalid(TokenFault.AUDIENCE)
+        return claims
