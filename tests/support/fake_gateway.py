@@ -1,0 +1,418 @@
+"""A gateway in memory, for the tests of use cases; `tests/contract/gateway` holds it to the port's contract.
+
+What happens to a payment follows from its payment method, as with Stripe's test tokens
+(https://docs.stripe.com/testing); what happens to a call can be scripted besides, in order.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from domain.payments.gateway import (
+    CaptureMethod,
+    Customer,
+    GatewayEvent,
+    GatewayMethod,
+    GatewayRefundStatus,
+    GatewayRefused,
+    GatewayRequest,
+    GatewayUnknown,
+    IntentDraft,
+    IntentSnapshot,
+    IntentStatus,
+    RefundSnapshot,
+)
+from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
+from domain.shared.system import Clock
+
+HOLD = timedelta(days=7)
+"""How long an authorization is held before it lapses."""
+
+_DECLINED = LastError("card_declined", "generic_decline", "Your card was declined.")
+_NO_FUNDS = LastError("card_declined", "insufficient_funds", "Your card has insufficient funds.")
+_NOT_AUTHENTICATED = LastError(
+    "payment_intent_authentication_failure", None, "The customer failed the authentication."
+)
+
+_DECLINING = {
+    "pm_card_chargeDeclined": _DECLINED,
+    "pm_card_visa_chargeDeclined": _DECLINED,
+    "pm_card_chargeDeclinedInsufficientFunds": _NO_FUNDS,
+    "pm_card_visa_chargeDeclinedInsufficientFunds": _NO_FUNDS,
+}
+_TEST_TOKENS = {
+    *_DECLINING,
+    "pm_card_visa",
+    "pm_card_authenticationRequired",
+    "pm_card_refundFail",
+    "pm_card_pendingRefund",
+    "pm_card_createDispute",
+}
+
+
+class Outcome(Enum):
+    """What a scripted call of `execute` comes to."""
+
+    NORMAL = "as its payment method says"
+    DECLINED = "a confirmation is declined"
+    ACTION_REQUIRED = "a confirmation asks for the customer"
+    UNKNOWN_BEFORE = "nothing is done, and nobody knows"
+    UNKNOWN_AFTER = "it is done, and nobody knows"
+
+
+@dataclass(slots=True)
+class _Intent:
+    snapshot: IntentSnapshot
+    capture_method: CaptureMethod
+    created_at: datetime
+    token: str | None
+
+
+Answer = IntentSnapshot | RefundSnapshot
+
+
+@dataclass
+class FakeGateway:
+    """Public fields are for tests to read; `script` and `down` are for them to set."""
+
+    clock: Clock
+    name: str = "fake"
+    down: bool = False
+    """Every coroutine raises GatewayUnknown, and nothing is done."""
+    sent: list[tuple[GatewayRequest, str]] = field(default_factory=list)
+    """Every call of `execute` with its key, repetitions and failed ones included."""
+    performed: dict[str, tuple[GatewayRequest, Answer | GatewayRefused]] = field(default_factory=dict)
+    """What each idempotency key did: once, however often it was sent."""
+    refunds: dict[str, RefundSnapshot] = field(default_factory=dict)
+    customers: dict[str, str] = field(default_factory=dict)
+    """Customer ids by the idempotency key of their creation."""
+    methods: dict[str, GatewayMethod] = field(default_factory=dict)
+    """Saved payment methods besides the test tokens."""
+    _intents: dict[str, _Intent] = field(default_factory=dict)
+    _scripted: deque[Outcome | GatewayRefused] = field(default_factory=deque)
+    _made: int = 0
+
+    # What tests do to it.
+
+    def script(self, *outcomes: Outcome | GatewayRefused) -> None:
+        """The outcomes of the next calls of `execute`, in order; a GatewayRefused is raised, nothing done."""
+        self._scripted.extend(outcomes)
+
+    @property
+    def intents(self) -> dict[str, IntentSnapshot]:
+        return {intent_id: intent.snapshot for intent_id, intent in self._intents.items()}
+
+    def attach(self, token: str, gateway_customer_id: str | None) -> None:
+        """A saved payment method of this customer, which pays like `pm_card_visa`."""
+        self.methods[token] = GatewayMethod(token, gateway_customer_id)
+
+    def complete_action(self, intent_id: str) -> IntentSnapshot:
+        """The customer passes the authentication."""
+        return self._pay(self._intents[intent_id])
+
+    def fail_action(self, intent_id: str) -> IntentSnapshot:
+        """The customer fails the authentication: no charge is made."""
+        return self._decline(self._intents[intent_id], _NOT_AUTHENTICATED, charged=False)
+
+    def settle_refund(
+        self, gateway_refund_id: str, status: GatewayRefundStatus, failure_reason: str | None = None
+    ) -> RefundSnapshot:
+        """The gateway decides on a refund later."""
+        settled = replace(self.refunds[gateway_refund_id], status=status, failure_reason=failure_reason)
+        self.refunds[gateway_refund_id] = settled
+        return settled
+
+    def put_intent(self, intent_id: str, **changes: Any) -> IntentSnapshot:
+        """Something happens to an intent at the gateway that we did not ask for."""
+        intent = self._intents[intent_id]
+        intent.snapshot = replace(intent.snapshot, **changes)
+        return intent.snapshot
+
+    def webhook(self, type: str, snapshot: Answer) -> GatewayEvent:
+        """The webhook that tells of a snapshot; an intent's lacks the charge's details, as Stripe's does."""
+        if isinstance(snapshot, IntentSnapshot):
+            snapshot = replace(snapshot, method=None, capture_before=None)
+        return GatewayEvent(
+            event_id=self._new_id("evt"), type=type, created_at=self.clock.now(), snapshot=snapshot
+        )
+
+    # The port.
+
+    def prepare_create(self, draft: IntentDraft) -> GatewayRequest:
+        return GatewayRequest("create", asdict(draft))
+
+    def prepare_confirm(
+        self, intent_id: str, *, payment_method_token: str | None, return_url: str
+    ) -> GatewayRequest:
+        return GatewayRequest(
+            "confirm", {"intent_id": intent_id, "token": payment_method_token, "return_url": return_url}
+        )
+
+    def prepare_capture(self, intent_id: str, *, amount: int, currency: str, final: bool) -> GatewayRequest:
+        return GatewayRequest(
+            "capture", {"intent_id": intent_id, "amount": amount, "currency": currency, "final": final}
+        )
+
+    def prepare_cancel(self, intent_id: str, *, reason: str | None) -> GatewayRequest:
+        return GatewayRequest("cancel", {"intent_id": intent_id, "reason": reason})
+
+    def prepare_refund(
+        self,
+        intent_id: str,
+        *,
+        refund_id: str,
+        payment_id: str,
+        order_id: str,
+        amount: int,
+        currency: str,
+        reason: str,
+    ) -> GatewayRequest:
+        return GatewayRequest(
+            "refund",
+            {
+                "intent_id": intent_id,
+                "refund_id": refund_id,
+                "payment_id": payment_id,
+                "order_id": order_id,
+                "amount": amount,
+                "currency": currency,
+                "reason": reason,
+            },
+        )
+
+    async def execute(self, request: GatewayRequest, idempotency_key: str) -> Answer:
+        self._must_be_up()
+        self.sent.append((request, idempotency_key))
+        outcome = self._scripted.popleft() if self._scripted else Outcome.NORMAL
+        if isinstance(outcome, GatewayRefused):
+            raise outcome
+        if outcome is Outcome.UNKNOWN_BEFORE:
+            raise GatewayUnknown("no answer")
+        answer = self._perform_once(request, idempotency_key, outcome)
+        if outcome is Outcome.UNKNOWN_AFTER:
+            raise GatewayUnknown("no answer")
+        if isinstance(answer, GatewayRefused):
+            raise answer
+        return answer
+
+    async def get_intent(self, intent_id: str) -> IntentSnapshot:
+        self._must_be_up()
+        return self._intent(intent_id).snapshot
+
+    async def find_intent(self, payment_id: str, *, created_after: datetime) -> IntentSnapshot | None:
+        self._must_be_up()
+        for intent in self._intents.values():
+            if intent.snapshot.payment_id == payment_id and intent.created_at >= created_after:
+                return intent.snapshot
+        return None
+
+    async def find_refund(self, intent_id: str, refund_id: str) -> RefundSnapshot | None:
+        self._must_be_up()
+        for refund in self.refunds.values():
+            if (refund.intent_id, refund.refund_id) == (intent_id, refund_id):
+                return refund
+        return None
+
+    async def create_customer(self, user_id: str, customer: Customer | None, idempotency_key: str) -> str:
+        self._must_be_up()
+        return self.customers.setdefault(idempotency_key, self._new_id("cus"))
+
+    async def find_method(self, token: str) -> GatewayMethod | None:
+        self._must_be_up()
+        if token in _TEST_TOKENS:
+            return GatewayMethod(token, None)
+        return self.methods.get(token)
+
+    # What it does.
+
+    def _must_be_up(self) -> None:
+        if self.down:
+            raise GatewayUnknown("connection refused")
+
+    def _new_id(self, prefix: str) -> str:
+        self._made += 1
+        return f"{prefix}_fake_{self._made}"
+
+    def _intent(self, intent_id: str) -> _Intent:
+        if intent_id not in self._intents:
+            raise GatewayRefused("resource_missing", f"No such payment_intent: '{intent_id}'", param="intent")
+        return self._intents[intent_id]
+
+    def _perform_once(self, request: GatewayRequest, key: str, outcome: Outcome) -> Answer | GatewayRefused:
+        if key in self.performed:
+            first, answer = self.performed[key]
+            if first != request:
+                raise GatewayUnknown("the key was used for another request")
+            return answer
+        actions: dict[str, Callable[[Mapping[str, Any], Outcome], Answer]] = {
+            "create": self._create,
+            "confirm": self._confirm,
+            "capture": self._capture,
+            "cancel": self._cancel,
+            "refund": self._refund,
+        }
+        try:
+            answer = actions[request.path](request.params, outcome)
+        except GatewayRefused as refused:
+            answer = refused
+        self.performed[key] = (request, answer)
+        return answer
+
+    def _create(self, params: Mapping[str, Any], outcome: Outcome) -> IntentSnapshot:
+        self._check_owner(params["payment_method_token"], params["gateway_customer_id"])
+        intent_id, token = self._new_id("pi"), params["payment_method_token"]
+        snapshot = IntentSnapshot(
+            intent_id=intent_id,
+            status=IntentStatus.REQUIRES_CONFIRMATION if token else IntentStatus.REQUIRES_PAYMENT_METHOD,
+            amount=params["amount"],
+            currency=params["currency"],
+            amount_capturable=0,
+            amount_captured=0,
+            client_secret=f"{intent_id}_secret",
+            next_action=None,
+            last_error=None,
+            failed_charge_id=None,
+            charge_id=None,
+            method=None,
+            capture_before=None,
+            cancellation_reason=None,
+            customer_id=params["gateway_customer_id"],
+            payment_id=params["payment_id"],
+            order_id=params["order_id"],
+        )
+        self._intents[intent_id] = _Intent(
+            snapshot, CaptureMethod(params["capture_method"]), self.clock.now(), token
+        )
+        return snapshot
+
+    def _confirm(self, params: Mapping[str, Any], outcome: Outcome) -> IntentSnapshot:
+        intent = self._intent(params["intent_id"])
+        self._check_status(
+            intent,
+            IntentStatus.REQUIRES_PAYMENT_METHOD,
+            IntentStatus.REQUIRES_CONFIRMATION,
+            IntentStatus.REQUIRES_ACTION,
+        )
+        self._check_owner(params["token"], intent.snapshot.customer_id)
+        intent.token = params["token"] or intent.token
+        if intent.token is None:
+            raise GatewayRefused("payment_intent_unexpected_state", "The intent has no payment method.")
+        if outcome is Outcome.DECLINED or intent.token in _DECLINING:
+            return self._decline(intent, _DECLINING.get(intent.token, _DECLINED), charged=True)
+        if outcome is Outcome.ACTION_REQUIRED or intent.token == "pm_card_authenticationRequired":
+            url = f"https://gateway.test/authenticate/{intent.snapshot.intent_id}"
+            return self.put_intent(
+                intent.snapshot.intent_id,
+                status=IntentStatus.REQUIRES_ACTION,
+                next_action=NextAction(NextActionType.REDIRECT, url),
+                last_error=None,
+                failed_charge_id=None,
+            )
+        return self._pay(intent)
+
+    def _pay(self, intent: _Intent) -> IntentSnapshot:
+        manual, amount = intent.capture_method is CaptureMethod.MANUAL, intent.snapshot.amount
+        return self.put_intent(
+            intent.snapshot.intent_id,
+            status=IntentStatus.REQUIRES_CAPTURE if manual else IntentStatus.SUCCEEDED,
+            amount_capturable=amount if manual else 0,
+            amount_captured=0 if manual else amount,
+            next_action=None,
+            last_error=None,
+            failed_charge_id=None,
+            charge_id=self._new_id("ch"),
+            method=CardMethod("visa", "4242"),
+            capture_before=self.clock.now() + HOLD if manual else None,
+        )
+
+    def _decline(self, intent: _Intent, error: LastError, *, charged: bool) -> IntentSnapshot:
+        charge_id = self._new_id("ch") if charged else None
+        intent.token = None
+        return self.put_intent(
+            intent.snapshot.intent_id,
+            status=IntentStatus.REQUIRES_PAYMENT_METHOD,
+            next_action=None,
+            last_error=error,
+            failed_charge_id=charge_id,
+            charge_id=charge_id or intent.snapshot.charge_id,
+            method=CardMethod("visa", "0002") if charged else intent.snapshot.method,
+        )
+
+    def _capture(self, params: Mapping[str, Any], outcome: Outcome) -> IntentSnapshot:
+        intent = self._intent(params["intent_id"])
+        self._check_status(intent, IntentStatus.REQUIRES_CAPTURE)
+        if params["amount"] > intent.snapshot.amount_capturable:
+            raise GatewayRefused("amount_too_large", "More than can be captured.", param="amount_to_capture")
+        if not params["final"]:
+            raise GatewayRefused("parameter_invalid", "No multicapture here.", param="final_capture")
+        return self.put_intent(
+            intent.snapshot.intent_id,
+            status=IntentStatus.SUCCEEDED,
+            amount_capturable=0,
+            amount_captured=params["amount"],
+            capture_before=None,
+        )
+
+    def _cancel(self, params: Mapping[str, Any], outcome: Outcome) -> IntentSnapshot:
+        intent = self._intent(params["intent_id"])
+        if intent.snapshot.status in (IntentStatus.SUCCEEDED, IntentStatus.CANCELED):
+            raise GatewayRefused("payment_intent_unexpected_state", "It can no longer be canceled.")
+        return self.put_intent(
+            intent.snapshot.intent_id,
+            status=IntentStatus.CANCELED,
+            amount_capturable=0,
+            next_action=None,
+            capture_before=None,
+            cancellation_reason=params["reason"],
+        )
+
+    def _refund(self, params: Mapping[str, Any], outcome: Outcome) -> RefundSnapshot:
+        intent = self._intent(params["intent_id"])
+        taken = intent.snapshot.amount_captured
+        undone = (GatewayRefundStatus.FAILED, GatewayRefundStatus.CANCELED)
+        given_back = sum(
+            refund.amount
+            for refund in self.refunds.values()
+            if refund.intent_id == params["intent_id"] and refund.status not in undone
+        )
+        if taken == 0:
+            raise GatewayRefused("payment_intent_unexpected_state", "It has no successful charge to refund.")
+        if params["amount"] > taken - given_back:
+            raise GatewayRefused("amount_too_large", "More than is left to refund.", param="amount")
+        pending = intent.token == "pm_card_pendingRefund"
+        refund = RefundSnapshot(
+            gateway_refund_id=self._new_id("re"),
+            intent_id=params["intent_id"],
+            charge_id=intent.snapshot.charge_id,
+            status=GatewayRefundStatus.PENDING if pending else GatewayRefundStatus.SUCCEEDED,
+            amount=params["amount"],
+            currency=params["currency"],
+            failure_reason=None,
+            refund_id=params["refund_id"],
+            reason=params["reason"],
+        )
+        self.refunds[refund.gateway_refund_id] = refund
+        return refund
+
+    @staticmethod
+    def _check_status(intent: _Intent, *allowed: IntentStatus) -> None:
+        if intent.snapshot.status not in allowed:
+            raise GatewayRefused(
+                "payment_intent_unexpected_state", f"The intent is {intent.snapshot.status.lower()}."
+            )
+
+    def _check_owner(self, token: str | None, gateway_customer_id: str | None) -> None:
+        """Raises GatewayRefused for a token nobody knows, or that belongs to another customer."""
+        if token is None or token in _TEST_TOKENS:
+            return
+        if token not in self.methods:
+            raise GatewayRefused(
+                "resource_missing", f"No such PaymentMethod: '{token}'", param="payment_method"
+            )
+        if self.methods[token].gateway_customer_id not in (None, gateway_customer_id):
+            raise GatewayRefused(
+                "payment_method_customer_mismatch", "It belongs to another customer.", param="payment_method"
+            )
