@@ -1,0 +1,167 @@
+"""The statements of outbox.cursor. Each is one round trip, carried by PgBouncer's transaction mode."""
+
+from sqlalchemy import TextClause, text
+
+_ROW = "e.lane, e.position, e.id, e.topic, e.stream, e.sequence, e.type, e.payload, e.headers"
+
+# Turned into text last, for the rows of the page alone.
+_EVENT = """
+    e.lane, e.position, e.id, e.topic, e.stream, e.sequence, e.type,
+    CAST(e.payload AS text) AS payload, CAST(e.headers AS text) AS headers
+"""
+
+# Cursors as parallel arrays, so that one statement serves any number of lanes.
+_CURSORS = """
+    unnest(
+        CAST(:lanes AS smallint[]), CAST(CAST(:bases AS text[]) AS pg_snapshot[]),
+        CAST(CAST(:targets AS text[]) AS pg_snapshot[]), CAST(:lasts AS bigint[]),
+        CAST(:highests AS bigint[]), CAST(:restoreds AS bigint[]),
+        CAST(CAST(:restored_bases AS text[]) AS pg_snapshot[])
+    ) AS c (lane, base, target, last_position, highest_position, restored_position, restored_base)
+"""
+
+
+class CursorSql:
+    def __init__(self, schema: str) -> None:
+        event, lane, cursor = (f"{schema}.outbox_{name}" for name in ("event", "lane", "cursor"))
+        self.ensure_lanes = text(
+            f"""
+            INSERT INTO {lane} (publisher, lane)
+            SELECT :publisher, n FROM generate_series(0, CAST(:lanes AS integer) - 1) AS n
+            ON CONFLICT DO NOTHING
+            """
+        )
+        # In random order, so that relays that take a part each do not all want the same part.
+        self.lock_lanes = text(
+            f"""
+            SELECT lane FROM {lane} WHERE publisher = :publisher
+            ORDER BY random() LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED
+            """
+        )
+        self.newest = text(
+            f"""
+            SELECT l.lane, CAST(pg_current_snapshot() AS text) AS snapshot,
+                (SELECT system_identifier FROM pg_control_system()) AS current_system,
+                c.entry, c.system_identifier, CAST(c.base AS text) AS base, CAST(c.target AS text) AS target,
+                c.last_position, c.highest_position, c.restored_position,
+                CAST(c.restored_base AS text) AS restored_base,
+                CAST(extract(epoch FROM clock_timestamp() - c.taken_at) AS float8) AS age_seconds
+            FROM unnest(CAST(:lanes AS smallint[])) AS l (lane)
+            LEFT JOIN LATERAL (
+                SELECT * FROM {cursor} WHERE publisher = :publisher AND lane = l.lane
+                ORDER BY entry DESC LIMIT 1
+            ) AS c ON true
+            ORDER BY l.lane
+            """
+        )
+        self.has_foreign_rows = text(
+            f"""
+            SELECT EXISTS (
+                SELECT FROM {event}
+                WHERE lane = :lane AND xid >= pg_snapshot_xmax(pg_current_snapshot())
+            )
+            """
+        )
+        self.lock_timeout = text("SET LOCAL lock_timeout = '2s'")
+        # Waits for every open transaction that wrote events, so that no position below the
+        # highest can still appear.
+        self.lock_log = text(f"LOCK TABLE {event} IN SHARE MODE")
+        self.highest_position = text(
+            f"""
+            SELECT CAST(pg_current_snapshot() AS text) AS snapshot,
+                (SELECT coalesce(max(position), 0) FROM {event}) AS highest
+            """
+        )
+        self.append = text(
+            f"""
+            INSERT INTO {cursor} (
+                publisher, lane, base, target, last_position, highest_position, restored_position,
+                restored_base, entry, system_identifier
+            )
+            SELECT :publisher, lane, CAST(base AS pg_snapshot), CAST(target AS pg_snapshot), last_position,
+                highest_position, restored_position, CAST(restored_base AS pg_snapshot), entry, system_identifier
+            FROM unnest(
+                CAST(:lanes AS smallint[]), CAST(:bases AS text[]), CAST(:targets AS text[]),
+                CAST(:lasts AS bigint[]), CAST(:highests AS bigint[]), CAST(:restoreds AS bigint[]),
+                CAST(:restored_bases AS text[]), CAST(:entries AS bigint[]), CAST(:systems AS bigint[])
+            ) AS c (
+                lane, base, target, last_position, highest_position, restored_position, restored_base,
+                entry, system_identifier
+            )
+            """
+        )
+        self.trim = text(
+            f"""
+            DELETE FROM {cursor} AS c
+            USING unnest(CAST(:lanes AS smallint[]), CAST(:entries AS bigint[])) AS n (lane, entry)
+            WHERE c.publisher = :publisher AND c.lane = n.lane AND c.entry < n.entry
+            """
+        )
+        self.fetch = text(
+            f"""
+            SELECT {_EVENT}
+            FROM unnest(CAST(:lanes AS smallint[]), CAST(:positions AS bigint[])) AS g (lane, position)
+            JOIN {event} AS e ON e.lane = g.lane AND e.position = g.position
+            ORDER BY e.position
+            """
+        )
+        self.fresh_page = _fresh_page(event)
+        self.resumed_page = _resumed_page(event)
+        self.restored_page = _restored_page(event)
+
+
+def _fresh_page(event: str) -> TextClause:
+    """The first page of a target: rows of transactions that began after `base`, and of those open in it.
+
+    Both by index on the transaction id, so that neither the length of the log
+    nor a long transaction makes it read more than what is new.
+    """
+    return text(
+        f"""
+        SELECT {_EVENT} FROM {_CURSORS}
+        CROSS JOIN LATERAL (
+            SELECT {_ROW} FROM {event} AS e
+            WHERE e.lane = c.lane AND e.xid >= pg_snapshot_xmax(c.base)
+                AND e.xid < pg_snapshot_xmax(c.target) AND pg_visible_in_snapshot(e.xid, c.target)
+                AND e.position > c.restored_position
+            UNION ALL
+            SELECT {_ROW} FROM pg_snapshot_xip(c.base) AS open (xid)
+            JOIN {event} AS e ON e.lane = c.lane AND e.xid = open.xid
+            WHERE pg_visible_in_snapshot(e.xid, c.target) AND e.position > c.restored_position
+            ORDER BY position LIMIT :page
+        ) AS e
+        ORDER BY e.lane, e.position
+        """
+    )
+
+
+def _resumed_page(event: str) -> TextClause:
+    """A later page of a target that one page did not hold: by position, so that a page costs a page."""
+    return text(
+        f"""
+        SELECT {_EVENT} FROM {_CURSORS}
+        CROSS JOIN LATERAL (
+            SELECT {_ROW} FROM {event} AS e
+            WHERE e.lane = c.lane AND e.position > greatest(c.last_position, c.restored_position)
+                AND pg_visible_in_snapshot(e.xid, c.target) AND NOT pg_visible_in_snapshot(e.xid, c.base)
+            ORDER BY e.position LIMIT :page
+        ) AS e
+        ORDER BY e.lane, e.position
+        """
+    )
+
+
+def _restored_page(event: str) -> TextClause:
+    """Rows of the cluster that the dump was made from, but those that its cursor proves to be done."""
+    return text(
+        f"""
+        SELECT {_EVENT} FROM {_CURSORS}
+        CROSS JOIN LATERAL (
+            SELECT {_ROW} FROM {event} AS e
+            WHERE e.lane = c.lane AND e.position > c.last_position AND e.position <= c.restored_position
+                AND (e.position > c.highest_position OR NOT pg_visible_in_snapshot(e.xid, c.restored_base))
+            ORDER BY e.position LIMIT :page
+        ) AS e
+        ORDER BY e.lane, e.position
+        """
+    )

@@ -1,0 +1,64 @@
+"""Transactions as this package begins and ends them, on any SQLAlchemy engine over asyncpg."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,50}")
+
+# SQLSTATE classes after which the session is gone, whatever the driver thinks:
+# connection exceptions and operator intervention (but not a statement's own time-out).
+_LOST_CLASSES = ("08", "57P", "25P03")
+
+
+def identifier(name: str) -> str:
+    """The name, fit to stand in SQL without quotes. Raises ValueError for any other."""
+    if not _IDENTIFIER.fullmatch(name):
+        raise ValueError(f"not a plain SQL identifier: {name!r}")
+    return name
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """The server's own code for this error; None where it did not come from the server."""
+    if not isinstance(error, DBAPIError):
+        return None
+    code = getattr(error.orig, "sqlstate", None)
+    return code if isinstance(code, str) else None
+
+
+def is_trustworthy_after(error: BaseException) -> bool:
+    """Whether the server itself reported the error on a session that lives on.
+
+    asyncpg raises errors outside its usual classes when a backend is killed under it, so
+    every other error counts as a lost connection.
+    """
+    code = sqlstate_of(error)
+    return code is not None and not code.startswith(_LOST_CLASSES)
+
+
+@asynccontextmanager
+async def transaction(
+    engine: AsyncEngine, *, idle_seconds: float | None = None
+) -> AsyncIterator[AsyncConnection]:
+    """One transaction; a connection whose state is in doubt afterwards is terminated, not returned.
+
+    `idle_seconds` bounds how long the transaction may sit idle, so that a stopped process
+    cannot keep its locks: PostgreSQL then ends the session.
+    """
+    async with engine.connect() as connection:
+        try:
+            async with connection.begin():
+                if idle_seconds is not None:
+                    await connection.execute(
+                        text("SELECT set_config('idle_in_transaction_session_timeout', :milliseconds, true)"),
+                        {"milliseconds": str(int(idle_seconds * 1000))},
+                    )
+                yield connection
+        except BaseException as error:
+            if not is_trustworthy_after(error):
+                await connection.invalidate()
+            raise
