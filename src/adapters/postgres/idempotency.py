@@ -1,0 +1,181 @@
+"""Idempotency keys in PostgreSQL; leases and expiry go by the database's clock alone."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.shared.idempotency import (
+    KEEP_DAYS,
+    LEASE_SECONDS,
+    Answer,
+    Beginning,
+    Begun,
+    InFlight,
+    KeyOwner,
+    OtherRequest,
+    Replay,
+)
+
+
+def idempotency_ddl(schema: str) -> list[str]:
+    """The statements that make the table in the (existing) schema, for a migration."""
+    return [
+        f"""
+        CREATE TABLE {schema}.idempotency_key (
+            owner bytea NOT NULL,
+            key text NOT NULL,
+            fingerprint bytea NOT NULL,
+            request_id text NOT NULL,
+            attempt integer NOT NULL DEFAULT 1,
+            lease_until timestamptz NOT NULL,
+            expires_at timestamptz NOT NULL,
+            status smallint,
+            headers jsonb,
+            body bytea,
+            PRIMARY KEY (owner, key),
+            CONSTRAINT answer_is_whole CHECK (num_nulls(status, headers, body) IN (0, 3))
+        )
+        """,
+        f"CREATE INDEX idempotency_key_expires_at ON {schema}.idempotency_key (expires_at)",
+    ]
+
+
+# One statement takes a new key, a forgotten one, or one whose runner has not answered within its
+# lease; it returns nothing where the row is somebody else's.
+_BEGIN = """
+INSERT INTO {table} AS k (owner, key, fingerprint, request_id, lease_until, expires_at)
+VALUES (:owner, :key, :fingerprint, :request_id, now() + :lease * interval '1 second',
+        now() + :keep * interval '1 day')
+ON CONFLICT (owner, key) DO UPDATE SET
+    fingerprint = excluded.fingerprint,
+    request_id = CASE WHEN k.expires_at <= now() THEN excluded.request_id ELSE k.request_id END,
+    attempt = CASE WHEN k.expires_at <= now() THEN 1 ELSE k.attempt + 1 END,
+    lease_until = excluded.lease_until,
+    expires_at = excluded.expires_at,
+    status = NULL, headers = NULL, body = NULL
+WHERE k.expires_at <= now()
+   OR (k.status IS NULL AND k.lease_until <= now() AND k.fingerprint = excluded.fingerprint)
+RETURNING request_id, attempt
+"""
+
+_FIND = """
+SELECT fingerprint, status, headers, body,
+       EXTRACT(EPOCH FROM lease_until - now())::float8 AS lease_seconds
+FROM {table} WHERE owner = :owner AND key = :key
+"""
+
+# The first answer stands. The expiry counts from it, and a row that was deleted meanwhile stays so.
+_FINISH = """
+UPDATE {table} SET
+    expires_at = CASE WHEN status IS NULL THEN now() + :keep * interval '1 day' ELSE expires_at END,
+    status = COALESCE(status, :status),
+    headers = COALESCE(headers, CAST(:headers AS jsonb)),
+    body = COALESCE(body, :body)
+WHERE owner = :owner AND key = :key AND request_id = :request_id
+RETURNING status, headers, body
+"""
+
+_RELEASE = """
+UPDATE {table} SET lease_until = now()
+WHERE owner = :owner AND key = :key AND request_id = :request_id AND attempt = :attempt AND status IS NULL
+"""
+
+_DELETE_EXPIRED = """
+DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM {table} WHERE expires_at <= now() LIMIT :limit FOR UPDATE SKIP LOCKED
+))
+"""
+
+
+class PostgresIdempotencyStore:
+    """The keys of one service, in the table of its own schema."""
+
+    def __init__(self, engine: AsyncEngine, schema: str) -> None:
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*", schema):
+            raise ValueError(f"not a plain SQL identifier: {schema!r}")
+        # Every method is one statement, so each is its own transaction without BEGIN and COMMIT
+        # around it: two round trips less on every mutating call.
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        table = f"{schema}.idempotency_key"
+        self._begin = text(_BEGIN.format(table=table))
+        self._find = text(_FIND.format(table=table))
+        self._finish = text(_FINISH.format(table=table))
+        self._release = text(_RELEASE.format(table=table))
+        self._delete_expired = text(_DELETE_EXPIRED.format(table=table))
+
+    async def begin(self, owner: KeyOwner, key: str, fingerprint: bytes, request_id: str) -> Beginning:
+        name = {"owner": _digest(owner), "key": key}
+        wanted = {
+            **name,
+            "fingerprint": fingerprint,
+            "request_id": request_id,
+            "lease": LEASE_SECONDS,
+            "keep": KEEP_DAYS,
+        }
+        while True:
+            taken = await self._first(self._begin, wanted)
+            if taken is not None:
+                return Begun(taken.request_id, taken.attempt)
+            row = await self._first(self._find, name)
+            if row is None:
+                continue  # it was forgotten between the two statements, so it is free now
+            if bytes(row.fingerprint) != fingerprint:
+                return OtherRequest()
+            if row.status is not None:
+                return Replay(_answer(row))
+            return InFlight(max(1, math.ceil(row.lease_seconds)))
+
+    async def finish(self, owner: KeyOwner, key: str, request_id: str, answer: Answer) -> Answer:
+        row = await self._first(
+            self._finish,
+            {
+                "owner": _digest(owner),
+                "key": key,
+                "request_id": request_id,
+                "status": answer.status,
+                "headers": json.dumps(answer.headers),
+                "body": answer.body,
+                "keep": KEEP_DAYS,
+            },
+        )
+        return answer if row is None else _answer(row)
+
+    async def release(self, owner: KeyOwner, key: str, begun: Begun) -> None:
+        async with self._engine.connect() as connection:
+            await connection.execute(
+                self._release,
+                {
+                    "owner": _digest(owner),
+                    "key": key,
+                    "request_id": begun.request_id,
+                    "attempt": begun.attempt,
+                },
+            )
+
+    async def delete_expired(self, limit: int) -> int:
+        async with self._engine.connect() as connection:
+            return (await connection.execute(self._delete_expired, {"limit": limit})).rowcount
+
+    async def _first(self, statement: TextClause, values: Mapping[str, Any]) -> Row[Any] | None:
+        async with self._engine.connect() as connection:
+            return (await connection.execute(statement, values)).first()
+
+
+def _digest(owner: KeyOwner) -> bytes:
+    """One value per owner, hashed: of a length that an index takes, and no name is kept.
+
+    JSON tells a subject with an actor from a subject of the same letters.
+    """
+    return hashlib.sha256(json.dumps([owner.subject, owner.actor]).encode()).digest()
+
+
+def _answer(row: Row[Any]) -> Answer:
+    headers = tuple((name, value) for name, value in row.headers)
+    return Answer(row.status, bytes(row.body), headers)
