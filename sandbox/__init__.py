@@ -1,0 +1,1 @@
+"""A Stripe-compatible gateway for trying and testing: `python -m sandbox --help`."""
