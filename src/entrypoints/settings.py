@@ -20,7 +20,11 @@ CONFIG_VARIABLE = "PAYONCE_CONFIG"
 TEST_PREFIX = "PAYONCE_TEST_"
 
 
-class SettingsInvalid(Exception):
+class StartRefused(Exception):
+    """Something to set right before anything can start. The message is one sentence that names it."""
+
+
+class SettingsInvalid(StartRefused):
     """A setting is wrong, unknown or missing. The message is one sentence that names it."""
 
 

@@ -1,0 +1,19 @@
+"""The command line. `payonce` and `python -m entrypoints.cli` are the same."""
+
+from entrypoints.cli.group import CommandGroup
+
+main = CommandGroup(
+    name="payonce",
+    help="Payonce: an order service and a payment service that always agree.",
+    sentences={
+        "up": "Start everything on this machine and keep it running until Ctrl-C.",
+        "demo": "Place orders on a system of its own, watch them being paid, and check each one.",
+        "serve": "Run the HTTP API.",
+        "worker": "Run one worker, which applies payment events to orders.",
+        "relay": "Run one relay, which publishes the events of the outbox.",
+        "sandbox": "Run the Stripe-compatible sandbox gateway.",
+        "migrate": "Bring the database to the present schema.",
+        "keys": "Make the keys that sign our tokens, or rotate them.",
+        "token": "Print a signed bearer token.",
+    },
+)

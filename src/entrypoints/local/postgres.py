@@ -12,9 +12,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from entrypoints.local.leftovers import end, mark_of
 from entrypoints.local.passwords import password_in
 from entrypoints.local.ports import free_port
 
@@ -114,8 +115,11 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresFailed(f"initdb failed: {result.stderr.strip()}")
         marker.unlink()
 
-    def command(self) -> list[str]:
-        """The server as one foreground process, for a supervisor. SIGINT is PostgreSQL's fast shutdown."""
+    def command(self, leash: Sequence[str] = ()) -> list[str]:
+        """The server as one foreground process. SIGINT is PostgreSQL's fast shutdown.
+
+        A supervisor's `leash` stands after the change of user, which would take it off.
+        """
         options = {
             "port": str(self.port),
             "listen_addresses": "127.0.0.1",
@@ -125,7 +129,7 @@ class EmbeddedPostgres:
             **self.options,
         }
         settings = [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
-        return [*_unprivileged(), str(_binaries() / "postgres"), "-D", str(self.data), *settings]
+        return [*_unprivileged(), *leash, str(_binaries() / "postgres"), "-D", str(self.data), *settings]
 
     def stop_leftover(self) -> None:
         """End the server that a killed predecessor left running on this home's data, if any."""
@@ -136,10 +140,9 @@ class EmbeddedPostgres:
             return
         if str(self.data).encode() not in command:
             return  # the pid was given to somebody else since
-        os.kill(pid, signal.SIGINT)
-        deadline = time.monotonic() + START_SECONDS
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        mark = mark_of(pid)
+        if mark is not None:
+            end(mark, signal.SIGINT, START_SECONDS)
 
     def is_ready(self) -> bool:
         probe = [str(_binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]

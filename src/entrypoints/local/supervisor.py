@@ -97,7 +97,6 @@ class Supervisor:
         self._backoff = backoff
         self._keepers: list[_Keeper] = []
         self._hurry = asyncio.Event()
-        (home / "logs").mkdir(parents=True, exist_ok=True)
 
     @property
     def pids(self) -> dict[str, int]:
@@ -230,12 +229,16 @@ class _Keeper:
         try:
             async with asyncio.timeout(self.program.ready_seconds):
                 while not await self.program.ready():
-                    if process.returncode is not None:
-                        raise ProgramFailed(self.program.name, in_words(process.returncode), self._log)
+                    self._check_running(process)
                     await asyncio.sleep(PROBE_SECONDS)
+                self._check_running(process)  # perhaps another process of that address answered
         except TimeoutError:
             reason = f"was not ready within {self.program.ready_seconds:g} s"
             raise ProgramFailed(self.program.name, reason, self._log) from None
+
+    def _check_running(self, process: Process) -> None:
+        if process.returncode is not None:
+            raise ProgramFailed(self.program.name, in_words(process.returncode), self._log)
 
     async def _keep(self, process: Process) -> None:
         loop = asyncio.get_running_loop()
@@ -259,6 +262,7 @@ class _Keeper:
 async def _spawn(program: Program, log: Path) -> Process:
     leash = Path(__file__).with_name("leash.py")
     words = [sys.executable, "-I", "-S", str(leash), str(int(program.orphan_signal)), str(os.getpid())]
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return await asyncio.create_subprocess_exec(
             *program.command(words),

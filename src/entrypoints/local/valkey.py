@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import redis
@@ -40,7 +41,7 @@ class EmbeddedValkey:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
-    def command(self) -> list[str]:
+    def command(self, leash: Sequence[str] = ()) -> list[str]:
         """The server as one foreground process. It saves nothing: the broker may forget, the log does not."""
         binary = get_binary_path()
         if not binary.exists():
@@ -50,6 +51,7 @@ class EmbeddedValkey:
         config.touch(mode=0o600)
         config.write_text(f"requirepass {self.password}\n", encoding="ascii")  # not on the command line
         return [
+            *leash,
             str(binary),
             str(config),
             *("--bind", "127.0.0.1"),

@@ -1,0 +1,22 @@
+"""`payonce migrate`."""
+
+import os
+from pathlib import Path
+
+import click
+from alembic import command as alembic
+from alembic.config import Config
+
+from entrypoints.logging import configure_logging
+from entrypoints.settings import load_settings
+
+ROOT = Path(__file__).parents[3]
+
+
+@click.command()
+@click.option("--revision", default="head", show_default=True, help="The schema's revision to go to.")
+def command(revision: str) -> None:
+    settings = load_settings(os.environ)
+    settings.require("database_url")
+    configure_logging(settings.log_level, settings.log_format)
+    alembic.upgrade(Config(ROOT / "alembic.ini"), revision)

@@ -1,0 +1,18 @@
+"""`payonce relay`."""
+
+import os
+
+import click
+
+from entrypoints.cli.serving import run_until_signal
+from entrypoints.logging import configure_logging
+from entrypoints.settings import load_settings
+from entrypoints.worker.relay import run_relay
+
+
+@click.command()
+def command() -> None:
+    settings = load_settings(os.environ)
+    settings.require("database_url", "redis_url")
+    configure_logging(settings.log_level, settings.log_format)
+    run_until_signal(lambda stop: run_relay(settings, stop))

@@ -1,0 +1,73 @@
+"""`payonce serve`."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Generator
+from typing import Any
+
+import click
+import msgspec
+import uvicorn
+
+from entrypoints.cli.serving import run_until_signal
+from entrypoints.http.app import create_app
+from entrypoints.logging import configure_logging
+from entrypoints.settings import Settings, load_settings
+
+# Below the ten seconds after which a supervisor kills.
+GRACEFUL_SECONDS = 8
+BACKLOG = 2048
+
+
+@click.command()
+@click.option("--service", type=click.Choice(["all", "orders", "payments"]), help="Which service to run.")
+@click.option("--host", help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on; 0 takes a free one.")
+@click.option("--fd", type=click.IntRange(min=3), help="Serve on this inherited listening socket instead.")
+def command(fd: int | None, **options: Any) -> None:
+    settings = load_settings(os.environ)
+    given = {name: value for name, value in options.items() if value is not None}
+    settings = msgspec.structs.replace(settings, **given)
+    settings.require("database_url", "redis_url", "stripe_api_key", "stripe_webhook_secret")
+    configure_logging(settings.log_level, settings.log_format)
+    listener = socket.socket(fileno=fd) if fd is not None else _listen(settings)
+    run_until_signal(lambda stop: _serve(settings, listener, stop))
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        listener = socket.create_server((settings.host, settings.port), backlog=BACKLOG)
+    except OSError as error:
+        address = f"{settings.host}:{settings.port}"
+        raise click.UsageError(f"{address} cannot be used ({error.strerror}).") from error
+    click.echo(f"listening on http://{settings.host}:{listener.getsockname()[1]}", err=True)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers, which would send us the signal again at the end."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+async def _serve(settings: Settings, listener: socket.socket, stop: asyncio.Event) -> None:
+    config = uvicorn.Config(
+        create_app(settings),
+        http="httptools",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    stopping.cancel()
+    await serving
