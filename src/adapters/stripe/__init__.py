@@ -1,0 +1,1 @@
+"""The payment gateway on Stripe, or on anything that speaks its API."""

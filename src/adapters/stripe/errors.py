@@ -1,0 +1,48 @@
+"""Stripe's errors in the port's two words: refused, when nothing was done for certain, else unknown.
+
+https://docs.stripe.com/error-low-level and https://docs.stripe.com/error-handling.
+"""
+
+import stripe
+
+from domain.payments.gateway import GatewayFailed, GatewayRefused, GatewayUnknown
+
+_PROVES_NOTHING = frozenset({408, 409, 424, 425, 429})
+"""The 4xx that do not say that nothing was done.
+
+The same key in flight (409) may yet succeed; a proxy's time-out (408), a failed dependency
+(424) or a limit (425, 429) may be met by a repetition of a call that had succeeded before.
+"""
+
+
+def translate(error: stripe.StripeError, call: str, secret: str) -> GatewayFailed:
+    """What the error says about the call, which `call` names. The result never contains `secret`.
+
+    Nor does it contain the answer's body, which the SDK quotes where it cannot read it.
+    """
+    body = error.json_body
+    described = isinstance(body, dict) and isinstance(body.get("error"), dict)
+    status = error.http_status
+    if not described or status is None or not 400 <= status < 500 or status in _PROVES_NOTHING:
+        return _unknown(error, call)
+    if isinstance(error, stripe.IdempotencyError | stripe.RateLimitError):
+        return _unknown(error, call)
+    assert isinstance(body, dict)
+    detail = body["error"]
+    code, message, param = (
+        _text(detail.get("code")) or _text(detail.get("type")) or f"http_{status}",
+        _text(detail.get("message")) or "The gateway gave no reason.",
+        _text(detail.get("param")),
+    )
+    return GatewayRefused(code, message.replace(secret, "***"), param=param)
+
+
+def _unknown(error: stripe.StripeError, call: str) -> GatewayUnknown:
+    status = "no answer" if error.http_status is None else f"HTTP {error.http_status}"
+    request = f", {error.request_id}" if error.request_id else ""
+    cause = f", {type(error.__cause__).__name__}" if error.__cause__ else ""
+    return GatewayUnknown(f"{call}: {type(error).__name__}, {status}{request}{cause}")
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,225 @@
+"""Stripe's objects, as decoded JSON, read into the port's snapshots.
+
+What a snapshot needs and the object lacks, or a status this version does not know, is
+Unreadable: nothing is guessed. Where `latest_charge` is only an id, as in every webhook,
+`method` and `capture_before` are None.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from adapters.stripe.amounts import NotRepresentable, from_stripe
+from adapters.stripe.params import ORDER_ID, PAYMENT_ID, REASON, REFUND_ID
+from domain.payments.gateway import (
+    DisputeSnapshot,
+    GatewayRefundStatus,
+    IntentSnapshot,
+    IntentStatus,
+    RefundSnapshot,
+)
+from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
+
+_Meaning = TypeVar("_Meaning")
+
+_INTENT_STATUSES = {status.value.lower(): status for status in IntentStatus}
+
+_REFUND_STATUSES = {
+    "pending": GatewayRefundStatus.PENDING,
+    "requires_action": GatewayRefundStatus.PENDING,
+    "succeeded": GatewayRefundStatus.SUCCEEDED,
+    "failed": GatewayRefundStatus.FAILED,
+    "canceled": GatewayRefundStatus.CANCELED,
+}
+
+_DISPUTE_CLOSED = {
+    "appeal_needs_response": False,
+    "appeal_under_review": False,
+    "needs_response": False,
+    "under_review": False,
+    "warning_needs_response": False,
+    "warning_under_review": False,
+    "lost": True,
+    "prevented": True,
+    "warning_closed": True,
+    "won": True,
+}
+"""Stripe's statuses of a dispute, and whether one is over."""
+
+
+class Unreadable(Exception):
+    """An object of Stripe's without something that it must have, or with a value unknown here.
+
+    The message names fields and types, never values: objects hold personal data.
+    """
+
+
+def intent_snapshot(intent: Mapping[str, Any]) -> IntentSnapshot:
+    """Raises Unreadable."""
+    _expect_kind(intent, "payment_intent")
+    currency = _text(intent, "currency").upper()
+    error = _object_or_none(intent, "last_payment_error")
+    charge = _object_or_none(intent, "latest_charge")
+    metadata = metadata_of(intent)
+    return IntentSnapshot(
+        intent_id=_text(intent, "id"),
+        status=_known(_INTENT_STATUSES, intent, "status"),
+        amount=_amount(intent, "amount", currency),
+        currency=currency,
+        amount_capturable=_amount(intent, "amount_capturable", currency),
+        amount_captured=_amount(intent, "amount_received", currency),
+        client_secret=_text_or_none(intent, "client_secret"),
+        next_action=_next_action(_object_or_none(intent, "next_action")),
+        last_error=_last_error(error),
+        failed_charge_id=object_id(error, "charge") if error else None,
+        charge_id=object_id(intent, "latest_charge"),
+        method=_card_method(charge),
+        capture_before=_capture_before(charge),
+        cancellation_reason=_text_or_none(intent, "cancellation_reason"),
+        customer_id=object_id(intent, "customer"),
+        payment_id=metadata.get(PAYMENT_ID),
+        order_id=metadata.get(ORDER_ID),
+    )
+
+
+def refund_snapshot(refund: Mapping[str, Any]) -> RefundSnapshot:
+    """Raises Unreadable."""
+    _expect_kind(refund, "refund")
+    currency = _text(refund, "currency").upper()
+    metadata = metadata_of(refund)
+    return RefundSnapshot(
+        gateway_refund_id=_text(refund, "id"),
+        intent_id=object_id(refund, "payment_intent"),
+        charge_id=object_id(refund, "charge"),
+        status=_known(_REFUND_STATUSES, refund, "status"),
+        amount=_amount(refund, "amount", currency),
+        currency=currency,
+        failure_reason=_text_or_none(refund, "failure_reason"),
+        refund_id=metadata.get(REFUND_ID),
+        reason=metadata.get(REASON) or _text_or_none(refund, "reason"),
+    )
+
+
+def dispute_snapshot(dispute: Mapping[str, Any]) -> DisputeSnapshot:
+    """Raises Unreadable."""
+    _expect_kind(dispute, "dispute")
+    currency = _text(dispute, "currency").upper()
+    return DisputeSnapshot(
+        gateway_dispute_id=_text(dispute, "id"),
+        intent_id=object_id(dispute, "payment_intent"),
+        charge_id=object_id(dispute, "charge"),
+        amount=_amount(dispute, "amount", currency),
+        currency=currency,
+        reason=_text(dispute, "reason"),
+        status=_text(dispute, "status"),
+        closed=_known(_DISPUTE_CLOSED, dispute, "status"),
+    )
+
+
+def timestamp(seconds: object) -> datetime:
+    """Stripe's seconds since 1970. Raises Unreadable."""
+    if not isinstance(seconds, int) or isinstance(seconds, bool):
+        raise Unreadable("a time that is not an integer")
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise Unreadable("a time beyond the calendar") from None
+
+
+def object_id(value: Mapping[str, Any], name: str) -> str | None:
+    """The id under `name`, whether Stripe gives the object there, its id or nothing. Raises Unreadable."""
+    part = _object_or_none(value, name)
+    return _text(part, "id") if part is not None else _text_or_none(value, name)
+
+
+def metadata_of(value: Mapping[str, Any]) -> Mapping[str, str]:
+    """An object's metadata. Raises Unreadable."""
+    metadata = _object_or_none(value, "metadata") or {}
+    if not all(isinstance(part, str) for part in metadata.values()):
+        raise Unreadable("metadata that is not text")
+    return metadata
+
+
+def _next_action(action: Mapping[str, Any] | None) -> NextAction | None:
+    """Stripe.js performs every kind of action; a plain redirect needs no more than a browser."""
+    if action is None:
+        return None
+    redirect = _object_or_none(action, "redirect_to_url")
+    if _text(action, "type") == "redirect_to_url" and redirect:
+        return NextAction(NextActionType.REDIRECT, _text(redirect, "url"))
+    return NextAction(NextActionType.USE_GATEWAY_SDK)
+
+
+def _last_error(error: Mapping[str, Any] | None) -> LastError | None:
+    if error is None:
+        return None
+    return LastError(
+        code=_text_or_none(error, "code") or _text(error, "type"),
+        decline_code=_text_or_none(error, "decline_code"),
+        message=_text_or_none(error, "message") or "",
+    )
+
+
+def _card_of(charge: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    details = _object_or_none(charge, "payment_method_details") if charge else None
+    return _object_or_none(details, "card") if details else None
+
+
+def _card_method(charge: Mapping[str, Any] | None) -> CardMethod | None:
+    card = _card_of(charge)
+    if card is None:
+        return None
+    brand, last4 = _text_or_none(card, "brand"), _text_or_none(card, "last4")
+    return CardMethod(brand, last4) if brand and last4 else None
+
+
+def _capture_before(charge: Mapping[str, Any] | None) -> datetime | None:
+    card = _card_of(charge)
+    seconds = card.get("capture_before") if card else None
+    return None if seconds is None else timestamp(seconds)
+
+
+def _expect_kind(value: Mapping[str, Any], kind: str) -> None:
+    if not isinstance(value, Mapping) or value.get("object") != kind:
+        raise Unreadable(f"not a {kind}")
+
+
+def _known(known: Mapping[str, _Meaning], value: Mapping[str, Any], name: str) -> _Meaning:
+    word = _text(value, name)
+    if word not in known:
+        raise Unreadable(f"an unknown {name}")
+    return known[word]
+
+
+def _text(value: Mapping[str, Any], name: str) -> str:
+    text = _text_or_none(value, name)
+    if text is None:
+        raise Unreadable(f"no {name}")
+    return text
+
+
+def _text_or_none(value: Mapping[str, Any], name: str) -> str | None:
+    text = value.get(name)
+    if text is not None and not isinstance(text, str):
+        raise Unreadable(f"a {name} that is not a string")
+    return text
+
+
+def _amount(value: Mapping[str, Any], name: str, currency: str) -> int:
+    amount = value.get(name)
+    if not isinstance(amount, int) or isinstance(amount, bool):
+        raise Unreadable(f"no integer {name}")
+    try:
+        return from_stripe(amount, currency)
+    except NotRepresentable as cause:
+        raise Unreadable(str(cause)) from None
+
+
+def _object_or_none(value: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """An expanded object; None where there is none or only its id."""
+    part = value.get(name)
+    if part is None or isinstance(part, str):
+        return None
+    if not isinstance(part, Mapping):
+        raise Unreadable(f"a {name} that is not an object")
+    return part
