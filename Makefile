@@ -1,0 +1,45 @@
+# `make demo` and `make test` need Python 3.11 or newer, git and make, and nothing else.
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test lint format clean
+
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+# What `payonce demo` and `payonce up` are given besides: make demo ARGS="--orders 200"
+ARGS ?=
+
+help:
+	@echo "make demo     start everything, place orders, watch them being paid, end everything"
+	@echo "make up       start everything and keep it running until Ctrl-C"
+	@echo "make test     check and test"
+	@echo "make install  build the environment .venv, and nothing else"
+	@echo "make lint     check without tests     make format   format the code"
+	@echo "make clean    remove what these commands have made, the data in .payonce included"
+
+demo: .venv/complete
+	@$(BIN)/payonce demo $(ARGS)
+
+up: .venv/complete
+	@$(BIN)/payonce up $(ARGS)
+
+test: lint
+	$(BIN)/pytest -n 2 --dist worksteal -q
+
+lint: .venv/complete
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: .venv/complete
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+install: .venv/complete
+
+clean:
+	rm -rf .venv .tools .payonce .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The environment follows the lock file; without a change to it, nothing here touches the network.
+.venv/complete: uv.lock pyproject.toml
+	@UV_VERSION=$(UV_VERSION) sh .ci/install
+	@touch $@
