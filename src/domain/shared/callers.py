@@ -22,6 +22,12 @@ class Caller:
     token_id: str | None = None
     order_id: str | None = None
 
+    def may_touch(self, *, user_id: str | None, order_id: str) -> bool:
+        """Whether what belongs to this user and this order is the caller's to see and act on."""
+        if self.order_id is not None:
+            return self.order_id == order_id
+        return "users:any" in self.scopes or (user_id is not None and user_id == self.subject)
+
 
 class TokenFault(StrEnum):
     """Why a token was refused. Stable: logs, tests and the API's 401 answers name it."""

@@ -11,6 +11,8 @@ class DomainError(Exception):
     """The request cannot be carried out."""
 
     code: ClassVar[str] = "error"
+    retry_after_seconds: ClassVar[int | None] = None
+    """When the same request may fare better; None where it would get the same answer."""
 
     def __init__(self, detail: str | None = None, *, pointer: str | None = None) -> None:
         """`pointer` is the JSON pointer of the field at fault, where there is one."""
@@ -53,4 +55,4 @@ class Unavailable(DomainError):
     """Something this call needs is down; nothing was begun."""
 
     code = "unavailable"
-    retry_after_seconds: ClassVar[int] = 2
+    retry_after_seconds = 2

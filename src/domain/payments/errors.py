@@ -1,0 +1,93 @@
+"""What the payment side answers where it does not do what was asked."""
+
+from domain.shared.errors import Conflict, NotFound, Refused, Unavailable
+
+
+class PaymentNotFound(NotFound):
+    """There is no such payment."""
+
+    code = "payment_not_found"
+
+
+class RefundNotFound(NotFound):
+    """There is no such refund."""
+
+    code = "refund_not_found"
+
+
+class OrderTermsDiffer(Refused):
+    """The order has another amount or currency, or cannot be paid now."""
+
+    code = "order_terms_differ"
+
+
+class OrderUnknown(Refused):
+    """The order service knows no such order."""
+
+    code = "order_unknown"
+
+
+class OrdersUnavailable(Unavailable):
+    """The order service could not be asked back."""
+
+    code = "orders_unavailable"
+
+
+class PaymentInProgress(Conflict):
+    """The order has a live payment already."""
+
+    code = "payment_in_progress"
+
+
+class OperationInFlight(Conflict):
+    """Another call on this payment is with the gateway now."""
+
+    code = "operation_in_flight"
+
+
+class PaymentStateForbids(Conflict):
+    """The payment's present state does not allow this."""
+
+    code = "payment_state_forbids"
+
+
+class MulticaptureUnavailable(Conflict):
+    """The gateway allows one capture only on this payment."""
+
+    code = "multicapture_unavailable"
+
+
+class CaptureExceedsAuthorized(Refused):
+    """More than the authorized amount cannot be captured."""
+
+    code = "capture_exceeds_authorized"
+
+
+class RefundExceedsCaptured(Refused):
+    """More than what was captured and not yet refunded cannot be refunded."""
+
+    code = "refund_exceeds_captured"
+
+
+class CurrencyDiffers(Refused):
+    """The payment is in another currency."""
+
+    code = "currency_differs"
+
+
+class PaymentMethodNotOwned(Refused):
+    """The payment method belongs to another customer."""
+
+    code = "payment_method_not_owned"
+
+
+class GatewayRefusedRequest(Refused):
+    """The gateway refused the request; nothing was done."""
+
+    code = "gateway_refused"
+
+
+class GatewayUnavailable(Unavailable):
+    """The gateway cannot be reached; nothing was begun."""
+
+    code = "gateway_unavailable"

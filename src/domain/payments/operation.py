@@ -1,0 +1,77 @@
+"""An operation: one money-moving gateway call, saved before it is sent.
+
+Whoever holds a saved operation can find out what became of it and, where that is nothing,
+repeat it: the identical request with the identical idempotency key.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from domain.payments.gateway import GatewayRequest
+
+REPEATABLE_FOR = timedelta(hours=20)
+"""Stripe forgets idempotency keys after 24 h (https://docs.stripe.com/api/idempotent_requests)."""
+
+FIRST_CHECK_AFTER = timedelta(seconds=30)
+"""Longer than any gateway call may take: until then its caller is still waiting for the answer."""
+
+
+class OperationKind(StrEnum):
+    CREATE = "CREATE"
+    CONFIRM = "CONFIRM"
+    CAPTURE = "CAPTURE"
+    CANCEL = "CANCEL"
+    REFUND = "REFUND"
+
+
+class OperationStatus(StrEnum):
+    STARTED = "STARTED"
+    UNKNOWN = "UNKNOWN"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+@dataclass(slots=True, kw_only=True)
+class Operation:
+    """`operation_id` is the idempotency key; `payment_version` the payment's version when it began."""
+
+    operation_id: str
+    payment_id: str
+    kind: OperationKind
+    request: GatewayRequest
+    created_at: datetime
+    next_check_at: datetime
+    payment_version: int
+    refund_id: str | None = None
+    status: OperationStatus = OperationStatus.STARTED
+    checks: int = 0
+    error: str | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.status in (OperationStatus.STARTED, OperationStatus.UNKNOWN)
+
+    def may_repeat(self, now: datetime) -> bool:
+        return now < self.created_at + REPEATABLE_FOR
+
+    def unknown(self, error: str, now: datetime) -> None:
+        """The gateway's word is out; look again after a pause that doubles, from 5 s up to 15 min."""
+        self.status = OperationStatus.UNKNOWN
+        self.error = error
+        self.checks += 1
+        self.next_check_at = now + min(
+            timedelta(seconds=5) * 2 ** min(self.checks - 1, 10), timedelta(minutes=15)
+        )
+
+    def succeeded(self, now: datetime) -> None:
+        self.status = OperationStatus.SUCCEEDED
+        self.error = None
+        self.finished_at = now
+
+    def failed(self, error: str, now: datetime) -> None:
+        """The gateway proved that it did nothing."""
+        self.status = OperationStatus.FAILED
+        self.error = error
+        self.finished_at = now

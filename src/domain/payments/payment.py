@@ -1,0 +1,327 @@
+"""The payment: our record of one payment intent, and the only author of its events.
+
+Whatever the gateway reports goes through `record_intent`, `record_refund` and `record_dispute`,
+each of which changes the state at most once for one fact, however often and in whatever order
+the fact is told.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any
+from uuid import UUID
+
+from domain.payments.dispute import Dispute
+from domain.payments.errors import (
+    CaptureExceedsAuthorized,
+    CurrencyDiffers,
+    OperationInFlight,
+    PaymentStateForbids,
+    RefundExceedsCaptured,
+)
+from domain.payments.gateway import (
+    CaptureMethod,
+    DisputeSnapshot,
+    IntentSnapshot,
+    IntentStatus,
+    RefundSnapshot,
+)
+from domain.payments.operation import Operation
+from domain.payments.refund import FROM_GATEWAY, TRANSITIONS, Refund, RefundStatus
+from domain.shared.payment_events import (
+    CardMethod,
+    DisputeClosed,
+    DisputeOpened,
+    LastError,
+    NextAction,
+    PaymentAuthorized,
+    PaymentCanceled,
+    PaymentCaptured,
+    PaymentEvent,
+    PaymentFailed,
+    PaymentRequiresAction,
+    PaymentSucceeded,
+    RefundFailed,
+    RefundProcessed,
+)
+
+_S = IntentStatus
+
+_UNDECIDED = frozenset(
+    {_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION, _S.REQUIRES_ACTION, _S.PROCESSING}
+)
+
+INTENT_TRANSITIONS: dict[IntentStatus, frozenset[IntentStatus]] = {
+    **{status: frozenset(IntentStatus) - {status} for status in _UNDECIDED},
+    _S.REQUIRES_CAPTURE: frozenset({_S.SUCCEEDED, _S.CANCELED}),
+    _S.SUCCEEDED: frozenset(),
+    _S.CANCELED: frozenset(),
+}
+"""What may follow what (https://docs.stripe.com/payments/paymentintents/lifecycle)."""
+
+CANCELABLE = _UNDECIDED | {_S.REQUIRES_CAPTURE}
+CONFIRMABLE = frozenset({_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION, _S.REQUIRES_ACTION})
+
+
+class Verdict(Enum):
+    """What became of a gateway's report."""
+
+    RECORDED = auto()
+    NOTHING_NEW = auto()
+    FETCH = auto()
+    """It may be old or lacks what we need: fetch the object and record that, while the version stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """When something is recorded, and where its events take their ids from."""
+
+    now: datetime
+    event_id: Callable[[], UUID]
+
+
+@dataclass(slots=True, kw_only=True)
+class Payment:
+    """Amounts in minor units of `currency`; `sequence` is the number of the last event it emitted."""
+
+    payment_id: str
+    order_id: str
+    amount: int
+    currency: str
+    capture_method: CaptureMethod
+    gateway: str
+    created_at: datetime
+    updated_at: datetime
+    user_id: str | None = None
+    description: str | None = None
+    gateway_customer_id: str | None = None
+    intent_id: str | None = None
+    client_secret: str | None = None
+    status: IntentStatus = IntentStatus.REQUIRES_PAYMENT_METHOD
+    next_action: NextAction | None = None
+    amount_capturable: int = 0
+    amount_captured: int = 0
+    amount_refunded: int = 0
+    amount_refunding: int = 0
+    """Promised to refunds that the gateway has not decided yet; counted against what may be refunded."""
+    capture_before: datetime | None = None
+    last_error: LastError | None = None
+    failed_charge_id: str | None = None
+    charge_id: str | None = None
+    method: CardMethod | None = None
+    cancellation_reason: str | None = None
+    in_flight: str | None = None
+    """The operation that is with the gateway now: one at a time decides the intent's fate."""
+    operation_unknown: bool = False
+    attention: str | None = None
+    sequence: int = 0
+    version: int = 1
+    _events: list[PaymentEvent] = field(default_factory=list, repr=False)
+
+    def take_events(self) -> list[PaymentEvent]:
+        """The events since the last call, for the transaction that saves this payment."""
+        events, self._events = self._events, []
+        return events
+
+    # What we begin
+
+    def begin(self, operation: Operation) -> None:
+        """Let this operation be the one in flight. Raises OperationInFlight where there is another."""
+        if self.in_flight is not None and self.in_flight != operation.operation_id:
+            raise OperationInFlight
+        self.in_flight = operation.operation_id
+
+    def end(self, operation: Operation) -> None:
+        if self.in_flight == operation.operation_id:
+            self.in_flight = None
+            self.operation_unknown = False
+
+    def abandon(self, now: datetime) -> None:
+        """The gateway refused to create the intent: there is nothing to follow, and the order is free again."""
+        self.status = IntentStatus.CANCELED
+        self.cancellation_reason = "creation_refused"
+        self.updated_at = now
+
+    def check_confirmable(self) -> None:
+        if self.intent_id is None or self.status not in CONFIRMABLE:
+            raise PaymentStateForbids(f"a payment in {self.status} cannot be confirmed")
+
+    def check_cancelable(self) -> None:
+        if self.intent_id is None or self.status not in CANCELABLE:
+            raise PaymentStateForbids(f"a payment in {self.status} cannot be canceled")
+
+    def check_capturable(self, amount: int) -> None:
+        if self.intent_id is None or self.status is not IntentStatus.REQUIRES_CAPTURE:
+            raise PaymentStateForbids(f"a payment in {self.status} cannot be captured")
+        if amount > self.amount_capturable:
+            raise CaptureExceedsAuthorized(
+                f"{amount} is more than the {self.amount_capturable} that can be captured", pointer="/amount"
+            )
+
+    def promise_refund(self, amount: int, currency: str) -> None:
+        """Count a refund that we begin. Raises RefundExceedsCaptured, CurrencyDiffers, PaymentStateForbids."""
+        if currency != self.currency:
+            raise CurrencyDiffers(f"the payment is in {self.currency}", pointer="/currency")
+        if self.intent_id is None or self.amount_captured == 0:
+            raise PaymentStateForbids("nothing was captured that could be refunded")
+        rest = self.amount_captured - self.amount_refunded - self.amount_refunding
+        if amount > rest:
+            raise RefundExceedsCaptured(
+                f"{amount} is more than the {rest} that can be refunded", pointer="/amount"
+            )
+        self.amount_refunding += amount
+
+    # What the gateway reports
+
+    def judge(self, snapshot: IntentSnapshot) -> Verdict:
+        """What a report that may be old or repeated (a webhook, a late answer) is worth."""
+        if (
+            snapshot.status in (_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION)
+            and snapshot.last_error is None
+        ):
+            return (
+                Verdict.NOTHING_NEW
+            )  # an intent that nobody tried yet: the answer to its creation says as much
+        if snapshot.amount_captured > self.amount_captured and self.status is _S.REQUIRES_CAPTURE:
+            return Verdict.RECORDED  # captured amounts only grow, so that is new however late it comes
+        if not INTENT_TRANSITIONS[self.status] or self._tells_the_same(snapshot):
+            return Verdict.NOTHING_NEW
+        if snapshot.status not in (_S.REQUIRES_CAPTURE, _S.SUCCEEDED, _S.CANCELED):
+            return Verdict.FETCH  # an intent can pass here twice: only the gateway knows which time this was
+        lacks_method = snapshot.method is None and self.method is None and snapshot.status is not _S.CANCELED
+        return Verdict.FETCH if lacks_method else Verdict.RECORDED
+
+    def _tells_the_same(self, snapshot: IntentSnapshot) -> bool:
+        if snapshot.status != self.status:
+            return False
+        if self.status is _S.REQUIRES_PAYMENT_METHOD:
+            return (snapshot.failed_charge_id or self.failed_charge_id, snapshot.last_error) == (
+                self.failed_charge_id,
+                self.last_error,
+            )
+        return self.status is not _S.REQUIRES_ACTION or snapshot.next_action == self.next_action
+
+    def record_intent(self, snapshot: IntentSnapshot, occasion: Occasion) -> None:
+        """Take over what the gateway holds now (the caller has made sure that it is not old), with its events.
+
+        A report that breaks a rule of ours is a fact all the same: it is kept and raises `attention`.
+        """
+        if (snapshot.amount, snapshot.currency) != (self.amount, self.currency):
+            self.attention = "AMOUNT_MISMATCH"
+        before, captured_before = self.status, self.amount_captured
+        known_failure = (self.failed_charge_id, self.last_error)
+        if snapshot.status != before and snapshot.status not in INTENT_TRANSITIONS[before]:
+            self.attention = "GATEWAY_CONTRADICTS"
+            return
+        action_before = self.next_action
+        self._take_over(snapshot)
+        self.updated_at = occasion.now
+        moved = self.status != before
+        if self.amount_captured > captured_before or (moved and self.status is _S.SUCCEEDED):
+            self._captured(self.amount_captured - captured_before, occasion)
+        if self.status is _S.REQUIRES_ACTION and (moved or self.next_action != action_before):
+            self._emit(PaymentRequiresAction, occasion, self.amount, next_action=self.next_action)
+        elif self.status is _S.REQUIRES_CAPTURE and moved:
+            self._emit(PaymentAuthorized, occasion, self.amount_capturable)
+        elif self.status is _S.CANCELED and moved:
+            self._emit(PaymentCanceled, occasion, self.amount, reason=self.cancellation_reason)
+        elif self._failed_anew(moved, known_failure):
+            self._emit(PaymentFailed, occasion, self.amount, last_error=self.last_error)
+
+    def _take_over(self, snapshot: IntentSnapshot) -> None:
+        self.intent_id = snapshot.intent_id
+        self.client_secret = snapshot.client_secret or self.client_secret
+        self.status = snapshot.status
+        self.next_action = snapshot.next_action
+        self.amount_capturable = snapshot.amount_capturable
+        self.amount_captured = max(self.amount_captured, snapshot.amount_captured)
+        self.last_error = snapshot.last_error
+        self.failed_charge_id = snapshot.failed_charge_id or self.failed_charge_id
+        self.charge_id = snapshot.charge_id or self.charge_id
+        self.method = snapshot.method or self.method
+        self.capture_before = snapshot.capture_before if self.status is _S.REQUIRES_CAPTURE else None
+        self.cancellation_reason = snapshot.cancellation_reason
+
+    def _failed_anew(self, moved: bool, known: tuple[str | None, LastError | None]) -> bool:
+        if self.status is not _S.REQUIRES_PAYMENT_METHOD or self.last_error is None:
+            return False
+        return moved or known != (self.failed_charge_id, self.last_error)
+
+    def _captured(self, amount: int, occasion: Occasion) -> None:
+        if self.capture_method is CaptureMethod.AUTOMATIC:
+            self._emit(PaymentSucceeded, occasion, amount)
+        else:
+            self._emit(PaymentCaptured, occasion, amount, final=self.status is _S.SUCCEEDED)
+
+    def record_refund(self, refund: Refund, snapshot: RefundSnapshot, occasion: Occasion) -> Verdict:
+        """Take over what the gateway says of a refund of this payment."""
+        refund.gateway_refund_id = refund.gateway_refund_id or snapshot.gateway_refund_id
+        refund.operation_unknown = False
+        status = FROM_GATEWAY[snapshot.status]
+        if status not in TRANSITIONS[refund.status]:
+            return Verdict.NOTHING_NEW
+        self.decide_refund(refund, status, snapshot.failure_reason, occasion)
+        return Verdict.RECORDED
+
+    def decide_refund(
+        self, refund: Refund, status: RefundStatus, failure_reason: str | None, occasion: Occasion
+    ) -> None:
+        """Move a refund to a decided state, the totals with it, and say so."""
+        if refund.status is RefundStatus.PENDING:
+            self.amount_refunding -= refund.amount
+        elif refund.status is RefundStatus.SUCCEEDED:
+            self.amount_refunded -= refund.amount
+        refund.status = status
+        refund.failure_reason = failure_reason
+        refund.updated_at = self.updated_at = occasion.now
+        if status is RefundStatus.SUCCEEDED:
+            self.amount_refunded += refund.amount
+            if self.amount_refunded > self.amount_captured:
+                self.attention = "REFUND_EXCEEDS_CAPTURED"
+            self._emit(
+                RefundProcessed, occasion, refund.amount, refund_id=refund.refund_id, reason=refund.reason
+            )
+        else:
+            self._emit(
+                RefundFailed, occasion, refund.amount, refund_id=refund.refund_id, reason=failure_reason
+            )
+
+    def record_foreign_refund(self, refund: Refund) -> None:
+        """A refund that was begun at the gateway, not by us, is pending from now on like our own."""
+        self.amount_refunding += refund.amount
+        if self.amount_refunded + self.amount_refunding > self.amount_captured:
+            self.attention = "REFUND_EXCEEDS_CAPTURED"
+
+    def record_dispute(
+        self, dispute: Dispute, snapshot: DisputeSnapshot, *, new: bool, occasion: Occasion
+    ) -> Verdict:
+        """Take over what the gateway says of a dispute; `new` when it was not known before this report."""
+        if dispute.closed and not new:
+            return Verdict.NOTHING_NEW  # closed is the end: whatever comes now is old
+        dispute.status, dispute.closed, dispute.updated_at = snapshot.status, snapshot.closed, occasion.now
+        if new:
+            self._emit(DisputeOpened, occasion, dispute.amount, reason=dispute.reason)
+        if snapshot.closed:
+            self._emit(DisputeClosed, occasion, dispute.amount, reason=dispute.status)
+        self.updated_at = occasion.now
+        return Verdict.RECORDED
+
+    def _emit(self, event: type[PaymentEvent], occasion: Occasion, amount: int, **details: Any) -> None:
+        self.sequence += 1
+        self._events.append(
+            event(
+                event_id=occasion.event_id(),
+                sequence=self.sequence,
+                occurred_at=occasion.now,
+                payment_id=self.payment_id,
+                order_id=self.order_id,
+                gateway_payment_intent_id=self.intent_id,
+                currency=self.currency,
+                amount=amount,
+                amount_captured=self.amount_captured,
+                amount_refunded=self.amount_refunded,
+                method=self.method,
+                **details,
+            )
+        )

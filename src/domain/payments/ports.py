@@ -1,0 +1,168 @@
+"""What the payment side needs from outside, besides the gateway.
+
+A unit of work is one database transaction. Repositories that it offers read and write inside it;
+`save` also appends the payment's events to the outbox, so that a state and its events cannot part.
+Lock order, everywhere: payment, then its refunds, disputes and operations.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from domain.payments.dispute import Dispute
+from domain.payments.operation import Operation
+from domain.payments.payment import Payment
+from domain.payments.refund import Refund
+from domain.shared.callers import Caller
+
+
+class Payments(Protocol):
+    async def add(self, payment: Payment) -> None:
+        """Insert a new payment. Raises PaymentInProgress where its order has a live one."""
+        ...
+
+    async def get(self, payment_id: str) -> Payment | None: ...
+
+    async def lock(self, payment_id: str) -> Payment | None:
+        """The payment, locked until the end of this unit of work."""
+        ...
+
+    async def find_by_intent(self, intent_id: str) -> str | None:
+        """The id of the payment of this gateway intent."""
+        ...
+
+    async def save(self, payment: Payment) -> None:
+        """Write the payment, one version on, and append its events to the outbox."""
+        ...
+
+    async def mark_operation_unknown(self, payment: Payment) -> None:
+        """Write only that its operation's outcome is not known; the version stays, since no fact was recorded."""
+        ...
+
+    async def list(
+        self, *, order_id: str | None, user_id: str | None, after: str | None, limit: int
+    ) -> Sequence[Payment]:
+        """Newest first; `after` is the id of the last one already seen."""
+        ...
+
+
+class Refunds(Protocol):
+    async def add(self, refund: Refund) -> None: ...
+    async def get(self, refund_id: str) -> Refund | None: ...
+    async def find_by_gateway_id(self, gateway_refund_id: str) -> Refund | None: ...
+    async def save(self, refund: Refund) -> None: ...
+
+
+class Disputes(Protocol):
+    async def get(self, gateway_dispute_id: str) -> Dispute | None: ...
+    async def put(self, dispute: Dispute) -> None: ...
+
+
+class Operations(Protocol):
+    async def add(self, operation: Operation) -> None: ...
+    async def get(self, operation_id: str) -> Operation | None: ...
+    async def save(self, operation: Operation) -> None: ...
+
+    async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Operation]:
+        """Open operations due for a check; each is put off to `until`, so that one process at a time has it."""
+        ...
+
+
+class Customers(Protocol):
+    async def find(self, gateway: str, user_id: str) -> str | None:
+        """The gateway's customer of this user."""
+        ...
+
+    async def put(self, gateway: str, user_id: str, gateway_customer_id: str) -> str:
+        """Keep the gateway's customer of this user; the first one kept wins and is returned."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredWebhook:
+    """A webhook as it came; `intent_id` is the gateway's intent it speaks of, None where it speaks of none."""
+
+    event_id: str
+    type: str
+    created_at: datetime
+    received_at: datetime
+    body: bytes
+    intent_id: str | None
+    payment_id: str | None
+    """None while no payment of ours is known for it."""
+
+
+class Webhooks(Protocol):
+    async def insert(self, webhook: StoredWebhook) -> bool:
+        """Keep a webhook; False where this event id was kept before."""
+        ...
+
+    async def lock_intent(self, intent_id: str) -> None:
+        """Serialize with everybody who binds this gateway intent to a payment, until this unit of work ends."""
+        ...
+
+    async def take_waiting(self, intent_id: str, payment_id: str) -> int:
+        """Give the webhooks that waited for this intent to its payment; how many there were."""
+        ...
+
+    async def waiting_for_known_payments(self, *, limit: int) -> Sequence[str]:
+        """Ids of payments that exist now and for which webhooks still wait."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedEvent:
+    """An event of the log: `position` orders the log, `envelope` is the CloudEvent as published."""
+
+    position: int
+    envelope: dict[str, Any]
+
+
+class EventLog(Protocol):
+    async def list(
+        self, *, after: int, type: str | None, order_id: str | None, limit: int
+    ) -> Sequence[LoggedEvent]:
+        """Published payment events in the order of the log."""
+        ...
+
+
+class PaymentsUnitOfWork(Protocol):
+    """`async with` opens the transaction; leaving without `commit` undoes it."""
+
+    payments: Payments
+    refunds: Refunds
+    disputes: Disputes
+    operations: Operations
+    customers: Customers
+    webhooks: Webhooks
+    events: EventLog
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    async def commit(self) -> None: ...
+
+
+UnitOfWorkFactory = Callable[[], PaymentsUnitOfWork]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderTerms:
+    """What the order side says may be paid for an order. Amount in minor units."""
+
+    order_id: str
+    version: int
+    amount: int
+    currency: str
+    payable: bool
+
+
+class OrderTermsSource(Protocol):
+    async def get(self, order_id: str, caller: Caller) -> OrderTerms | None:
+        """The terms of an order that this caller may pay, else None. Raises OrdersUnavailable."""
+        ...

@@ -1,0 +1,250 @@
+"""Make a payment for an order: an unconfirmed intent, and its confirmation where asked for."""
+
+from dataclasses import dataclass, field, replace
+
+from domain.payments.errors import (
+    GatewayRefusedRequest,
+    GatewayUnavailable,
+    OrderTermsDiffer,
+    OrderUnknown,
+)
+from domain.payments.gateway import (
+    CaptureMethod,
+    Customer,
+    GatewayRefused,
+    GatewayUnknown,
+    IntentDraft,
+    LineItem,
+    PaymentGateway,
+)
+from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKind, OperationStatus
+from domain.payments.operations import OperationRunner, start
+from domain.payments.payment import CONFIRMABLE, Payment
+from domain.payments.ports import OrderTermsSource, UnitOfWorkFactory
+from domain.payments.use_cases.confirm_payment import check_method_owned, confirmation
+from domain.shared.callers import Caller
+from domain.shared.errors import Forbidden
+from domain.shared.system import Clock
+
+
+class UserDiffers(Forbidden):
+    """The token allows payments of its own subject only."""
+
+    code = "user_differs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatePayment:
+    """`request_id` is the same at every repetition of one request; the payment's id follows from it."""
+
+    request_id: str
+    caller: Caller
+    order_id: str
+    amount: int
+    currency: str
+    confirm: bool
+    return_url: str
+    capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
+    user_id: str | None = None
+    description: str | None = None
+    lines: tuple[LineItem, ...] = ()
+    shipping_amount: int | None = None
+    discount_amount: int | None = None
+    tax_amount: int | None = None
+    customer: Customer | None = field(default=None, repr=False)
+    payment_method_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePaymentHandler:
+    unit_of_work: UnitOfWorkFactory
+    gateway: PaymentGateway
+    order_terms: OrderTermsSource
+    runner: OperationRunner
+    clock: Clock
+
+    async def __call__(self, command: CreatePayment) -> Payment:
+        """The payment, as it stands after the gateway's answer.
+
+        Raises OrderUnknown, OrderTermsDiffer, PaymentMethodNotOwned, UserDiffers, PaymentInProgress,
+        OrdersUnavailable or GatewayUnavailable before anything is begun; GatewayRefusedRequest where
+        the gateway proved that it did nothing.
+        """
+        payment_id = f"pay_{command.request_id}"
+        async with self.unit_of_work() as uow:
+            begun = await uow.payments.get(payment_id)
+        if begun is not None:
+            return await self._resume(command, begun)
+        user_id = self._user(command)
+        await self._check_terms(command)
+        customer_id = await self._customer(command, user_id)
+        await self._check_method(command, customer_id)
+        operation, draft = await self._begin(command, payment_id, user_id, customer_id)
+        return await self.runner.run(operation, self._next(command, draft))
+
+    async def _resume(self, command: CreatePayment, payment: Payment) -> Payment:
+        """An earlier run of this request was cut off: take up what it saved."""
+        async with self.unit_of_work() as uow:
+            create = await uow.operations.get(f"{command.request_id}-create")
+            retried = await uow.operations.get(f"{command.request_id}-create-plain")
+            confirm = await uow.operations.get(f"{command.request_id}-confirm")
+        latest = confirm or retried or create
+        then = self._next(command, self._draft(command, payment.gateway_customer_id))
+        if latest is not None and latest.open:
+            return await self.runner.recover(latest, then)
+        if latest is not None and latest.status is OperationStatus.FAILED:
+            raise GatewayRefusedRequest(latest.error)
+        if (
+            command.confirm
+            and confirm is None
+            and payment.intent_id is not None
+            and payment.status in CONFIRMABLE
+        ):
+            # Recovery concluded the creation meanwhile; the confirmation was never begun.
+            operation = self.confirmation(command, payment)
+            async with self.unit_of_work() as uow:
+                locked = await uow.payments.lock(payment.payment_id) or payment
+                locked.check_confirmable()
+                await start(uow, locked, operation)
+                await uow.commit()
+            return await self.runner.run(operation)
+        return payment
+
+    def _user(self, command: CreatePayment) -> str | None:
+        if "users:any" in command.caller.scopes:
+            return command.user_id
+        if command.user_id not in (None, command.caller.subject):
+            raise UserDiffers(pointer="/userId")
+        return command.caller.subject
+
+    async def _check_terms(self, command: CreatePayment) -> None:
+        terms = await self.order_terms.get(command.order_id, command.caller)
+        if terms is None:
+            raise OrderUnknown(pointer="/orderId")
+        if terms.currency != command.currency:
+            raise OrderTermsDiffer(f"the order is in {terms.currency}", pointer="/currency")
+        if terms.amount != command.amount:
+            raise OrderTermsDiffer(f"the order's total is {terms.amount}", pointer="/amount")
+        if not terms.payable:
+            raise OrderTermsDiffer("the order cannot be paid now", pointer="/orderId")
+
+    async def _customer(self, command: CreatePayment, user_id: str | None) -> str | None:
+        """The gateway's customer object of this user, made on the first payment."""
+        if user_id is None:
+            return None
+        async with self.unit_of_work() as uow:
+            known = await uow.customers.find(self.gateway.name, user_id)
+        if known is not None:
+            return known
+        try:
+            made = await self.gateway.create_customer(
+                user_id, command.customer, f"{command.request_id}-customer"
+            )
+        except GatewayUnknown as error:
+            raise GatewayUnavailable from error
+        except GatewayRefused as error:
+            raise GatewayRefusedRequest(error.message, pointer="/customer") from error
+        async with self.unit_of_work() as uow:
+            kept = await uow.customers.put(self.gateway.name, user_id, made)
+            await uow.commit()
+        return kept
+
+    async def _check_method(self, command: CreatePayment, customer_id: str | None) -> None:
+        if command.payment_method_token is not None:
+            await check_method_owned(self.gateway, command.payment_method_token, customer_id)
+
+    async def _begin(
+        self, command: CreatePayment, payment_id: str, user_id: str | None, customer_id: str | None
+    ) -> tuple[Operation, IntentDraft]:
+        now = self.clock.now()
+        payment = Payment(
+            payment_id=payment_id,
+            order_id=command.order_id,
+            user_id=user_id,
+            amount=command.amount,
+            currency=command.currency,
+            capture_method=command.capture_method,
+            description=command.description,
+            gateway=self.gateway.name,
+            gateway_customer_id=customer_id,
+            created_at=now,
+            updated_at=now,
+        )
+        draft = self._draft(command, customer_id)
+        operation = self.creation(payment, draft, f"{command.request_id}-create")
+        payment.begin(operation)
+        async with self.unit_of_work() as uow:
+            await uow.payments.add(payment)
+            await uow.operations.add(operation)
+            await uow.commit()
+        return operation, draft
+
+    def _draft(self, command: CreatePayment, customer_id: str | None) -> IntentDraft:
+        return IntentDraft(
+            payment_id=f"pay_{command.request_id}",
+            order_id=command.order_id,
+            amount=command.amount,
+            currency=command.currency,
+            capture_method=command.capture_method,
+            gateway_customer_id=customer_id,
+            payment_method_token=command.payment_method_token,
+            description=command.description,
+            customer=command.customer,
+            lines=command.lines,
+            shipping_amount=command.shipping_amount,
+            discount_amount=command.discount_amount,
+            tax_amount=command.tax_amount,
+        )
+
+    def creation(self, payment: Payment, draft: IntentDraft, operation_id: str) -> Operation:
+        now = self.clock.now()
+        try:
+            request = self.gateway.prepare_create(draft)
+        except GatewayRefused as error:
+            raise GatewayRefusedRequest(error.message, pointer="/amount") from error
+        return Operation(
+            operation_id=operation_id,
+            payment_id=payment.payment_id,
+            kind=OperationKind.CREATE,
+            request=request,
+            created_at=now,
+            next_check_at=now + FIRST_CHECK_AFTER,
+            payment_version=payment.version,
+        )
+
+    def confirmation(self, command: CreatePayment, payment: Payment) -> Operation:
+        return confirmation(
+            self.gateway,
+            payment,
+            f"{command.request_id}-confirm",
+            command.payment_method_token,
+            command.return_url,
+            self.clock.now(),
+        )
+
+    def _next(self, command: CreatePayment, draft: IntentDraft) -> "_Next":
+        return _Next(self, command, draft)
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """After the creation comes the confirmation; after one refused for its line items, one without them."""
+
+    handler: CreatePaymentHandler
+    command: CreatePayment
+    draft: IntentDraft
+
+    def __call__(
+        self, concluded: Operation, payment: Payment, refused: GatewayRefused | None
+    ) -> Operation | None:
+        if concluded.kind is not OperationKind.CREATE:
+            return None
+        if refused is not None:
+            about_lines = (refused.param or "").startswith("amount_details")
+            if not about_lines or concluded.operation_id.endswith("-plain"):
+                return None
+            plain = replace(self.draft, lines=(), shipping_amount=None, discount_amount=None, tax_amount=None)
+            return self.handler.creation(payment, plain, f"{self.command.request_id}-create-plain")
+        if not self.command.confirm or payment.status not in CONFIRMABLE:
+            return None
+        return self.handler.confirmation(self.command, payment)

@@ -1,0 +1,37 @@
+"""Take up what a crash or an unreachable gateway left open."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from domain.payments.errors import GatewayRefusedRequest
+from domain.payments.operations import OperationRunner
+from domain.payments.ports import UnitOfWorkFactory
+from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
+from domain.shared.system import Clock
+
+HELD_FOR = timedelta(minutes=1)
+"""How long one process has a due operation to itself; longer than a look-up and a repetition take."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverOperationsHandler:
+    unit_of_work: UnitOfWorkFactory
+    runner: OperationRunner
+    refresh: RefreshPaymentHandler
+    clock: Clock
+
+    async def __call__(self, *, limit: int = 20) -> int:
+        """Recover due operations and apply webhooks that waited; how many were taken up."""
+        now = self.clock.now()
+        async with self.unit_of_work() as uow:
+            due = await uow.operations.take_due(now=now, until=now + HELD_FOR, limit=limit)
+            waiting = await uow.webhooks.waiting_for_known_payments(limit=limit)
+            await uow.commit()
+        for operation in due:
+            try:
+                await self.runner.recover(operation)
+            except GatewayRefusedRequest:
+                continue  # the refusal is saved as the operation's outcome; here nobody waits for the answer
+        for payment_id in waiting:
+            await self.refresh(payment_id)
+        return len(due) + len(waiting)
