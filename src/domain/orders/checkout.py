@@ -1,0 +1,95 @@
+"""Carrying an attempt to the payment side and its answer back to the order."""
+
+from dataclasses import dataclass
+
+from domain.orders.errors import CheckoutInProgress, OrderNotFound
+from domain.orders.order import Order
+from domain.orders.ports import (
+    Attempt,
+    AttemptKind,
+    AttemptStatus,
+    OrdersUnitOfWork,
+    PaymentService,
+    PaymentView,
+    UnitOfWorkFactory,
+)
+from domain.shared.callers import Caller
+from domain.shared.errors import Conflict, Refused
+from domain.shared.system import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedOut:
+    """The order after an attempt, and the payment as the payment side answered it."""
+
+    order: Order
+    payment: PaymentView
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    unit_of_work: UnitOfWorkFactory
+    payments: PaymentService
+    clock: Clock
+
+    async def carry_out(self, attempt: Attempt, order: Order) -> CheckedOut:
+        """Call the payment side for a saved attempt and save its answer.
+
+        A refusal undoes the attempt and is raised; Unavailable leaves it open for recovery.
+        """
+        try:
+            if attempt.kind is AttemptKind.CONFIRM:
+                payment = await self.payments.confirm(order, attempt)
+            else:
+                payment = await self.payments.pay(order, attempt)
+        except (Refused, Conflict) as refusal:
+            await self._refused(attempt, refusal.code)
+            raise
+        return await self._answered(attempt, payment)
+
+    async def _answered(self, attempt: Attempt, payment: PaymentView) -> CheckedOut:
+        async with self.unit_of_work() as uow:
+            order = await find(uow, attempt.order_id)
+            if attempt.status is not AttemptStatus.DONE:
+                order.link_payment(
+                    payment.payment_id, payment.gateway_payment_intent_id, payment.status, self.clock.now()
+                )
+                if not payment.operation_unknown:  # else recovery asks again, until the gateway's word is in
+                    attempt.finish(AttemptStatus.DONE)
+                await uow.orders.save([order])
+                await uow.attempts.put(attempt)
+                await uow.commit()
+        return CheckedOut(order, payment)
+
+    async def _refused(self, attempt: Attempt, code: str) -> None:
+        async with self.unit_of_work() as uow:
+            order = await find(uow, attempt.order_id)
+            saved = await uow.attempts.get(attempt.attempt_id)
+            if saved is None or saved.status is not AttemptStatus.STARTED:
+                return
+            order.attempt_refused(self.clock.now())
+            attempt.finish(AttemptStatus.REFUSED, code)
+            await uow.orders.save([order])
+            await uow.attempts.put(attempt)
+            await uow.commit()
+
+
+async def find(uow: OrdersUnitOfWork, order_id: str, caller: Caller | None = None) -> Order:
+    """The order, locked. Raises OrderNotFound, also where it is not this caller's."""
+    order = (await uow.orders.lock([order_id])).get(order_id)
+    if order is None or (caller and not caller.may_touch(user_id=order.user_id, order_id=order_id)):
+        raise OrderNotFound
+    return order
+
+
+async def begun_before(uow: OrdersUnitOfWork, attempt_id: str, order_id: str) -> Attempt | None:
+    """The attempt of an earlier run of this request, unless that ended in a refusal, which undid it.
+
+    Raises CheckoutInProgress where another attempt of the order is not answered yet.
+    """
+    attempt = await uow.attempts.get(attempt_id)
+    if attempt is not None and attempt.status is not AttemptStatus.REFUSED:
+        return attempt
+    if await uow.attempts.open_of(order_id) is not None:
+        raise CheckoutInProgress
+    return None

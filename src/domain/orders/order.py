@@ -1,0 +1,344 @@
+"""The order: what was bought, and where its payment stands.
+
+`confirm` and `attempt_again` are what a client may ask; every other change of status follows from
+a payment event. The totals of its payments come with each event, so applying one sets them and
+never adds to them.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from domain.orders.errors import DiscountExceedsLine, OrderStateForbids, TotalOutOfRange
+from domain.shared.money import MAX_AMOUNT
+from domain.shared.payment_events import (
+    CardMethod,
+    DisputeClosed,
+    DisputeOpened,
+    LastError,
+    NextAction,
+    PaymentAuthorized,
+    PaymentCanceled,
+    PaymentCaptured,
+    PaymentEvent,
+    PaymentFailed,
+    PaymentRequiresAction,
+    PaymentSucceeded,
+    RefundFailed,
+    RefundProcessed,
+)
+
+
+class OrderStatus(StrEnum):
+    DRAFT = "DRAFT"
+    PENDING_PAYMENT = "PENDING_PAYMENT"
+    AWAITING_USER_PAYMENT_ACTION = "AWAITING_USER_PAYMENT_ACTION"
+    AUTHORIZED = "AUTHORIZED"
+    PAID = "PAID"
+    PROCESSING_FULFILLMENT = "PROCESSING_FULFILLMENT"
+    FULFILLED = "FULFILLED"
+    PAYMENT_FAILED = "PAYMENT_FAILED"
+    CANCELED = "CANCELED"
+    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"
+    REFUNDED = "REFUNDED"
+
+
+_O = OrderStatus
+
+PAYABLE = frozenset({_O.DRAFT, _O.PENDING_PAYMENT, _O.PAYMENT_FAILED})
+_BEFORE_MONEY = PAYABLE | {_O.AWAITING_USER_PAYMENT_ACTION}
+_AFTER_MONEY = frozenset(
+    {_O.PAID, _O.PROCESSING_FULFILLMENT, _O.FULFILLED, _O.PARTIALLY_REFUNDED, _O.REFUNDED}
+)
+
+TRANSITIONS: dict[type[PaymentEvent], tuple[frozenset[OrderStatus], OrderStatus]] = {
+    PaymentRequiresAction: (_BEFORE_MONEY, _O.AWAITING_USER_PAYMENT_ACTION),
+    PaymentAuthorized: (_BEFORE_MONEY, _O.AUTHORIZED),
+    PaymentSucceeded: (_BEFORE_MONEY | {_O.AUTHORIZED}, _O.PAID),
+    PaymentCaptured: (_BEFORE_MONEY | {_O.AUTHORIZED}, _O.PAID),  # the final one
+    PaymentFailed: (_BEFORE_MONEY, _O.PAYMENT_FAILED),
+    PaymentCanceled: (_BEFORE_MONEY | {_O.AUTHORIZED}, _O.PAYMENT_FAILED),  # payable again
+}
+"""From which statuses an event of the live payment moves the order, and where to; from elsewhere it does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    line1: str | None = None
+    line2: str | None = None
+    city: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """Who ordered; personal data."""
+
+    name: str | None = None
+    email: str | None = None
+    billing_address: Address | None = None
+    shipping_address: Address | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderLine:
+    """`discount_amount` and `tax_amount` are of the whole line, in minor units."""
+
+    sku: str
+    name: str
+    quantity: int
+    unit_amount: int
+    discount_amount: int = 0
+    tax_amount: int = 0
+    commodity_code: str | None = None
+    unit_of_measure: str | None = None
+
+    @property
+    def subtotal_amount(self) -> int:
+        return self.quantity * self.unit_amount
+
+
+@dataclass(slots=True, kw_only=True)
+class OrderPayment:
+    """One payment as far as its events (or the answer to its initiation) have told."""
+
+    payment_id: str
+    gateway_payment_intent_id: str | None
+    status: str
+    amount_captured: int = 0
+    amount_refunded: int = 0
+    method: CardMethod | None = None
+    paid_at: datetime | None = None
+    last_error: LastError | None = None
+    next_action: NextAction | None = None
+
+
+class EffectType(StrEnum):
+    NOTIFY_WAREHOUSE = "NotifyWarehouse"
+    NOTIFY_CUSTOMER = "NotifyCustomer"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something the world outside must be told; `about` is the event type or status that asks for it."""
+
+    type: EffectType
+    order_id: str
+    about: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Order:
+    """Amounts in minor units of `currency`."""
+
+    order_id: str
+    user_id: str | None
+    currency: str
+    lines: tuple[OrderLine, ...]
+    created_at: datetime
+    updated_at: datetime
+    customer: Customer | None = field(default=None, repr=False)
+    shipping_amount: int = 0
+    metadata: dict[str, str] = field(default_factory=dict)
+    status: OrderStatus = OrderStatus.DRAFT
+    attention: str | None = None
+    payments: list[OrderPayment] = field(default_factory=list)
+    accepted_at: datetime | None = None
+    """When the warehouse accepted it."""
+    fulfilled_at: datetime | None = None
+    version: int = 1
+    _effects: list[Effect] = field(default_factory=list, repr=False)
+
+    @property
+    def subtotal_amount(self) -> int:
+        return sum(line.subtotal_amount for line in self.lines)
+
+    @property
+    def discount_amount(self) -> int:
+        return sum(line.discount_amount for line in self.lines)
+
+    @property
+    def tax_amount(self) -> int:
+        return sum(line.tax_amount for line in self.lines)
+
+    @property
+    def total_amount(self) -> int:
+        return self.subtotal_amount - self.discount_amount + self.tax_amount + self.shipping_amount
+
+    @property
+    def amount_paid(self) -> int:
+        return sum(payment.amount_captured for payment in self.payments)
+
+    @property
+    def amount_refunded(self) -> int:
+        return sum(payment.amount_refunded for payment in self.payments)
+
+    @property
+    def payable(self) -> bool:
+        return self.status in PAYABLE
+
+    @property
+    def latest_payment(self) -> OrderPayment | None:
+        """The live payment, or the last there was: payments of an order follow one another, ids sort by time."""
+        return max(self.payments, key=lambda payment: payment.payment_id, default=None)
+
+    def take_effects(self) -> list[Effect]:
+        """The effects since the last call, for the transaction that saves this order."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def check_totals(self) -> None:
+        """Raises DiscountExceedsLine, TotalOutOfRange."""
+        for index, line in enumerate(self.lines):
+            if line.discount_amount > line.subtotal_amount:
+                raise DiscountExceedsLine(pointer=f"/lines/{index}/discountAmount")
+        if not 1 <= self.total_amount <= MAX_AMOUNT:
+            raise TotalOutOfRange(f"the total would be {self.total_amount}", pointer="/lines")
+
+    # What a client asks
+
+    def confirm(self, now: datetime) -> None:
+        """Checkout is complete; from here on the lines are frozen."""
+        if self.status is not OrderStatus.DRAFT:
+            raise OrderStateForbids(f"an order in {self.status} cannot be confirmed")
+        self._move(OrderStatus.PENDING_PAYMENT, now)
+
+    def attempt_again(self, now: datetime) -> None:
+        if self.status not in (OrderStatus.PAYMENT_FAILED, OrderStatus.PENDING_PAYMENT):
+            raise OrderStateForbids(f"an order in {self.status} takes no further payment attempt")
+        self._move(OrderStatus.PENDING_PAYMENT, now)
+
+    def attempt_refused(self, now: datetime) -> None:
+        """The payment side refused to begin: as if it had not been asked, unless an event came meanwhile."""
+        if self.status is OrderStatus.PENDING_PAYMENT:
+            self._move(OrderStatus.PAYMENT_FAILED if self.payments else OrderStatus.DRAFT, now)
+
+    def link_payment(self, payment_id: str, intent_id: str | None, status: str, now: datetime) -> None:
+        """Remember the payment that was begun; its events say the rest."""
+        known = self._payment(payment_id)
+        if known is None:
+            self.payments.append(
+                OrderPayment(payment_id=payment_id, gateway_payment_intent_id=intent_id, status=status)
+            )
+        else:
+            known.gateway_payment_intent_id = known.gateway_payment_intent_id or intent_id
+        self.updated_at = now
+
+    # What payment events bring
+
+    def apply(self, event: PaymentEvent) -> None:
+        """Follow one payment event. Events of one payment must come in their order, each once."""
+        payment = self._take_over(event)
+        self.updated_at = max(self.updated_at, event.occurred_at)
+        if payment is not self.latest_payment:
+            if event.amount_captured > event.amount_refunded:
+                self.attention = (
+                    "PAID_TWICE" if self.status in _AFTER_MONEY else "SUPERSEDED_PAYMENT_CAPTURED"
+                )
+            return
+        match event:
+            case RefundProcessed() | RefundFailed():
+                self._follow_refunds(event)
+            case DisputeOpened():
+                self.attention = "DISPUTED"
+            case DisputeClosed():
+                self.attention = None if self.attention == "DISPUTED" else self.attention
+            case PaymentCaptured(final=False):
+                pass  # more may be captured: the order waits for the final one
+            case _:
+                self._follow_payment(event)
+
+    def accept_fulfilment(self, now: datetime) -> None:
+        """The warehouse has taken the order on."""
+        if self.accepted_at is None:
+            self.accepted_at = self.updated_at = now
+        if self.status is OrderStatus.PAID:
+            self.status = OrderStatus.PROCESSING_FULFILLMENT
+
+    def _follow_payment(self, event: PaymentEvent) -> None:
+        before, after = TRANSITIONS[type(event)]
+        if after is OrderStatus.PAID and not self._money_is_right(event):
+            self.attention = "AMOUNT_MISMATCH"
+            return
+        if self.status not in before:
+            if after is OrderStatus.PAID and self.status is OrderStatus.CANCELED:
+                self.attention = "PAID_AFTER_CANCEL"
+            return
+        self.status = after
+        if after is OrderStatus.PAID:
+            if event.amount_captured < self.total_amount:
+                self.attention = "CAPTURED_LESS_THAN_TOTAL"
+            self._effects.append(Effect(EffectType.NOTIFY_WAREHOUSE, self.order_id, event.type))
+        if after is not OrderStatus.AUTHORIZED:
+            self._effects.append(Effect(EffectType.NOTIFY_CUSTOMER, self.order_id, event.type))
+
+    def _money_is_right(self, event: PaymentEvent) -> bool:
+        if event.currency != self.currency:
+            return False
+        if isinstance(event, PaymentCaptured):  # the merchant may capture less than was ordered, never more
+            return event.amount_captured <= self.total_amount
+        return event.amount_captured == self.total_amount
+
+    def _follow_refunds(self, event: PaymentEvent) -> None:
+        if isinstance(event, RefundFailed):
+            self.attention = "REFUND_FAILED"
+        else:
+            self._effects.append(Effect(EffectType.NOTIFY_CUSTOMER, self.order_id, event.type))
+        if self.status not in _AFTER_MONEY:
+            return
+        if self.amount_refunded >= self.amount_paid:
+            self.status = OrderStatus.REFUNDED
+        elif self.amount_refunded > 0:
+            self.status = OrderStatus.PARTIALLY_REFUNDED
+        elif self.fulfilled_at is not None:
+            self.status = OrderStatus.FULFILLED
+        else:
+            self.status = OrderStatus.PROCESSING_FULFILLMENT if self.accepted_at else OrderStatus.PAID
+
+    def _take_over(self, event: PaymentEvent) -> OrderPayment:
+        payment = self._payment(event.payment_id)
+        if payment is None:
+            payment = OrderPayment(
+                payment_id=event.payment_id,
+                gateway_payment_intent_id=event.gateway_payment_intent_id,
+                status="REQUIRES_PAYMENT_METHOD",
+            )
+            self.payments.append(payment)
+        payment.gateway_payment_intent_id = (
+            event.gateway_payment_intent_id or payment.gateway_payment_intent_id
+        )
+        payment.amount_captured = event.amount_captured
+        payment.amount_refunded = event.amount_refunded
+        payment.method = event.method or payment.method
+        payment.status = _payment_status(event) or payment.status
+        payment.last_error = event.last_error if isinstance(event, PaymentFailed) else None
+        payment.next_action = event.next_action if isinstance(event, PaymentRequiresAction) else None
+        if payment.paid_at is None and isinstance(event, PaymentSucceeded | PaymentCaptured):
+            payment.paid_at = event.occurred_at
+        return payment
+
+    def _payment(self, payment_id: str) -> OrderPayment | None:
+        return next((payment for payment in self.payments if payment.payment_id == payment_id), None)
+
+    def _move(self, status: OrderStatus, now: datetime) -> None:
+        self.status = status
+        self.updated_at = now
+
+
+def _payment_status(event: PaymentEvent) -> str | None:
+    """The payment's status that an event tells of; None where it tells of something else."""
+    match event:
+        case PaymentRequiresAction():
+            return "REQUIRES_ACTION"
+        case PaymentAuthorized() | PaymentCaptured(final=False):
+            return "REQUIRES_CAPTURE"
+        case PaymentSucceeded() | PaymentCaptured():
+            return "SUCCEEDED"
+        case PaymentFailed():
+            return "REQUIRES_PAYMENT_METHOD"
+        case PaymentCanceled():
+            return "CANCELED"
+        case _:
+            return None

@@ -1,0 +1,132 @@
+"""What the order side needs from outside.
+
+A unit of work is one database transaction. `save` also appends the order's effects to the outbox.
+Lock order: orders by id.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import TracebackType
+from typing import Protocol, Self
+
+from domain.orders.order import Order
+from domain.shared.payment_events import LastError, NextAction
+
+
+class Orders(Protocol):
+    async def add(self, order: Order) -> None: ...
+
+    async def get(self, order_id: str) -> Order | None: ...
+
+    async def lock(self, order_ids: Sequence[str]) -> dict[str, Order]:
+        """Those of these orders that exist, locked until the end of the unit of work, in one order of locking."""
+        ...
+
+    async def save(self, orders: Sequence[Order]) -> None:
+        """Write these orders, each one version on, and append their effects to the outbox."""
+        ...
+
+    async def list(
+        self, *, status: str | None, user_id: str | None, order_id: str | None, after: str | None, limit: int
+    ) -> Sequence[Order]:
+        """Newest first; `after` is the id of the last one already seen."""
+        ...
+
+
+class AttemptKind(StrEnum):
+    CREATE = "CREATE"
+    """Make a payment for the order and confirm it."""
+    CONFIRM = "CONFIRM"
+    """Confirm the order's live payment again."""
+
+
+class AttemptStatus(StrEnum):
+    STARTED = "STARTED"
+    DONE = "DONE"
+    REFUSED = "REFUSED"
+
+
+CHECK_AFTER = timedelta(seconds=30)
+"""Longer than the payment side takes to answer; an attempt still open then was cut off."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One call to the payment side, saved before it is made, so that it can be made again after a crash."""
+
+    attempt_id: str
+    order_id: str
+    kind: AttemptKind
+    return_url: str | None
+    capture_method: str
+    created_at: datetime
+    next_check_at: datetime
+    payment_id: str | None = None
+    payment_method_token: str | None = field(default=None, repr=False)
+    status: AttemptStatus = AttemptStatus.STARTED
+    error: str | None = None
+
+    def finish(self, status: AttemptStatus, error: str | None = None) -> None:
+        """The payment side has answered; the token is of no further use here."""
+        self.status = status
+        self.error = error
+        self.payment_method_token = None
+
+
+class Attempts(Protocol):
+    async def get(self, attempt_id: str) -> Attempt | None: ...
+
+    async def open_of(self, order_id: str) -> Attempt | None:
+        """The attempt of this order that is not answered yet."""
+        ...
+
+    async def put(self, attempt: Attempt) -> None: ...
+
+    async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Attempt]:
+        """Open attempts due for a check; each is put off to `until`, so that one process at a time has it."""
+        ...
+
+
+class OrdersUnitOfWork(Protocol):
+    """`async with` opens the transaction; leaving without `commit` undoes it."""
+
+    orders: Orders
+    attempts: Attempts
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    async def commit(self) -> None: ...
+
+
+UnitOfWorkFactory = Callable[[], OrdersUnitOfWork]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentView:
+    """A payment as the payment side answers it."""
+
+    payment_id: str
+    gateway_payment_intent_id: str | None
+    status: str
+    client_secret: str | None = field(repr=False)
+    next_action: NextAction | None = None
+    last_error: LastError | None = None
+    operation_unknown: bool = False
+
+
+class PaymentService(Protocol):
+    """The payment side. Raises what it answers: shared Refused and Conflict (nothing was begun), Unavailable."""
+
+    async def pay(self, order: Order, attempt: Attempt) -> PaymentView:
+        """Make a payment for the order's total and confirm it where a method is given; the same at each repetition."""
+        ...
+
+    async def confirm(self, order: Order, attempt: Attempt) -> PaymentView:
+        """Confirm the payment that the attempt names once more; the same at each repetition."""
+        ...

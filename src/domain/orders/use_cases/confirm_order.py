@@ -1,0 +1,54 @@
+"""Checkout is complete: freeze the order and begin its payment."""
+
+from dataclasses import dataclass, field
+
+from domain.orders.checkout import CheckedOut, Checkout, begun_before, find
+from domain.orders.ports import CHECK_AFTER, Attempt, AttemptKind, UnitOfWorkFactory
+from domain.shared.callers import Caller
+from domain.shared.system import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmOrder:
+    """`return_url` None means the one from the settings."""
+
+    request_id: str
+    caller: Caller
+    order_id: str
+    capture_method: str = "AUTOMATIC"
+    return_url: str | None = None
+    payment_method_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmOrderHandler:
+    unit_of_work: UnitOfWorkFactory
+    checkout: Checkout
+    clock: Clock
+
+    async def __call__(self, command: ConfirmOrder) -> CheckedOut:
+        """The order and its payment. What follows is told by the payment's events alone.
+
+        Raises OrderNotFound, OrderStateForbids, CheckoutInProgress, and what the payment side
+        refuses (the order is a draft again then).
+        """
+        async with self.unit_of_work() as uow:
+            order = await find(uow, command.order_id, command.caller)
+            attempt = await begun_before(uow, command.request_id, command.order_id)
+            if attempt is None:
+                now = self.clock.now()
+                order.confirm(now)
+                attempt = Attempt(
+                    attempt_id=command.request_id,
+                    order_id=command.order_id,
+                    kind=AttemptKind.CREATE,
+                    return_url=command.return_url,
+                    capture_method=command.capture_method,
+                    payment_method_token=command.payment_method_token,
+                    created_at=now,
+                    next_check_at=now + CHECK_AFTER,
+                )
+                await uow.orders.save([order])
+                await uow.attempts.put(attempt)
+                await uow.commit()
+        return await self.checkout.carry_out(attempt, order)

@@ -1,0 +1,64 @@
+"""Make a draft order from cart lines."""
+
+from dataclasses import dataclass, field
+
+from domain.orders.order import Customer, Order, OrderLine
+from domain.orders.ports import UnitOfWorkFactory
+from domain.shared.callers import Caller
+from domain.shared.errors import Forbidden
+from domain.shared.system import Clock
+
+
+class UserDiffers(Forbidden):
+    """The token allows orders of its own subject only."""
+
+    code = "user_differs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateOrder:
+    request_id: str
+    caller: Caller
+    currency: str
+    lines: tuple[OrderLine, ...]
+    user_id: str | None = None
+    customer: Customer | None = field(default=None, repr=False)
+    shipping_amount: int = 0
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOrderHandler:
+    unit_of_work: UnitOfWorkFactory
+    clock: Clock
+
+    async def __call__(self, command: CreateOrder) -> Order:
+        """The draft. Raises UserDiffers, DiscountExceedsLine, TotalOutOfRange."""
+        order_id = f"ord_{command.request_id}"
+        now = self.clock.now()
+        order = Order(
+            order_id=order_id,
+            user_id=self._user(command),
+            currency=command.currency,
+            lines=command.lines,
+            customer=command.customer,
+            shipping_amount=command.shipping_amount,
+            metadata=command.metadata,
+            created_at=now,
+            updated_at=now,
+        )
+        order.check_totals()
+        async with self.unit_of_work() as uow:
+            made = await uow.orders.get(order_id)
+            if made is not None:
+                return made  # by an earlier run of this request
+            await uow.orders.add(order)
+            await uow.commit()
+        return order
+
+    def _user(self, command: CreateOrder) -> str | None:
+        if "users:any" in command.caller.scopes:
+            return command.user_id
+        if command.user_id not in (None, command.caller.subject):
+            raise UserDiffers(pointer="/userId")
+        return command.caller.subject
