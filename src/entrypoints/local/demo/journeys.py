@@ -1,0 +1,233 @@
+"""The customers of the demo: each journey is one order from cart to its last status."""
+
+import asyncio
+import random
+import re
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from entrypoints.local.demo.client import Api, Json, Unexpected, send_patiently
+from entrypoints.local.ready import Ready
+
+POLL_SECONDS = 0.02
+MOST_POLL_SECONDS = 0.25
+STATUS_SECONDS = 120.0
+
+# Paid for; fulfilment may have begun already.
+PAID = frozenset({"PAID", "PROCESSING_FULFILLMENT"})
+
+
+@dataclass
+class Shop:
+    """What a journey needs: the API in the customer's name and in those of the shop's own services."""
+
+    customer: Api
+    service: Api
+    refunder: Api
+    client: httpx.AsyncClient
+
+    @classmethod
+    def of(cls, ready: Ready, client: httpx.AsyncClient) -> "Shop":
+        def api(name: str) -> Api:
+            return Api(client, ready.api_url, ready.tokens[name])
+
+        return cls(api("customer"), api("service"), api("refunder"), client)
+
+
+@dataclass
+class Journey:
+    """One order's way. `amounts` are in the currency's minor unit and fill in as it goes."""
+
+    number: int
+    kind: str
+    order: Json = field(default_factory=dict)
+    expected: Collection[str] = ()
+    captured: int = 0
+    refunded: int = 0
+    notes: list[str] = field(default_factory=list)
+    reached_at: datetime | None = None
+    """When the client saw the last status that it waited for."""
+
+    @property
+    def order_id(self) -> str:
+        return str(self.order["orderId"])
+
+    @property
+    def total(self) -> int:
+        return int(self.order["totalAmount"])
+
+
+Way = Callable[[Shop, Journey], Awaitable[None]]
+
+
+async def run_journey(shop: Shop, journey: Journey) -> None:
+    """Walk this journey to its end. Raises Unexpected where the system answers something else."""
+    journey.order = await shop.customer.post("/v1/orders", _cart(journey.number))
+    await WAYS[journey.kind](shop, journey)
+
+
+async def paid(shop: Shop, journey: Journey) -> None:
+    """A card that simply works."""
+    await _confirm(shop, journey, "pm_card_visa")
+    await _reach(shop, journey, PAID)
+    journey.captured = journey.total
+
+
+async def declined_then_paid(shop: Shop, journey: Journey) -> None:
+    """The bank says no; the customer takes another card for the same order."""
+    await _confirm(shop, journey, "pm_card_visa_chargeDeclined")
+    await _reach(shop, journey, {"PAYMENT_FAILED"})
+    journey.notes.append("declined, second card")
+    journey.order = await shop.customer.post(
+        f"/v1/orders/{journey.order_id}/payments", {"paymentMethodToken": "pm_card_visa"}
+    )
+    await _reach(shop, journey, PAID)
+    journey.captured = journey.total
+
+
+async def declined(shop: Shop, journey: Journey) -> None:
+    """The bank says no and the customer leaves."""
+    await _confirm(shop, journey, "pm_card_visa_chargeDeclinedInsufficientFunds")
+    await _reach(shop, journey, {"PAYMENT_FAILED"})
+
+
+async def authenticated(shop: Shop, journey: Journey) -> None:
+    """3-D Secure: the customer proves on the bank's page that it is them."""
+    await _confirm(shop, journey, "pm_card_authenticationRequired")
+    await _authenticate(shop, journey, "complete")
+    await _reach(shop, journey, PAID)
+    journey.notes.append("3-D Secure passed")
+    journey.captured = journey.total
+
+
+async def authentication_failed(shop: Shop, journey: Journey) -> None:
+    """3-D Secure: the customer cannot prove it."""
+    await _confirm(shop, journey, "pm_card_authenticationRequired")
+    await _authenticate(shop, journey, "fail")
+    await _reach(shop, journey, {"PAYMENT_FAILED"})
+    journey.notes.append("3-D Secure failed")
+
+
+async def captured_by_hand(shop: Shop, journey: Journey) -> None:
+    """The money is held first and taken once the shop is ready to ship."""
+    await _confirm(shop, journey, "pm_card_visa", captureMethod="MANUAL")
+    await _reach(shop, journey, {"AUTHORIZED"})
+    payment_id = journey.order["payment"]["paymentId"]
+    await shop.service.post(f"/v1/payments/{payment_id}/capture", {})
+    await _reach(shop, journey, PAID)
+    journey.notes.append("held, then captured")
+    journey.captured = journey.total
+
+
+async def partially_refunded(shop: Shop, journey: Journey) -> None:
+    """Paid, and a part of it given back."""
+    await paid(shop, journey)
+    await _refund(shop, journey, journey.total // 3)
+    await _reach(shop, journey, {"PARTIALLY_REFUNDED"})
+
+
+async def fully_refunded(shop: Shop, journey: Journey) -> None:
+    """Paid, and given back in two parts."""
+    await paid(shop, journey)
+    await _refund(shop, journey, journey.total // 3)
+    await _refund(shop, journey, journey.total - journey.total // 3)
+    await _reach(shop, journey, {"REFUNDED"})
+
+
+WAYS: dict[str, Way] = {
+    "paid": paid,
+    "declined, then paid": declined_then_paid,
+    "3-D Secure": authenticated,
+    "manual capture": captured_by_hand,
+    "partial refund": partially_refunded,
+    "declined": declined,
+    "3-D Secure failed": authentication_failed,
+    "full refund": fully_refunded,
+}
+TOUR = tuple(WAYS)[:5]
+
+_GOODS = (
+    ("TEA-1", "Green tea, 100 g", 850),
+    ("MUG-2", "Stoneware mug", 1490),
+    ("POT-3", "Cast-iron teapot", 5900),
+    ("TIN-4", "Tea tin", 720),
+)
+
+
+def _cart(number: int) -> Json:
+    """The cart of customer `number`: the same one in each run."""
+    chance = random.Random(number)
+    lines = [
+        {"sku": sku, "name": name, "quantity": chance.randint(1, 3), "unitAmount": amount}
+        for sku, name, amount in chance.sample(_GOODS, chance.randint(1, len(_GOODS)))
+    ]
+    return {
+        "currency": "EUR",
+        "userId": "u_1",
+        "customer": {"name": "Ada Example", "email": "ada@example.com"},
+        "lines": lines,
+        "shippingAmount": 490,
+        "metadata": {"demo": str(number)},
+    }
+
+
+async def _confirm(shop: Shop, journey: Journey, method: str, **more: Any) -> None:
+    path = f"/v1/orders/{journey.order_id}/confirm"
+    journey.order = await shop.customer.post(path, {"paymentMethodToken": method, **more})
+
+
+async def _refund(shop: Shop, journey: Journey, amount: int) -> None:
+    body = {
+        "paymentId": journey.order["payment"]["paymentId"],
+        "amount": amount,
+        "currency": journey.order["currency"],
+        "reason": "requested_by_customer",
+    }
+    await shop.refunder.post("/v1/refunds", body)
+    journey.refunded += amount
+    journey.notes.append(f"refund {amount / 100:.2f}")
+
+
+async def _reach(shop: Shop, journey: Journey, statuses: Collection[str]) -> None:
+    """Wait until the order has one of these statuses."""
+    journey.expected = statuses
+    await _wait(shop, journey, lambda order: order["status"] in statuses, " or ".join(sorted(statuses)))
+    journey.reached_at = datetime.now(UTC)
+
+
+async def _wait(shop: Shop, journey: Journey, done: Callable[[Json], bool], what: str) -> None:
+    pause = POLL_SECONDS
+    try:
+        async with asyncio.timeout(STATUS_SECONDS):
+            while not done(journey.order):
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.3, MOST_POLL_SECONDS)
+                journey.order = await shop.customer.get(f"/v1/orders/{journey.order_id}")
+    except TimeoutError:
+        raise Unexpected(
+            f"{journey.order_id} ({journey.kind}) is {journey.order['status']} and did not become {what}"
+            f" within {STATUS_SECONDS:g} s"
+        ) from None
+
+
+async def _authenticate(shop: Shop, journey: Journey, result: str) -> None:
+    """Go to the bank's page as a browser would, and send its form."""
+
+    def has_page(order: Json) -> bool:
+        return bool((order["payment"] or {}).get("nextAction"))
+
+    await _wait(shop, journey, has_page, "a payment with a next action")
+    page_url = journey.order["payment"]["nextAction"]["redirectUrl"]
+    page = await send_patiently(shop.client, shop.client.build_request("GET", page_url))
+    button = re.search(rf'<button[^>]*name="(\w+)"[^>]*value="{result}"', page.text)
+    if not page.is_success or not button:
+        raise Unexpected(f"the authentication page answered {page.status_code} without its form")
+    form = shop.client.build_request("POST", page_url, data={button[1]: result})
+    answer = await send_patiently(shop.client, form)
+    # Sent twice through a restart, the second answer is that the authentication is over.
+    if answer.status_code not in (200, 303, 409):
+        raise Unexpected(f"the authentication page answered {answer.status_code}")

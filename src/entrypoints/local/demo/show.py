@@ -1,0 +1,122 @@
+"""What the demo shows in the end: tables of orders, one order's timeline, and the verdict."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from statistics import median
+
+from iso4217 import Currency
+from rich.console import Console
+from rich.table import Table
+
+from entrypoints.local.demo.client import Json
+from entrypoints.local.demo.journeys import Journey
+
+
+def money(amount: int, currency: str) -> str:
+    """An amount in minor units as people write it: `12.50 EUR`."""
+    decimals = Currency(currency).exponent or 0
+    return f"{amount / 10**decimals:,.{decimals}f} {currency}"
+
+
+def delay_seconds(journey: Journey, events: Sequence[Json]) -> float | None:
+    """From the last payment event to the moment at which a client saw the order follow it."""
+    if journey.reached_at is None:
+        return None
+    times = [datetime.fromisoformat(event["time"]) for event in events]
+    before = [time for time in times if time <= journey.reached_at]
+    return (journey.reached_at - max(before)).total_seconds() if before else None
+
+
+def show_orders(console: Console, journeys: Sequence[Journey], events: Mapping[str, Sequence[Json]]) -> None:
+    """One row for each order."""
+    table = Table(title="Orders", title_justify="left", title_style="bold")
+    for heading in ("order", "customer's way", "status"):
+        table.add_column(heading)
+    for heading in ("total", "paid", "refunded", "event → order"):
+        table.add_column(heading, justify="right")
+    for journey in journeys:
+        currency = journey.order["currency"]
+        delay = delay_seconds(journey, events[journey.order_id])
+        table.add_row(
+            journey.order_id,
+            ", ".join([journey.kind, *journey.notes]),
+            journey.order["status"],
+            money(journey.total, currency),
+            money(journey.captured, currency),
+            money(journey.refunded, currency),
+            "–" if delay is None else f"{delay * 1000:.0f} ms",
+        )
+    console.print(table)
+
+
+def show_kinds(console: Console, journeys: Sequence[Journey], events: Mapping[str, Sequence[Json]]) -> None:
+    """One row for each kind of journey, for runs with many orders."""
+    by_kind: defaultdict[str, list[Journey]] = defaultdict(list)
+    for journey in journeys:
+        by_kind[journey.kind].append(journey)
+    table = Table(title="Orders", title_justify="left", title_style="bold")
+    for heading in ("customer's way", "status"):
+        table.add_column(heading)
+    for heading in ("orders", "paid", "refunded", "event → order, median", "slowest"):
+        table.add_column(heading, justify="right")
+    for kind, group in by_kind.items():
+        currency = group[0].order["currency"]
+        delays = [delay_seconds(journey, events[journey.order_id]) for journey in group]
+        known = [delay * 1000 for delay in delays if delay is not None]
+        table.add_row(
+            kind,
+            ", ".join(sorted({journey.order["status"] for journey in group})),
+            str(len(group)),
+            money(sum(journey.captured for journey in group), currency),
+            money(sum(journey.refunded for journey in group), currency),
+            f"{median(known):.0f} ms" if known else "–",
+            f"{max(known):.0f} ms" if known else "–",
+        )
+    console.print(table)
+
+
+def show_timeline(console: Console, journey: Journey, events: Sequence[Json]) -> None:
+    """One order's payment events, with the time since the first."""
+    table = Table(title=f"Order {journey.order_id}: {journey.kind}", title_justify="left", title_style="bold")
+    for heading in ("after", "event", "no.", "payment", "what it says"):
+        table.add_column(heading, justify="right" if heading in ("after", "no.") else "left")
+    start = datetime.fromisoformat(events[0]["time"]) if events else None
+    for event in events:
+        assert start is not None
+        after = (datetime.fromisoformat(event["time"]) - start).total_seconds()
+        table.add_row(
+            f"{after * 1000:.0f} ms",
+            event["type"],
+            str(int(event["sequence"])),
+            event["subject"],
+            _in_words(event["data"]),
+        )
+    console.print(table)
+    console.print(f"The order is now {journey.order['status']}.\n", highlight=False)
+
+
+def _in_words(data: Json) -> str:
+    words = [money(data["amount"], data["currency"])]
+    if error := data.get("lastError"):
+        words.append(error.get("declineCode") or error["code"])
+    if method := data.get("method"):
+        words.append(f"{method['brand']} …{method['last4']}")
+    if reason := data.get("reason"):
+        words.append(str(reason))
+    return ", ".join(words)
+
+
+def show_verdict(console: Console, orders: int, faults: Mapping[str, Sequence[str]]) -> None:
+    """Whether everything happened exactly once; else what did not, order by order."""
+    if not faults:
+        console.print(
+            f"[green]✓[/] {orders} orders: order, payment and gateway agree to the cent,"
+            " and each payment's events are numbered without a gap. Nothing lost, nothing doubled.",
+            highlight=False,
+        )
+        return
+    console.print(f"[red]✗[/] {len(faults)} of {orders} orders are not as they should be:", highlight=False)
+    for order_id, sentences in faults.items():
+        for sentence in sentences:
+            console.print(f"  {order_id}: {sentence}", highlight=False, markup=False)
