@@ -6,11 +6,9 @@ exhausted it becomes the base. Nothing is lost, since a row that commits late is
 until it is in one; nothing of a stream is inverted, since its writers queue behind one lock.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Row, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from outbox.cursor_sql import CursorSql
 from outbox.event import Event
 from outbox.log import Outbox
+from outbox.rows import event_of
 
 NOTHING_SEEN = "1:1:"  # a snapshot taken before the first transaction
 TRIM_EVERY = 32  # entries; a few dead ones per lane cost less than a delete each time
@@ -228,20 +227,7 @@ def _cursor(row: Row[Any]) -> Cursor:
 
 
 def _logged(row: Row[Any]) -> LoggedEvent:
-    event_id: UUID = row.id
-    return LoggedEvent(
-        row.lane,
-        row.position,
-        Event(
-            event_id,
-            row.topic,
-            row.stream,
-            row.sequence,
-            row.type,
-            row.payload.encode(),
-            json.loads(row.headers),
-        ),
-    )
+    return LoggedEvent(row.lane, row.position, event_of(row))
 
 
 def _arrays(cursors: Sequence[Cursor]) -> dict[str, list[Any]]:

@@ -41,24 +41,28 @@ def is_trustworthy_after(error: BaseException) -> bool:
 
 
 @asynccontextmanager
-async def transaction(
-    engine: AsyncEngine, *, idle_seconds: float | None = None
-) -> AsyncIterator[AsyncConnection]:
+async def transaction(engine: AsyncEngine, **seconds: float) -> AsyncIterator[AsyncConnection]:
     """One transaction; a connection whose state is in doubt afterwards is terminated, not returned.
 
-    `idle_seconds` bounds how long the transaction may sit idle, so that a stopped process
-    cannot keep its locks: PostgreSQL then ends the session.
+    The keywords are PostgreSQL's time-outs for this transaction alone, in seconds:
+    `idle_in_transaction_session_timeout` (a stopped process then cannot keep its locks),
+    `statement_timeout`, `lock_timeout`.
     """
     async with engine.connect() as connection:
         try:
             async with connection.begin():
-                if idle_seconds is not None:
-                    await connection.execute(
-                        text("SELECT set_config('idle_in_transaction_session_timeout', :milliseconds, true)"),
-                        {"milliseconds": str(int(idle_seconds * 1000))},
-                    )
+                if seconds:
+                    settings = ", ".join(f"set_config('{name}', :{name}, true)" for name in seconds)
+                    values = {name: str(int(value * 1000)) for name, value in seconds.items()}
+                    await connection.execute(text(f"SELECT {settings}"), values)
                 yield connection
         except BaseException as error:
             if not is_trustworthy_after(error):
                 await connection.invalidate()
             raise
+
+
+def cause_of(error: BaseException) -> str:
+    """One line that says what failed, to be stored. A database error comes without its parameters."""
+    said = error.orig if isinstance(error, DBAPIError) else error
+    return f"{type(said).__name__}: {said}"[:1000]

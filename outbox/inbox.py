@@ -13,7 +13,7 @@ from outbox.event import Event
 class Handler(Protocol):
     """Applies events of ordered streams inside the inbox's transaction."""
 
-    async def __call__(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+    async def __call__(self, connection: AsyncConnection, events: Sequence[Event], /) -> None:
         """Apply the events in the given order through this connection; never commit.
 
         A batch holds events of many streams, each stream's in order. Any exception
@@ -27,7 +27,7 @@ class EffectHandler(Protocol):
     It may run more than once for an event: `event.id` is the idempotency key to hand on.
     """
 
-    async def __call__(self, event: Event) -> None: ...
+    async def __call__(self, event: Event, /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """The log: events appended inside the business transaction, partitioned by day."""
 
-import json
 import logging
 from collections.abc import Sequence
 
@@ -9,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from outbox.database import identifier
 from outbox.event import Event, lane_of
+from outbox.rows import arrays_of
 from outbox.schema import log_ddl
 
 logger = logging.getLogger(__name__)
@@ -58,16 +58,7 @@ class Outbox:
             return
         await connection.execute(
             self._append,
-            {
-                "ids": [event.id for event in events],
-                "topics": [event.topic for event in events],
-                "streams": [event.stream for event in events],
-                "sequences": [event.sequence for event in events],
-                "lanes": [lane_of(event.stream, self.lanes) for event in events],
-                "types": [event.type for event in events],
-                "payloads": [event.payload.decode() for event in events],
-                "headers": [json.dumps(dict(event.headers)) for event in events],
-            },
+            {**arrays_of(events), "lanes": [lane_of(event.stream, self.lanes) for event in events]},
         )
 
     async def ensure_partitions(self, connection: AsyncConnection, *, days_ahead: int = 7) -> None:

@@ -1,35 +1,354 @@
-"""The ordered inbox."""
+"""The ordered inbox: a consumer's place in each stream and the effect commit together."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from outbox.event import Event
+from outbox.database import cause_of, identifier, transaction
+from outbox.event import Event, EventKey
 from outbox.inbox import Handler, Received, RetryPolicy, StreamProgress
+from outbox.inbox_sql import OrderedSql, ordered_ddl
+from outbox.ordering import Place, Plan, Stored, make_plan, sequence_of
+from outbox.rows import arrays_of, event_of
+
+logger = logging.getLogger(__name__)
+
+STATEMENT_SECONDS = 10.0  # shorter than any time limit around receive(): a statement must not outlive it
+IDLE_SECONDS = 30.0
+HOLD_SECONDS = 60.0  # an attempt that said nothing for so long died with its process
+FORGET_ATTEMPT_HOURS = 1  # a cut-off attempt whose events never came again: they are elsewhere by now
 
 
 class OrderedInbox:
+    """One consumer's ordered inbox in one schema; several consumers share the tables.
+
+    A number the stream has passed is a repeat, the next one is applied, a later one waits. An event
+    that fails stops its own stream and no other; it is tried again by a schedule in PostgreSQL, alone,
+    and parked once `retry` says so.
+    """
+
     def __init__(
         self, schema: str, consumer: str, handler: Handler, *, retry: RetryPolicy | None = None
-    ) -> None: ...
+    ) -> None:
+        self.schema = identifier(schema)
+        self.consumer = consumer
+        self._handler = handler
+        self._retry = retry or RetryPolicy()
+        self._sql = OrderedSql(schema)
 
     def ddl(self) -> list[str]:
-        raise NotImplementedError
+        """The statements that make the tables in the (existing) schema, for a migration; once per schema."""
+        return ordered_ddl(self.schema)
 
     async def receive(self, engine: AsyncEngine, events: Sequence[Event]) -> Received:
-        raise NotImplementedError
+        """Take in a batch: whatever happens, each event is applied, a repeat, or safely stored.
+
+        Raises ValueError for an event without a sequence, and what the driver raises where the database
+        is away: then nothing is lost as long as the sender sends again.
+        """
+        for event in events:
+            sequence_of(event)
+        if not events:
+            return Received()
+        attempt, suspects = await self._begin_attempt(engine, events)
+        try:
+            received, alone = await self._apply(engine, events, attempt, suspects)
+        except Exception as error:  # noqa: BLE001 - answered: its events are tried one at a time
+            logger.warning(
+                "%s tries a batch of %d one by one after %s", self.consumer, len(events), type(error).__name__
+            )
+            received, alone = await self._set_aside(engine, events, attempt)
+        for stream in alone:
+            tried = await self._run_stream(engine, stream)
+            stuck = 1 if tried.failed or tried.parked else 0
+            received.waiting -= min(received.waiting, tried.applied + stuck)
+            received.add(tried)
+        return received
 
     async def run_due(self, engine: AsyncEngine, *, limit: int = 100) -> Received:
-        raise NotImplementedError
+        """Try up to `limit` stored events whose time has come, each alone."""
+        async with transaction(engine) as connection:
+            await connection.execute(self._sql.forget_attempts, {"hours": FORGET_ATTEMPT_HOURS})
+        received = Received()
+        for _ in range(limit):
+            tried = await self._try_due(engine, None)
+            if tried is None:
+                break
+            received.add(tried)
+        return received
+
+    async def _run_stream(self, engine: AsyncEngine, stream: str) -> Received:
+        received = Received()
+        while (tried := await self._try_due(engine, stream)) is not None:
+            received.add(tried)
+        return received
+
+    def _transaction(self, engine: AsyncEngine) -> AbstractAsyncContextManager[AsyncConnection]:
+        return transaction(
+            engine,
+            statement_timeout=STATEMENT_SECONDS,
+            idle_in_transaction_session_timeout=IDLE_SECONDS,
+        )
+
+    async def _begin_attempt(self, engine: AsyncEngine, events: Sequence[Event]) -> tuple[int, set[UUID]]:
+        """Record that these events are in hand; the record's id, and those in the hands of others.
+
+        Another's record is either of a process that died, or of one that has not locked its
+        streams yet: suspecting the events of both costs only that they are tried alone.
+        """
+        async with transaction(engine) as connection:
+            result = await connection.execute(
+                self._sql.begin_attempt, {"consumer": self.consumer, "ids": [event.id for event in events]}
+            )
+            row = result.one()
+            return row.id, set(row.suspects)
+
+    async def _apply(
+        self, engine: AsyncEngine, events: Sequence[Event], attempt: int, suspects: Collection[UUID]
+    ) -> tuple[Received, list[str]]:
+        """Apply what can be applied, in one transaction; the counts, and streams to go on with alone."""
+        async with self._transaction(engine) as connection:
+            plan = await self._plan(connection, events, suspects)
+            if plan.run:
+                await self._handler(connection, await self._with_payloads(connection, plan.run))
+                await self._advance(connection, plan.places)
+            await self._store(connection, plan)
+            if suspects:
+                cleared = {"consumer": self.consumer, "ids": list(suspects), "attempt": attempt}
+                await connection.execute(self._sql.clear_suspects, cleared)
+                await connection.execute(self._sql.drop_cleared, {"consumer": self.consumer})
+            await connection.execute(self._sql.end_attempt, {"attempt": attempt})
+        return _counts(plan, applied=len(plan.run)), [event.stream for event in plan.suspects]
+
+    async def _set_aside(
+        self, engine: AsyncEngine, events: Sequence[Event], attempt: int
+    ) -> tuple[Received, list[str]]:
+        """Store a batch that failed, so that each of its streams goes on alone."""
+        async with self._transaction(engine) as connection:
+            plan = await self._plan(connection, events, {event.id for event in events})
+            await self._store(connection, plan)
+            await connection.execute(self._sql.end_attempt, {"attempt": attempt})
+        return _counts(plan, applied=0), [event.stream for event in plan.suspects]
+
+    async def _plan(
+        self, connection: AsyncConnection, events: Sequence[Event], suspects: Collection[UUID]
+    ) -> Plan:
+        """Lock the streams, in sorted order like everybody, and decide."""
+        streams = sorted({event.stream for event in events})
+        asked = {"consumer": self.consumer, "streams": streams}
+        await connection.execute(self._sql.insert_streams, asked)
+        places = {row.stream: _place(row) for row in await connection.execute(self._sql.lock_streams, asked)}
+        stored = [Stored(*row) for row in await connection.execute(self._sql.read_waiting, asked)]
+        return make_plan(events, places, stored, suspects)
+
+    async def _with_payloads(
+        self, connection: AsyncConnection, members: Sequence[Event | Stored]
+    ) -> list[Event]:
+        """The events to run, with those that were stored taken out of the store."""
+        stored = [member for member in members if isinstance(member, Stored)]
+        taken: dict[UUID, Event] = {}
+        if stored:
+            result = await connection.execute(
+                self._sql.take_waiting,
+                {
+                    "consumer": self.consumer,
+                    "streams": [row.stream for row in stored],
+                    "sequences": [row.sequence for row in stored],
+                    "ids": [row.id for row in stored],
+                },
+            )
+            taken = {row.id: event_of(row) for row in result}
+        return [taken[member.id] if isinstance(member, Stored) else member for member in members]
+
+    async def _advance(self, connection: AsyncConnection, places: Mapping[str, Place]) -> None:
+        await connection.execute(
+            self._sql.advance,
+            {
+                "consumer": self.consumer,
+                "streams": list(places),
+                "applied": [place.applied for place in places.values()],
+                "recent_ids": [_array(place.recent_ids) for place in places.values()],
+            },
+        )
+
+    async def _store(self, connection: AsyncConnection, plan: Plan) -> None:
+        events = [*plan.wait, *(event for event, _ in plan.forks)]
+        if not events:
+            return
+        causes: list[str | None] = [*(None for _ in plan.wait), *(cause for _, cause in plan.forks)]
+        await connection.execute(
+            self._sql.store, {"consumer": self.consumer, **arrays_of(events), "causes": causes}
+        )
+        if plan.forks:
+            for event, cause in plan.forks:
+                logger.error("%s: stream %s is parked, %s", self.consumer, event.stream, cause)
+            await self.park_forked(connection, {event.stream: cause for event, cause in plan.forks})
+        if plan.suspects:
+            await self._promote(connection, [event.stream for event in plan.suspects])
+
+    async def _promote(self, connection: AsyncConnection, streams: Sequence[str]) -> None:
+        await connection.execute(
+            self._sql.promote_heads, {"consumer": self.consumer, "streams": list(streams)}
+        )
+
+    async def _try_due(self, engine: AsyncEngine, stream: str | None) -> Received | None:
+        """Try one due event of this stream, or of any; None when there is none."""
+        async with transaction(engine) as connection:
+            result = await connection.execute(
+                self._sql.claim_due,
+                {"consumer": self.consumer, "stream": stream, "hold": HOLD_SECONDS},
+            )
+            row = result.one_or_none()
+        if row is None:
+            return None
+        event = event_of(row)
+        if row.attempts > self._retry.attempts:
+            return await self._fail(engine, event, None)
+        try:
+            return await self._apply_alone(engine, event)
+        except Exception as error:  # noqa: BLE001 - retried by the schedule, parked by its limit
+            return await self._fail(engine, event, cause_of(error))
+
+    async def _apply_alone(self, engine: AsyncEngine, event: Event) -> Received:
+        async with self._transaction(engine) as connection:
+            asked = {"consumer": self.consumer, "streams": [event.stream]}
+            place = _place((await connection.execute(self._sql.lock_streams, asked)).one())
+            stored = Stored(event.stream, sequence_of(event), event.id)
+            if place.forked is not None or place.applied + 1 != stored.sequence:
+                # Parked as forked, or skipped, since it became due: that was no attempt.
+                await connection.execute(self._sql.rest, {"consumer": self.consumer, "id": event.id})
+                return Received()
+            (taken,) = await self._with_payloads(connection, [stored])
+            await self._handler(connection, [taken])
+            await self._advance(connection, {event.stream: place.after([event.id])})
+            await self._promote(connection, [event.stream])
+        return Received(applied=1)
+
+    async def _fail(self, engine: AsyncEngine, event: Event, cause: str | None) -> Received:
+        async with transaction(engine) as connection:
+            result = await connection.execute(
+                self._sql.record_failure,
+                {
+                    "consumer": self.consumer,
+                    "stream": event.stream,
+                    "sequence": event.sequence,
+                    "id": event.id,
+                    "cause": cause,
+                    "attempts": self._retry.attempts,
+                    "first": self._retry.first_seconds,
+                    "longest": self._retry.longest_seconds,
+                },
+            )
+            is_parked = result.scalar_one_or_none()
+        if is_parked is None:
+            return Received()  # an operator skipped it meanwhile
+        if is_parked:
+            logger.error("%s: event %s of stream %s is parked", self.consumer, event.id, event.stream)
+        return Received(parked=1) if is_parked else Received(failed=1)
 
     async def progress(
         self, connection: AsyncConnection, streams: Sequence[str]
     ) -> Mapping[str, StreamProgress]:
-        raise NotImplementedError
+        """This consumer's place in each of the streams; those it never heard of stand at 0."""
+        asked = {"consumer": self.consumer, "streams": list(streams)}
+        waiting: dict[str, dict[int, UUID]] = {}
+        for row in await connection.execute(self._sql.read_waiting, asked):
+            waiting.setdefault(row.stream, {})[row.sequence] = row.id
+        places = {row.stream: _place(row) for row in await connection.execute(self._sql.read_streams, asked)}
+        return {
+            stream: StreamProgress(
+                places.get(stream, Place()).applied,
+                waiting.get(stream, {}),
+                places.get(stream, Place()).forked,
+            )
+            for stream in streams
+        }
+
+    async def missing(self, connection: AsyncConnection, keys: Sequence[EventKey]) -> frozenset[UUID]:
+        """Those of the events that are neither applied nor stored here.
+
+        An event whose number was passed with another id counts as missing, so that it comes again
+        and its stream is parked as forked.
+        """
+        asked = {"consumer": self.consumer, "streams": sorted({key.stream for key in keys})}
+        # The store first: an event that is applied from it in between is then seen at least once.
+        stored = {row.id for row in await connection.execute(self._sql.read_waiting, asked)}
+        places = {row.stream: _place(row) for row in await connection.execute(self._sql.read_streams, asked)}
+        return frozenset(
+            key.id
+            for key in keys
+            if key.id not in stored and not places.get(key.stream, Place()).has_passed(key)
+        )
+
+    async def park_forked(self, connection: AsyncConnection, streams: Mapping[str, str]) -> None:
+        """Park these streams, each for its cause, until an operator retries them; never commits."""
+        await connection.execute(
+            self._sql.mark_forked,
+            {"consumer": self.consumer, "streams": list(streams), "causes": list(streams.values())},
+        )
 
     async def retry(self, connection: AsyncConnection, stream: str) -> bool:
-        raise NotImplementedError
+        """Let a parked or forked stream go on with its next event, due now; never commits.
+
+        Events whose number is already taken stay parked: skip them. False where two events
+        claim to be the next, so that one must be skipped first, or where the stream is not known.
+        """
+        place = await self._lock(connection, stream)
+        if place is None:
+            return False
+        asked = {"consumer": self.consumer, "streams": [stream]}
+        rows = await connection.execute(self._sql.read_waiting, asked)
+        heads = [row for row in rows if row.sequence == place.applied + 1]
+        if len(heads) > 1:
+            return False
+        head = {"consumer": self.consumer, "stream": stream, "sequence": place.applied + 1}
+        await connection.execute(self._sql.unpark, head)
+        await connection.execute(self._sql.clear_fork, {"consumer": self.consumer, "stream": stream})
+        await self._promote(connection, [stream])
+        return True
 
     async def skip(self, connection: AsyncConnection, event_id: UUID, *, reason: str) -> bool:
-        raise NotImplementedError
+        """Leave out a failed or parked event, keeping it and the reason; never commits.
+
+        If it was the next of its stream, the stream goes on after it. False where no such event is held.
+        """
+        asked = {"consumer": self.consumer, "id": event_id}
+        held = (await connection.execute(self._sql.find_held, asked)).one_or_none()
+        place = await self._lock(connection, held.stream) if held else None
+        held = (await connection.execute(self._sql.find_held, asked)).one_or_none()  # now that it is locked
+        if held is None or place is None:
+            return False
+        await connection.execute(self._sql.skip, {**asked, "reason": reason})
+        rows = await connection.execute(
+            self._sql.read_waiting, {"consumer": self.consumer, "streams": [held.stream]}
+        )
+        rivals = [row for row in rows if row.sequence == held.sequence]
+        if held.sequence == place.applied + 1 and not rivals:
+            await self._advance(connection, {held.stream: place.after([event_id])})
+            await self._promote(connection, [held.stream])
+        return True
+
+    async def _lock(self, connection: AsyncConnection, stream: str) -> Place | None:
+        result = await connection.execute(
+            self._sql.lock_streams, {"consumer": self.consumer, "streams": [stream]}
+        )
+        row = result.one_or_none()
+        return _place(row) if row else None
+
+
+def _place(row: Row[Any]) -> Place:
+    return Place(row.applied, row.recent_ids, row.forked)
+
+
+def _array(ids: Sequence[UUID]) -> str:
+    """A PostgreSQL array literal: unnest() would flatten an array of arrays."""
+    return "{" + ",".join(str(event_id) for event_id in ids) + "}"
+
+
+def _counts(plan: Plan, *, applied: int) -> Received:
+    return Received(applied=applied, repeated=plan.repeated, waiting=len(plan.wait), parked=len(plan.forks))

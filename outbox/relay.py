@@ -70,7 +70,7 @@ class Relay:
     async def _pass(self, limit: int | None) -> tuple[int, bool]:
         """One page of each lane that can be locked: how many events, and whether a page was full."""
         reader = self._reader
-        async with transaction(self._engine, idle_seconds=IDLE_SECONDS) as connection:
+        async with transaction(self._engine, idle_in_transaction_session_timeout=IDLE_SECONDS) as connection:
             if not self._has_lanes:
                 await reader.ensure_lanes(connection)
             lanes = await reader.lock_lanes(connection, limit)

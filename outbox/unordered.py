@@ -1,27 +1,130 @@
-"""The unordered inbox."""
+"""The unordered inbox: effects on the world, each with its event's id as the idempotency key."""
 
+import asyncio
+import logging
 from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from outbox.event import Event
+from outbox.database import cause_of, identifier, transaction
+from outbox.event import Event, EventKey
 from outbox.inbox import EffectHandler, Received, RetryPolicy
+from outbox.inbox_sql import UnorderedSql, unordered_ddl
+from outbox.rows import arrays_of, event_of
+
+logger = logging.getLogger(__name__)
+
+ATTEMPT_SECONDS = 30.0  # one call of the handler
+HOLD_SECONDS = 60.0  # an attempt that said nothing for so long died with its process
+TOGETHER = 8  # calls of the handler at a time, from one batch
 
 
 class UnorderedInbox:
+    """One consumer's unordered inbox in one schema; several consumers share the tables.
+
+    An event is stored before anything is done about it, and its effect is carried out outside any
+    transaction: at least once, with `event.id` as the stable idempotency key. It is done once the
+    handler has returned; a failure is tried again by a schedule in PostgreSQL and parked in the end.
+    """
+
     def __init__(
         self, schema: str, consumer: str, handler: EffectHandler, *, retry: RetryPolicy | None = None
-    ) -> None: ...
+    ) -> None:
+        self.schema = identifier(schema)
+        self.consumer = consumer
+        self._handler = handler
+        self._retry = retry or RetryPolicy()
+        self._sql = UnorderedSql(schema)
 
     def ddl(self) -> list[str]:
-        raise NotImplementedError
+        """The statements that make the tables in the (existing) schema, for a migration; once per schema."""
+        return unordered_ddl(self.schema)
 
     async def receive(self, engine: AsyncEngine, events: Sequence[Event]) -> Received:
-        raise NotImplementedError
+        """Store the new ones, then carry each out; what fails here is carried out by run_due().
+
+        Raises what the driver raises where the database is away: then nothing is lost as long as the
+        sender sends again.
+        """
+        distinct = {event.id: event for event in events}
+        async with transaction(engine) as connection:
+            result = await connection.scalars(
+                self._sql.store, {"consumer": self.consumer, **arrays_of(list(distinct.values()))}
+            )
+            new = list(result)
+        received = Received(repeated=len(events) - len(new))
+        await self._run_all(engine, new, received)
+        return received
 
     async def run_due(self, engine: AsyncEngine, *, limit: int = 100) -> Received:
-        raise NotImplementedError
+        """Carry out up to `limit` stored events whose time has come."""
+        async with engine.connect() as connection:
+            due = await connection.scalars(self._sql.due, {"consumer": self.consumer, "limit": limit})
+            ids = list(due)
+        received = Received()
+        await self._run_all(engine, ids, received)
+        return received
 
-    async def missing(self, connection: AsyncConnection, ids: Sequence[UUID]) -> frozenset[UUID]:
-        raise NotImplementedError
+    async def _run_all(self, engine: AsyncEngine, ids: Sequence[UUID], received: Received) -> None:
+        queue = list(reversed(ids))
+
+        async def work() -> None:
+            while queue:
+                received.add(await self._run(engine, queue.pop()))
+
+        await asyncio.gather(*(work() for _ in range(min(TOGETHER, len(ids)))))
+
+    async def _run(self, engine: AsyncEngine, event_id: UUID) -> Received:
+        asked = {"consumer": self.consumer, "id": event_id}
+        async with transaction(engine) as connection:
+            result = await connection.execute(self._sql.claim, {**asked, "hold": HOLD_SECONDS})
+            row = result.one_or_none()
+        if row is None:
+            return Received()  # somebody else has it, or did it
+        event = event_of(row)
+        if row.attempts > self._retry.attempts:
+            return await self._fail(engine, event, None)
+        try:
+            async with asyncio.timeout(ATTEMPT_SECONDS):
+                await self._handler(event)
+        except Exception as error:  # noqa: BLE001 - retried by the schedule, parked by its limit
+            return await self._fail(engine, event, cause_of(error))
+        async with transaction(engine) as connection:
+            await connection.execute(self._sql.done, asked)
+        return Received(applied=1)
+
+    async def _fail(self, engine: AsyncEngine, event: Event, cause: str | None) -> Received:
+        async with transaction(engine) as connection:
+            is_parked = await connection.scalar(
+                self._sql.record_failure,
+                {
+                    "consumer": self.consumer,
+                    "id": event.id,
+                    "cause": cause,
+                    "attempts": self._retry.attempts,
+                    "first": self._retry.first_seconds,
+                    "longest": self._retry.longest_seconds,
+                },
+            )
+        if is_parked:
+            logger.error("%s: effect of event %s is parked", self.consumer, event.id)
+        return Received(parked=1) if is_parked else Received(failed=1)
+
+    async def missing(self, connection: AsyncConnection, keys: Sequence[EventKey]) -> frozenset[UUID]:
+        """Those of the events that were never stored here."""
+        asked = {"consumer": self.consumer, "ids": [key.id for key in keys]}
+        known = set(await connection.scalars(self._sql.known, asked))
+        return frozenset(key.id for key in keys if key.id not in known)
+
+    async def retry(self, connection: AsyncConnection, event_id: UUID) -> bool:
+        """Make a parked event due now, with all its attempts again; never commits. False where none is."""
+        result = await connection.execute(self._sql.unpark, {"consumer": self.consumer, "id": event_id})
+        return bool(result.rowcount)
+
+    async def skip(self, connection: AsyncConnection, event_id: UUID, *, reason: str) -> bool:
+        """Give up a failed or parked event, keeping it and the reason; never commits. False where none is."""
+        result = await connection.execute(
+            self._sql.skip, {"consumer": self.consumer, "id": event_id, "reason": reason}
+        )
+        return bool(result.rowcount)
