@@ -12,7 +12,7 @@ from sandbox.chaos import Chaos, ChaosMonkey
 from sandbox.clock import Clock
 from sandbox.control import Control
 from sandbox.errors import ApiError
-from sandbox.events import upsert_endpoint
+from sandbox.events import set_given_endpoints
 from sandbox.http import Request, Response, json_response
 from sandbox.later import run_due
 from sandbox.pages import PREFIX, Pages
@@ -64,14 +64,13 @@ class Sandbox:
         self._something_later = asyncio.Event()
         self._api = Api(self._store, self._chaos)
         self._pages = Pages(self._store, self._chaos)
-        self._control = Control(self._store, self._chaos, self._wake, self._upsert_webhooks)
-        self._upsert_webhooks()
+        self._control = Control(self._store, self._chaos, self._wake, self._set_webhooks)
+        self._set_webhooks()
 
-    def _upsert_webhooks(self) -> None:
+    def _set_webhooks(self) -> None:
         with self._store.transaction():
-            now = int(self._chaos.clock.now())
-            for url, secret in self._webhooks:
-                upsert_endpoint(Session(self._store, FIRST_ACCOUNT, now, self._chaos), url, secret)
+            session = Session(self._store, FIRST_ACCOUNT, int(self._chaos.clock.now()), self._chaos)
+            set_given_endpoints(session, self._webhooks)
 
     def _wake(self) -> None:
         self._deliverer.wake()

@@ -78,11 +78,18 @@ def list_endpoints(session: Session, params: Json) -> Json:
     return list_objects(session, "webhook_endpoint", "/v1/webhook_endpoints", params)
 
 
-def upsert_endpoint(session: Session, url: str, secret: str) -> None:
-    """The endpoint given at start: made where its URL is new, else given this secret."""
+def set_given_endpoints(session: Session, webhooks: list[tuple[str, str]]) -> None:
+    """Make the endpoints given at start, (URL, secret) pairs, what they are now.
+
+    One that an earlier start gave and this one does not is removed: nobody listens there any more.
+    """
     for endpoint in session.endpoints():
-        if endpoint["url"] == url:
-            session.hide(endpoint["id"], secret=secret)
-            return
-    endpoint = shapes.webhook_endpoint(session.new_id("webhook_endpoint"), session.now, url, ["*"])
-    session.insert(endpoint, {"secret": secret})
+        if session.hidden(endpoint["id"]).get("given") and endpoint["url"] not in dict(webhooks):
+            delete_endpoint(session, {}, endpoint["id"])
+    known = {endpoint["url"]: endpoint["id"] for endpoint in session.endpoints()}
+    for url, secret in webhooks:
+        if url in known:
+            session.hide(known[url], secret=secret)
+        else:
+            endpoint = shapes.webhook_endpoint(session.new_id("webhook_endpoint"), session.now, url, ["*"])
+            session.insert(endpoint, {"secret": secret, "given": True})
