@@ -1,13 +1,11 @@
 """The supervisor with small real programs: restarts, reasons, order of the end, nothing left over."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from entrypoints.local.supervisor import (
     end_leftovers,
     python_command,
 )
+from tests.support.processes import wait_until_over
 
 # Says that it runs by a line in its log, and writes the name of the signal that ends it into FILE.
 STEADY = """
@@ -91,16 +90,6 @@ class House:
     @property
     def ends(self) -> Path:
         return self.home / "ends"
-
-
-def wait_until_over(*processes: psutil.Process) -> None:
-    """Wait for the end of processes that are not ours to reap; an unreaped one has ended too."""
-    deadline = time.monotonic() + 20
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
 
 
 @pytest.fixture

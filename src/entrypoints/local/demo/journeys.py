@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from domain.shared.money import Currency
 from entrypoints.local.demo.client import Api, Json, Unexpected, send_patiently
 from entrypoints.local.ready import Ready
 
@@ -17,6 +18,7 @@ POLL_SECONDS = 0.02
 MOST_POLL_SECONDS = 0.25
 STATUS_SECONDS = 120.0
 
+EUR = Currency("EUR", 2)
 # Paid for; fulfilment may have begun already.
 PAID = frozenset({"PAID", "PROCESSING_FULFILLMENT"})
 
@@ -166,7 +168,7 @@ def _cart(number: int) -> Json:
         for sku, name, amount in chance.sample(_GOODS, chance.randint(1, len(_GOODS)))
     ]
     return {
-        "currency": "EUR",
+        "currency": EUR.code,
         "userId": "u_1",
         "customer": {"name": "Ada Example", "email": "ada@example.com"},
         "lines": lines,
@@ -184,12 +186,12 @@ async def _refund(shop: Shop, journey: Journey, amount: int) -> None:
     body = {
         "paymentId": journey.order["payment"]["paymentId"],
         "amount": amount,
-        "currency": journey.order["currency"],
+        "currency": EUR.code,
         "reason": "requested_by_customer",
     }
     await shop.refunder.post("/v1/refunds", body)
     journey.refunded += amount
-    journey.notes.append(f"refund {amount / 100:.2f}")
+    journey.notes.append(f"refund {EUR.format(amount)}")
 
 
 async def _reach(shop: Shop, journey: Journey, statuses: Collection[str]) -> None:

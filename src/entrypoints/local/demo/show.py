@@ -5,18 +5,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from statistics import median
 
-from iso4217 import Currency
 from rich.console import Console
 from rich.table import Table
 
 from entrypoints.local.demo.client import Json
-from entrypoints.local.demo.journeys import Journey
-
-
-def money(amount: int, currency: str) -> str:
-    """An amount in minor units as people write it: `12.50 EUR`."""
-    decimals = Currency(currency).exponent or 0
-    return f"{amount / 10**decimals:,.{decimals}f} {currency}"
+from entrypoints.local.demo.journeys import EUR, Journey
 
 
 def delay_seconds(journey: Journey, events: Sequence[Json]) -> float | None:
@@ -36,15 +29,14 @@ def show_orders(console: Console, journeys: Sequence[Journey], events: Mapping[s
     for heading in ("total", "paid", "refunded", "event → order"):
         table.add_column(heading, justify="right")
     for journey in journeys:
-        currency = journey.order["currency"]
         delay = delay_seconds(journey, events[journey.order_id])
         table.add_row(
             journey.order_id,
             ", ".join([journey.kind, *journey.notes]),
             journey.order["status"],
-            money(journey.total, currency),
-            money(journey.captured, currency),
-            money(journey.refunded, currency),
+            EUR.format(journey.total),
+            EUR.format(journey.captured),
+            EUR.format(journey.refunded),
             "–" if delay is None else f"{delay * 1000:.0f} ms",
         )
     console.print(table)
@@ -61,15 +53,14 @@ def show_kinds(console: Console, journeys: Sequence[Journey], events: Mapping[st
     for heading in ("orders", "paid", "refunded", "event → order, median", "slowest"):
         table.add_column(heading, justify="right")
     for kind, group in by_kind.items():
-        currency = group[0].order["currency"]
         delays = [delay_seconds(journey, events[journey.order_id]) for journey in group]
         known = [delay * 1000 for delay in delays if delay is not None]
         table.add_row(
             kind,
             ", ".join(sorted({journey.order["status"] for journey in group})),
             str(len(group)),
-            money(sum(journey.captured for journey in group), currency),
-            money(sum(journey.refunded for journey in group), currency),
+            EUR.format(sum(journey.captured for journey in group)),
+            EUR.format(sum(journey.refunded for journey in group)),
             f"{median(known):.0f} ms" if known else "–",
             f"{max(known):.0f} ms" if known else "–",
         )
@@ -97,7 +88,7 @@ def show_timeline(console: Console, journey: Journey, events: Sequence[Json]) ->
 
 
 def _in_words(data: Json) -> str:
-    words = [money(data["amount"], data["currency"])]
+    words = [EUR.format(data["amount"])]
     if error := data.get("lastError"):
         words.append(error.get("declineCode") or error["code"])
     if method := data.get("method"):
