@@ -4,6 +4,7 @@ What happens to a payment follows from its payment method, as with Stripe's test
 (https://docs.stripe.com/testing); what happens to a call can be scripted besides, in order.
 """
 
+import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -142,7 +143,8 @@ class FakeGateway:
     # The port.
 
     def prepare_create(self, draft: IntentDraft) -> GatewayRequest:
-        return GatewayRequest("create", asdict(draft))
+        # Through JSON, so that a request equals itself after it was saved and loaded.
+        return GatewayRequest("create", json.loads(json.dumps(asdict(draft))))
 
     def prepare_confirm(
         self, intent_id: str, *, payment_method_token: str | None, return_url: str

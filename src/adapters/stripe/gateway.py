@@ -245,8 +245,8 @@ class StripeGateway:
             raise translate(error, path, self._api_key) from None
         except TimeoutError:
             raise GatewayUnknown(f"{path}: no answer within {self._timeout_seconds} s") from None
-        except (AttributeError, TypeError):
-            # The package reads errors as Stripe writes them and trips over any other JSON.
+        except (AttributeError, TypeError, UnicodeDecodeError):
+            # The package reads answers as Stripe writes them and trips over other JSON and other bytes.
             raise GatewayUnknown(f"{path}: an answer that cannot be read") from None
         answer: object = response.data
         if not isinstance(answer, dict):

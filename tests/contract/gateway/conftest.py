@@ -1,0 +1,90 @@
+"""The gateways that the contract suite runs on, each with what a test does behind its back."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from adapters.stripe.gateway import StripeGateway
+from domain.payments.gateway import IntentSnapshot, PaymentGateway
+from tests.support.fake_gateway import FakeGateway
+from tests.support.sandbox import SandboxGateway
+
+
+class MachineClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class Bench(ABC):
+    """A gateway under test; the other methods are the world's doing, not the port's."""
+
+    gateway: PaymentGateway
+
+    @abstractmethod
+    def save_method(self, gateway_customer_id: str) -> str:
+        """Attach a card that works to a customer; its token."""
+
+    @abstractmethod
+    def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
+        """The customer answers the bank's challenge."""
+
+
+class FakeBench(Bench):
+    def __init__(self) -> None:
+        self.fake = FakeGateway(MachineClock())
+        self.gateway = self.fake
+
+    def save_method(self, gateway_customer_id: str) -> str:
+        self.fake.attach("pm_saved", gateway_customer_id)
+        return "pm_saved"
+
+    def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
+        act = self.fake.complete_action if passes else self.fake.fail_action
+        act(snapshot.intent_id)
+
+
+class StripeBench(Bench):
+    def __init__(self, gateway: StripeGateway, sandbox: SandboxGateway) -> None:
+        self.gateway = gateway
+        self.sandbox = sandbox
+
+    def save_method(self, gateway_customer_id: str) -> str:
+        attached: dict[str, Any] = (
+            httpx.post(
+                f"{self.sandbox.url}/v1/payment_methods/pm_card_visa/attach",
+                data={"customer": gateway_customer_id},
+                auth=(self.sandbox.secret_key, ""),
+                trust_env=False,
+            )
+            .raise_for_status()
+            .json()
+        )
+        return str(attached["id"])
+
+    def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
+        assert snapshot.next_action is not None
+        assert snapshot.next_action.redirect_url is not None
+        self.sandbox.authenticate(snapshot.next_action.redirect_url, "complete" if passes else "fail")
+
+
+@pytest.fixture
+async def stripe_gateway(sandbox: SandboxGateway) -> AsyncIterator[StripeGateway]:
+    gateway = StripeGateway(api_key=sandbox.secret_key, api_base=sandbox.url, lookup_retries=0)
+    yield gateway
+    await gateway.aclose()
+
+
+@pytest.fixture(params=["fake", "stripe"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    if request.param == "fake":
+        return FakeBench()
+    return StripeBench(request.getfixturevalue("stripe_gateway"), request.getfixturevalue("sandbox"))
+
+
+@pytest.fixture
+def gateway(bench: Bench) -> PaymentGateway:
+    return bench.gateway
