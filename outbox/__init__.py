@@ -1,13 +1,14 @@
 """A transactional outbox and inbox on PostgreSQL. See README.md for a complete small example."""
 
-from outbox.anti_entropy import AntiEntropy, Comparison, ConsumerView, Report
+from outbox.anti_entropy import AntiEntropy, ConsumerView, Pace, Report
 from outbox.event import Event, EventKey
-from outbox.inbox import EffectHandler, Handler, Received, RetryPolicy, StreamProgress
+from outbox.inbox import Comparison, EffectHandler, Handler, Received, RetryPolicy, StreamProgress
 from outbox.log import Outbox
 from outbox.ordered import OrderedInbox
 from outbox.publisher import Publisher, PublishFailed
 from outbox.relay import Relay
 from outbox.unordered import UnorderedInbox
+from outbox.views import InboxView
 from outbox.waker import Waker
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "Event",
     "EventKey",
     "Handler",
+    "InboxView",
     "OrderedInbox",
     "Outbox",
+    "Pace",
     "PublishFailed",
     "Publisher",
     "Received",

@@ -1,28 +1,37 @@
-"""Asks consumers what they have and publishes again what is missing."""
+"""Owns delivery: asks each consumer what it has, and publishes again what is missing.
+
+The window of events not yet compared ends in snapshots, like a relay's, and is read by the same
+cursors: no position and no time could bound it, since a transaction that commits late would fall
+behind such an edge and be lost with the broker. An event that is missing when the window passes it
+becomes a gap: a row that stays until the consumer has the event.
+"""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
-from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from outbox.anti_entropy_sql import AntiEntropySql
+from outbox.cursor import NOTHING_SEEN, Cursor, LoggedEvent, LogReader
+from outbox.database import transaction
 from outbox.event import EventKey
+from outbox.inbox import Comparison
 from outbox.log import Outbox
 from outbox.publisher import Publisher
+from outbox.signals import wait_any
 
+logger = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A consumer's answer."""
-
-    missing: frozenset[UUID]  # neither applied nor waiting
-    applied: Mapping[str, int]  # per stream asked about, the last applied sequence; empty where unordered
+IDLE_SECONDS = 60.0  # of the transaction, while the consumer or the broker is asked
+LONGEST_WAIT_SECONDS = 300.0  # between two publications of the same gap
+LONGEST_BACKOFF_SECONDS = 30.0  # while the database, the broker or a consumer is away
 
 
 class ConsumerView(Protocol):
-    """A consumer as its producer sees it: in the same process, or an HTTP client."""
+    """A consumer as its producer sees it: in the same process, or through an HTTP client."""
 
     @property
     def name(self) -> str: ...
@@ -30,27 +39,253 @@ class ConsumerView(Protocol):
     @property
     def topic(self) -> str: ...
 
-    async def compare(self, events: Sequence[EventKey]) -> Comparison: ...
+    async def compare(self, events: Sequence[EventKey], /) -> Comparison:
+        """What the consumer has of these events."""
 
-    async def park_forked(self, streams: Mapping[str, str]) -> None:
-        """Park these streams as forked, each for its cause: the consumer is ahead of the producer."""
+    async def park_forked(self, streams: Mapping[str, str], /) -> None:
+        """Park these streams, each for its cause: the consumer is ahead of the producer's log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How eagerly a consumer is compared with the log. Times in seconds."""
+
+    round_seconds: float = 1.0
+    grace_seconds: float = 2.0  # an event may be on its way for so long, or for twice the queue's delay
+    gaps: int = 10_000  # the window waits while so many are open
+    published: int = 1_000  # at most so many gaps are published again in a round
+    page: int = 1_000  # events compared at a time, per lane
+    sweep_seconds: float = 86_400.0  # between two comparisons of the whole log
 
 
 @dataclass(slots=True)
 class Report:
+    """What one round found."""
+
     compared: int = 0
-    missing: int = 0
+    missing: int = 0  # new gaps
+    closed: int = 0  # gaps that the consumer has by now
     published: int = 0
-    forked: int = 0
+    forked: int = 0  # streams in which a consumer is ahead of the log
+
+    def add(self, other: "Report") -> None:
+        self.compared += other.compared
+        self.missing += other.missing
+        self.closed += other.closed
+        self.published += other.published
+        self.forked += other.forked
 
 
 class AntiEntropy:
+    """The producer's side for all of its consumers. Any number may run: one at a time works on a consumer."""
+
     def __init__(
-        self, engine: AsyncEngine, outbox: Outbox, publisher: Publisher, consumers: Sequence[ConsumerView]
-    ) -> None: ...
+        self,
+        engine: AsyncEngine,
+        outbox: Outbox,
+        publisher: Publisher,
+        consumers: Sequence[ConsumerView],
+        *,
+        pace: Pace | None = None,
+    ) -> None:
+        self._engine = engine
+        self._publisher = publisher
+        self._pace = pace or Pace()
+        self._sql = AntiEntropySql(outbox.schema)
+        self._outbox = outbox
+        self._consumers = [
+            _Compared(
+                view,
+                window=LogReader(outbox, f"anti-entropy:{view.name}", page=self._pace.page),
+                sweep=LogReader(outbox, f"sweep:{view.name}", page=self._pace.page),
+            )
+            for view in consumers
+        ]
 
     async def run_once(self) -> Report:
-        raise NotImplementedError
+        """One round over all consumers.
+
+        Raises PublishFailed, what a consumer's view raises, and what the driver raises; each round
+        begins where the last one that committed ended.
+        """
+        report = Report()
+        for consumer in self._consumers:
+            report.add(await self._round(consumer))
+        return report
 
     async def run(self, stop: asyncio.Event) -> None:
-        raise NotImplementedError
+        """Rounds until `stop`; after a failure with a growing pause."""
+        failures = 0
+        while not stop.is_set():
+            pause = self._pace.round_seconds
+            for consumer in self._consumers:
+                try:
+                    await self._round(consumer)
+                    failures = 0
+                except Exception as error:  # noqa: BLE001 - tried again; a view may raise anything
+                    failures += 1
+                    pause = min(self._pace.round_seconds * 2**failures, LONGEST_BACKOFF_SECONDS)
+                    logger.warning("%s is not compared with the log: %r", consumer.view.name, error)
+            await wait_any(stop, seconds=pause)
+
+    async def _round(self, consumer: "_Compared") -> Report:
+        marker = await self._publisher.marker()
+        grace = max(self._pace.grace_seconds, 2 * await self._publisher.delay_seconds())
+        report = Report()
+        if await self._has_forgotten(consumer, marker):
+            logger.warning("the broker has lost its memory: what %s lacks is sent again", consumer.view.name)
+            grace = 0.0
+        while await self._compare_page(consumer, consumer.window, grace, report):
+            pass
+        await self._compare_page(consumer, consumer.sweep, self._pace.sweep_seconds, report)
+        await self._send_gaps(consumer, grace, report)
+        if report.missing or report.published:
+            logger.info("%s lacked %d, was sent %d", consumer.view.name, report.missing, report.published)
+        return report
+
+    async def _has_forgotten(self, consumer: "_Compared", marker: str | None) -> bool:
+        """Whether the broker's marker is another than last time; then every open gap is due."""
+        if marker is None:
+            return False
+        asked = {"consumer": consumer.view.name, "marker": marker}
+        async with transaction(self._engine) as connection:
+            if await connection.scalar(self._sql.is_marker_known, asked):
+                return False
+            await connection.execute(self._sql.remember_marker, asked)
+            await connection.execute(self._sql.all_due, asked)
+        return True
+
+    async def _compare_page(
+        self, consumer: "_Compared", reader: LogReader, grace: float, report: Report
+    ) -> bool:
+        """One page of each free lane; whether there is more of what has waited long enough.
+
+        None while too many gaps are open: the window waits until the consumer keeps up.
+        """
+        await reader.prepare(self._engine)
+        async with transaction(self._engine, idle_in_transaction_session_timeout=IDLE_SECONDS) as connection:
+            lanes = await reader.lock_lanes(connection)
+            open_gaps = await connection.scalar(self._sql.count_gaps, {"consumer": consumer.view.name})
+            if not lanes or open_gaps >= self._pace.gaps:
+                return False
+            places = await reader.places(connection, lanes)
+            if places.are_rebased:
+                await reader.append(connection, places.cursors)
+                return True
+            aim = _aimed_sweep if reader is consumer.sweep else _aimed
+            cursors = [cursor if cursor.target else aim(cursor, places.snapshot) for cursor in places.cursors]
+            if grace == 0:
+                cursors = [c if c.last_position else _aimed(c, places.snapshot) for c in cursors]
+            ripe = [c for c in cursors if grace == 0 or c.last_position > 0 or c.age_seconds >= grace]
+            found, after = await reader.read(connection, ripe, places.snapshot)
+            await self._compare(connection, consumer, found, report)
+            begun = [new for new, old in zip(cursors, places.cursors, strict=True) if new is not old]
+            read = {cursor.lane for cursor in after}
+            await reader.append(connection, [*after, *(c for c in begun if c.lane not in read)])
+        return any(cursor.last_position > 0 for cursor in after)
+
+    async def _compare(
+        self, connection: AsyncConnection, consumer: "_Compared", found: Sequence[LoggedEvent], report: Report
+    ) -> None:
+        mine = [logged for logged in found if logged.event.topic == consumer.view.topic]
+        if not mine:
+            return
+        answer = await consumer.view.compare([logged.event.key for logged in mine])
+        missing = [logged for logged in mine if logged.event.id in answer.missing]
+        report.compared += len(mine)
+        report.missing += len(missing)
+        if missing:
+            await connection.execute(self._sql.open_gaps, {"consumer": consumer.view.name, **_gaps(missing)})
+        report.forked += await self._park_ahead(connection, consumer, mine, answer)
+
+    async def _park_ahead(
+        self,
+        connection: AsyncConnection,
+        consumer: "_Compared",
+        compared: Sequence[LoggedEvent],
+        answer: Comparison,
+    ) -> int:
+        """Park the streams in which the consumer has applied numbers that the log never gave out.
+
+        The log is asked after the consumer: what it applied was committed here before.
+        """
+        last: dict[str, int] = {}
+        for logged in compared:
+            if logged.event.sequence is not None:
+                last[logged.event.stream] = logged.event.sequence
+        ahead = {s: n for s, n in answer.applied.items() if n > last.get(s, n)}
+        if not ahead:
+            return 0
+        asked = {"topic": consumer.view.topic, "streams": list(ahead)}
+        given = {row.stream: row.last for row in await connection.execute(self._sql.last_given, asked)}
+        forked = {
+            stream: f"forked: {applied} applied, but only {given.get(stream, 0)} in the producer's log"
+            for stream, applied in ahead.items()
+            if applied > given.get(stream, 0)
+        }
+        if forked:
+            for stream, cause in forked.items():
+                logger.error("%s: stream %s is parked, %s", consumer.view.name, stream, cause)
+            await consumer.view.park_forked(forked)
+        return len(forked)
+
+    async def _send_gaps(self, consumer: "_Compared", grace: float, report: Report) -> None:
+        """Close the due gaps that are gaps no more, and publish the events of the others again."""
+        async with transaction(self._engine, idle_in_transaction_session_timeout=IDLE_SECONDS) as connection:
+            asked = {"consumer": consumer.view.name, "limit": self._pace.published}
+            gaps = (await connection.execute(self._sql.due_gaps, asked)).all()
+            if not gaps:
+                return
+            answer = await consumer.view.compare([EventKey(g.id, g.stream, g.sequence) for g in gaps])
+            closed = [gap.id for gap in gaps if gap.id not in answer.missing]
+            lacking = [gap for gap in gaps if gap.id in answer.missing]
+            name = consumer.view.name
+            await connection.execute(self._sql.close_gaps, {"consumer": name, "ids": closed})
+            report.closed += len(closed)
+            if not lacking:
+                return
+            events = await consumer.window.fetch(connection, {g.position: g.lane for g in lacking})
+            await self._publisher.publish([logged.event for logged in events])
+            report.published += len(events)
+            await connection.execute(
+                self._sql.postpone,
+                {
+                    "consumer": name,
+                    "ids": [gap.id for gap in lacking],
+                    "grace": max(grace, self._pace.grace_seconds),
+                    "longest": LONGEST_WAIT_SECONDS,
+                },
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A consumer with its two places in the log."""
+
+    view: ConsumerView
+    window: LogReader
+    sweep: LogReader
+
+
+def _aimed(cursor: Cursor, snapshot: str) -> Cursor:
+    """The cursor with a target, to be read once it has aged."""
+    return replace(cursor, target=snapshot, age_seconds=0.0)
+
+
+def _aimed_sweep(cursor: Cursor, snapshot: str) -> Cursor:
+    """The cursor at the beginning of the log again, restored rows included."""
+    return replace(
+        _aimed(cursor, snapshot),
+        base=NOTHING_SEEN,
+        restored_base=NOTHING_SEEN if cursor.restored_position else None,
+    )
+
+
+def _gaps(missing: Sequence[LoggedEvent]) -> dict[str, list[object]]:
+    return {
+        "ids": [logged.event.id for logged in missing],
+        "lanes": [logged.lane for logged in missing],
+        "positions": [logged.position for logged in missing],
+        "streams": [logged.event.stream for logged in missing],
+        "sequences": [logged.event.sequence for logged in missing],
+    }

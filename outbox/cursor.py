@@ -6,17 +6,21 @@ exhausted it becomes the base. Nothing is lost, since a row that commits late is
 until it is in one; nothing of a stream is inverted, since its writers queue behind one lock.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Row, TextClause
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.cursor_sql import CursorSql
+from outbox.database import transaction
 from outbox.event import Event
 from outbox.log import Outbox
 from outbox.rows import event_of
+
+logger = logging.getLogger(__name__)
 
 NOTHING_SEEN = "1:1:"  # a snapshot taken before the first transaction
 TRIM_EVERY = 32  # entries; a few dead ones per lane cost less than a delete each time
@@ -52,6 +56,19 @@ class LoggedEvent:
     event: Event
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a reader stands in the lanes it holds, and the snapshot of now.
+
+    Rebased places are to be recorded at once, in a transaction that does nothing else:
+    it keeps writers waiting.
+    """
+
+    cursors: list[Cursor]
+    snapshot: str
+    are_rebased: bool = False
+
+
 class LogReader:
     """Reads the log for one publisher, in transactions of the caller's that hold the lanes' locks."""
 
@@ -60,45 +77,49 @@ class LogReader:
         self.publisher = publisher
         self.page = page
         self._sql = CursorSql(outbox.schema)
+        self._is_prepared = False
 
-    async def ensure_lanes(self, connection: AsyncConnection) -> None:
-        """Make the rows that stand for this publisher's lanes."""
-        await connection.execute(
-            self._sql.ensure_lanes, {"publisher": self.publisher, "lanes": self.outbox.lanes}
-        )
+    async def prepare(self, engine: AsyncEngine) -> None:
+        """Make the rows that stand for this publisher's lanes, once per reader."""
+        if self._is_prepared:
+            return
+        async with transaction(engine) as connection:
+            asked = {"publisher": self.publisher, "lanes": self.outbox.lanes}
+            await connection.execute(self._sql.ensure_lanes, asked)
+        self._is_prepared = True
 
     async def lock_lanes(self, connection: AsyncConnection, limit: int | None = None) -> list[int]:
         """Lock up to `limit` lanes that nobody else holds, until the transaction ends."""
         rows = await connection.scalars(self._sql.lock_lanes, {"publisher": self.publisher, "limit": limit})
         return sorted(rows)
 
-    async def cursors(self, connection: AsyncConnection, lanes: Sequence[int]) -> tuple[list[Cursor], str]:
-        """The places in these locked lanes, and the snapshot of now.
+    async def places(self, connection: AsyncConnection, lanes: Sequence[int]) -> Places:
+        """The places in these locked lanes.
 
         A statement of its own: one that also took the locks could see the lanes as they
         were before the last holder's commit.
         """
-        result = await connection.execute(
-            self._sql.newest, {"publisher": self.publisher, "lanes": list(lanes)}
-        )
-        rows = result.all()
-        snapshot: str = rows[0].snapshot
-        found = []
+        asked = {"publisher": self.publisher, "lanes": list(lanes)}
+        rows = (await connection.execute(self._sql.newest, asked)).all()
+        cursors, moved = [], set()
         for row in rows:
+            cursors.append(_cursor(row) if row.entry is not None else self._first(row))
             if row.entry is None:
-                cursor = self._first(row)
-                moved = await self._has_foreign_rows(connection, row.lane)
+                is_foreign = await connection.scalar(self._sql.has_foreign_rows, {"lane": row.lane})
             else:
-                cursor = _cursor(row)
-                moved = cursor.system_identifier != row.current_system
-            found.append((cursor, moved, row.current_system))
-        if any(moved for _, moved, _ in found):
-            snapshot, highest = await self._freeze(connection)
-            return [
-                _rebased(cursor, system, snapshot, highest) if moved else cursor
-                for cursor, moved, system in found
-            ], snapshot
-        return [cursor for cursor, _, _ in found], snapshot
+                is_foreign = row.system_identifier != row.current_system
+            if is_foreign:
+                moved.add(row.lane)
+        if not moved:
+            return Places(cursors, rows[0].snapshot)
+        logger.warning("%s.outbox_event was restored from another cluster", self.outbox.schema)
+        snapshot, highest = await self._freeze(connection)
+        system = rows[0].current_system
+        return Places(
+            [_rebased(c, system, snapshot, highest) if c.lane in moved else c for c in cursors],
+            snapshot,
+            are_rebased=True,
+        )
 
     def _first(self, row: Row[Any]) -> Cursor:
         return Cursor(
@@ -113,10 +134,6 @@ class LogReader:
             restored_base=None,
             age_seconds=0.0,
         )
-
-    async def _has_foreign_rows(self, connection: AsyncConnection, lane: int) -> bool:
-        """Whether the lane holds rows that this cluster cannot have written yet."""
-        return bool(await connection.scalar(self._sql.has_foreign_rows, {"lane": lane}))
 
     async def _freeze(self, connection: AsyncConnection) -> tuple[str, int]:
         """The highest position of the log, with no transaction below it still open, and a snapshot of that."""
@@ -157,7 +174,7 @@ class LogReader:
             passed = replace(cursor, last_position=positions[-1])
             return passed if cursor.restored_base is not None else _with_highest(passed, positions[-1])
         if cursor.restored_base is not None:
-            done = replace(cursor, restored_base=None, target=None, last_position=0)
+            done = replace(cursor, restored_base=None, last_position=0)
             return _with_highest(done, cursor.restored_position)
         assert cursor.target is not None  # given by read()
         done = replace(cursor, base=cursor.target, target=None, last_position=0)
@@ -165,6 +182,8 @@ class LogReader:
 
     async def append(self, connection: AsyncConnection, cursors: Sequence[Cursor]) -> None:
         """Record these places; what was read up to them counts as done once this commits."""
+        if not cursors:
+            return
         moved = [replace(cursor, entry=cursor.entry + 1) for cursor in cursors]
         await connection.execute(self._sql.append, {"publisher": self.publisher, **_columns(moved)})
         trim = [cursor for cursor in moved if cursor.entry % TRIM_EVERY == 0]

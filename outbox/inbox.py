@@ -64,3 +64,11 @@ class StreamProgress:
     applied: int  # the sequence of the last applied event; 0 before the first
     waiting: Mapping[int, UUID] = field(default_factory=dict)  # stored, not applied, by sequence
     forked: str | None = None  # why the stream is parked as forked
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A consumer's answer about some events."""
+
+    missing: frozenset[UUID]  # neither applied nor stored
+    applied: Mapping[str, int]  # per stream, the last applied sequence; empty where unordered

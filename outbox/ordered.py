@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.database import cause_of, identifier, transaction
 from outbox.event import Event, EventKey
-from outbox.inbox import Handler, Received, RetryPolicy, StreamProgress
+from outbox.inbox import Comparison, Handler, Received, RetryPolicy, StreamProgress
 from outbox.inbox_sql import OrderedSql, ordered_ddl
 from outbox.ordering import Place, Plan, Stored, make_plan, sequence_of
 from outbox.rows import arrays_of, event_of
@@ -255,35 +255,38 @@ class OrderedInbox:
         self, connection: AsyncConnection, streams: Sequence[str]
     ) -> Mapping[str, StreamProgress]:
         """This consumer's place in each of the streams; those it never heard of stand at 0."""
-        asked = {"consumer": self.consumer, "streams": list(streams)}
+        stored, places = await self._read(connection, streams)
         waiting: dict[str, dict[int, UUID]] = {}
-        for row in await connection.execute(self._sql.read_waiting, asked):
+        for row in stored:
             waiting.setdefault(row.stream, {})[row.sequence] = row.id
-        places = {row.stream: _place(row) for row in await connection.execute(self._sql.read_streams, asked)}
         return {
-            stream: StreamProgress(
-                places.get(stream, Place()).applied,
-                waiting.get(stream, {}),
-                places.get(stream, Place()).forked,
-            )
-            for stream in streams
+            stream: StreamProgress(place.applied, waiting.get(stream, {}), place.forked)
+            for stream, place in ((stream, places.get(stream, Place())) for stream in streams)
         }
 
-    async def missing(self, connection: AsyncConnection, keys: Sequence[EventKey]) -> frozenset[UUID]:
-        """Those of the events that are neither applied nor stored here.
+    async def compare(self, connection: AsyncConnection, keys: Sequence[EventKey]) -> Comparison:
+        """Which of the events are neither applied nor stored here, and how far their streams are.
 
         An event whose number was passed with another id counts as missing, so that it comes again
         and its stream is parked as forked.
         """
-        asked = {"consumer": self.consumer, "streams": sorted({key.stream for key in keys})}
-        # The store first: an event that is applied from it in between is then seen at least once.
-        stored = {row.id for row in await connection.execute(self._sql.read_waiting, asked)}
-        places = {row.stream: _place(row) for row in await connection.execute(self._sql.read_streams, asked)}
-        return frozenset(
+        stored, places = await self._read(connection, sorted({key.stream for key in keys}))
+        known = {row.id for row in stored}
+        missing = frozenset(
             key.id
             for key in keys
-            if key.id not in stored and not places.get(key.stream, Place()).has_passed(key)
+            if key.id not in known and not places.get(key.stream, Place()).has_passed(key)
         )
+        return Comparison(missing, {stream: place.applied for stream, place in places.items()})
+
+    async def _read(
+        self, connection: AsyncConnection, streams: Sequence[str]
+    ) -> tuple[list[Stored], dict[str, Place]]:
+        # The store first: an event that is applied from it in between is then seen at least once.
+        asked = {"consumer": self.consumer, "streams": list(streams)}
+        stored = [Stored(*row) for row in await connection.execute(self._sql.read_waiting, asked)]
+        places = {row.stream: _place(row) for row in await connection.execute(self._sql.read_streams, asked)}
+        return stored, places
 
     async def park_forked(self, connection: AsyncConnection, streams: Mapping[str, str]) -> None:
         """Park these streams, each for its cause, until an operator retries them; never commits."""

@@ -47,7 +47,6 @@ class Relay:
         self._reader = LogReader(outbox, publisher.name, page=page)
         self._page = page
         self._listen_dsn = listen_dsn
-        self._has_lanes = False
         self._woken = asyncio.Event()
 
     async def drain(self) -> int:
@@ -70,15 +69,17 @@ class Relay:
     async def _pass(self, limit: int | None) -> tuple[int, bool]:
         """One page of each lane that can be locked: how many events, and whether a page was full."""
         reader = self._reader
+        await reader.prepare(self._engine)
         async with transaction(self._engine, idle_in_transaction_session_timeout=IDLE_SECONDS) as connection:
-            if not self._has_lanes:
-                await reader.ensure_lanes(connection)
             lanes = await reader.lock_lanes(connection, limit)
             if not lanes:
-                self._has_lanes = True
                 return 0, False
-            before, snapshot = await reader.cursors(connection, lanes)
-            found, after = await reader.read(connection, before, snapshot)
+            places = await reader.places(connection, lanes)
+            before = places.cursors
+            if places.are_rebased:
+                await reader.append(connection, before)
+                return 0, True
+            found, after = await reader.read(connection, before, places.snapshot)
             if found:
                 await self._publish([logged.event for logged in found])
             moved = {logged.lane for logged in found}
@@ -90,7 +91,6 @@ class Relay:
             ]
             if changed:
                 await reader.append(connection, changed)
-        self._has_lanes = True
         # A target that was finished just now is older than what may have come since.
         return len(found), any(cursor.is_unfinished for cursor in (*before, *after))
 

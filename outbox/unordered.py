@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.database import cause_of, identifier, transaction
 from outbox.event import Event, EventKey
-from outbox.inbox import EffectHandler, Received, RetryPolicy
+from outbox.inbox import Comparison, EffectHandler, Received, RetryPolicy
 from outbox.inbox_sql import UnorderedSql, unordered_ddl
 from outbox.rows import arrays_of, event_of
 
@@ -111,11 +111,14 @@ class UnorderedInbox:
             logger.error("%s: effect of event %s is parked", self.consumer, event.id)
         return Received(parked=1) if is_parked else Received(failed=1)
 
-    async def missing(self, connection: AsyncConnection, keys: Sequence[EventKey]) -> frozenset[UUID]:
-        """Those of the events that were never stored here."""
+    async def compare(self, connection: AsyncConnection, keys: Sequence[EventKey]) -> Comparison:
+        """Which of the events were never stored here."""
         asked = {"consumer": self.consumer, "ids": [key.id for key in keys]}
         known = set(await connection.scalars(self._sql.known, asked))
-        return frozenset(key.id for key in keys if key.id not in known)
+        return Comparison(frozenset(key.id for key in keys if key.id not in known), {})
+
+    async def park_forked(self, connection: AsyncConnection, streams: Mapping[str, str]) -> None:
+        """Nothing: without numbers, no stream can be ahead of another."""
 
     async def retry(self, connection: AsyncConnection, event_id: UUID) -> bool:
         """Make a parked event due now, with all its attempts again; never commits. False where none is."""

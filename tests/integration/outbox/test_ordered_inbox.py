@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -291,10 +290,11 @@ async def test_missing_and_progress_tell_a_producer_what_to_send_again(
     stranger = event("a", 2)
     asked = [e.key for e in (*events, stranger, *stream_of("new", 1))]
 
-    missing: frozenset[UUID] = await inbox.missing(connection, asked)
+    answer = await inbox.compare(connection, asked)
     progress = await inbox.progress(connection, ["a", "new"])
 
-    assert missing == {events[2].id, events[4].id, stranger.id, asked[-1].id}
+    assert answer.applied == {"a": 2}
+    assert answer.missing == {events[2].id, events[4].id, stranger.id, asked[-1].id}
     assert (progress["a"].applied, progress["a"].waiting) == (2, {4: events[3].id})
     assert (progress["new"].applied, progress["new"].waiting) == (0, {})
 

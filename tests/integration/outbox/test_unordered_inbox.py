@@ -99,4 +99,4 @@ async def test_missing_are_those_never_stored(engine: AsyncEngine, inbox: Unorde
     events = [event("o", None) for _ in range(4)]
     await inbox.receive(engine, events[:3])
     async with engine.connect() as connection:
-        assert await inbox.missing(connection, [e.key for e in events]) == {events[3].id}
+        assert (await inbox.compare(connection, [e.key for e in events])).missing == {events[3].id}
