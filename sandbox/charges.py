@@ -141,7 +141,7 @@ def release_charge(session: Session, charge_id: str, *, expired: bool) -> None:
     """Give the held funds back: the charge shows as refunded though nothing was taken."""
     charge = session.get("charge", charge_id)
     after = {**charge, "amount_refunded": charge["amount"] - charge["amount_captured"]}
-    after["refunded"] = charge["amount_captured"] == 0
+    after |= {"captured": charge["amount_captured"] > 0, "refunded": charge["amount_captured"] == 0}
     session.save(after)
     session.emit("charge.expired" if expired else "charge.refunded", after, before=charge)
 

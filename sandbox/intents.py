@@ -46,15 +46,7 @@ def _check_confirm_only(params: Json) -> None:
 
 
 def _choose_types(intent: Json, params: Json) -> None:
-    """Named types, or since API version 2023-08-16 those of the Dashboard."""
-    if "payment_method_types" in params:
-        if "automatic_payment_methods" in params:
-            raise ApiError(
-                "You may only specify one of these parameters: automatic_payment_methods, payment_method_types.",
-                param="automatic_payment_methods",
-            )
-        intent["payment_method_types"] = params["payment_method_types"]
-        return
+    """The Dashboard's methods, which may redirect, unless the request says otherwise."""
     automatic = params.get("automatic_payment_methods", {"enabled": True})
     if automatic["enabled"]:
         intent["automatic_payment_methods"] = {"allow_redirects": "always", **automatic}
@@ -79,6 +71,8 @@ def _apply(session: Session, intent: Json, params: Json, *, amount: int | None =
             after[name] = params[name] or None
     if after["shipping"] is not None:
         after["shipping"] = {"carrier": None, "phone": None, "tracking_number": None, **after["shipping"]}
+    if params.get("allowed_payment_method_types"):
+        after["payment_method_types"] = params["allowed_payment_method_types"]
     _apply_descriptor(after, params)
     if "customer" in params:
         after["customer"] = session.get("customer", params["customer"], "customer")["id"]
