@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from outbox import Outbox
+from outbox import OrderedInbox, Outbox, RetryPolicy
+from tests.integration.outbox.ledger import CREATE_EFFECTS, Ledger
 
 
 def async_url(url: str) -> str:
@@ -32,3 +33,17 @@ async def create(engine: AsyncEngine, schema: str, ddl: list[str]) -> None:
         await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
         for statement in ddl:
             await connection.execute(text(statement))
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+@pytest.fixture
+async def inbox(engine: AsyncEngine, ledger: Ledger) -> OrderedInbox:
+    made = OrderedInbox("orders", "orders", ledger, retry=RetryPolicy(attempts=3, first_seconds=0.0))
+    await create(engine, "orders", made.ddl())
+    async with engine.begin() as connection:
+        await connection.execute(text(CREATE_EFFECTS))
+    return made

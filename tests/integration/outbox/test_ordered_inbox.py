@@ -1,63 +1,15 @@
 """The ordered inbox on a real database: every event has its effect once, in order, or is safely stored."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox import Event, OrderedInbox, Received, RetryPolicy
-from tests.integration.outbox.conftest import create
 from tests.integration.outbox.events import event, stream_of
-
-
-class Ledger:
-    """A consumer's own table: one row per effect, so that a doubled or inverted effect shows."""
-
-    def __init__(self) -> None:
-        self.fails: Callable[[Event], bool] = lambda _: False
-        self.batches: list[int] = []
-
-    async def __call__(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
-        self.batches.append(len(events))
-        await connection.execute(
-            text(
-                "INSERT INTO effect (stream, sequence, id) SELECT * FROM unnest(CAST(:s AS text[]), CAST(:n AS bigint[]), CAST(:i AS uuid[]))"
-            ),
-            {
-                "s": [e.stream for e in events],
-                "n": [e.sequence for e in events],
-                "i": [e.id for e in events],
-            },
-        )
-        for e in events:
-            if self.fails(e):
-                raise RuntimeError(f"cannot apply {e.sequence}")
-
-
-async def effects(engine: AsyncEngine, stream: str) -> list[int]:
-    async with engine.connect() as connection:
-        rows = await connection.scalars(
-            text("SELECT sequence FROM effect WHERE stream = :s ORDER BY place"), {"s": stream}
-        )
-        return list(rows)
-
-
-@pytest.fixture
-def ledger() -> Ledger:
-    return Ledger()
-
-
-@pytest.fixture
-async def inbox(engine: AsyncEngine, ledger: Ledger) -> OrderedInbox:
-    made = OrderedInbox("orders", "orders", ledger, retry=RetryPolicy(attempts=3, first_seconds=0.0))
-    await create(engine, "orders", made.ddl())
-    async with engine.begin() as connection:
-        await connection.execute(
-            text("CREATE TABLE effect (place bigserial, stream text, sequence bigint, id uuid)")
-        )
-    return made
+from tests.integration.outbox.ledger import Ledger, effects
 
 
 @pytest.fixture
