@@ -24,9 +24,11 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedd
     server.stop()
 
 
-async def create_database(server: EmbeddedPostgres, template: str | None = None) -> str:
+async def create_database(
+    server: EmbeddedPostgres, template: str | None = None, *, name: str | None = None
+) -> str:
     """Create a database, empty or as a clone of `template`; its URL."""
-    name = f"test_{next(_numbers)}"
+    name = name or f"test_{next(_numbers)}"
     connection = await asyncpg.connect(server.url())
     try:
         source = f" TEMPLATE {template} STRATEGY FILE_COPY" if template else ""

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Protocol, Self
 
-from domain.orders.order import Order
+from domain.orders.order import Effect, Order
 from domain.shared.payment_events import LastError, NextAction
 
 
@@ -92,8 +92,11 @@ class Attempts(Protocol):
 class OrdersUnitOfWork(Protocol):
     """`async with` opens the transaction; leaving without `commit` undoes it."""
 
-    orders: Orders
-    attempts: Attempts
+    @property
+    def orders(self) -> Orders: ...
+
+    @property
+    def attempts(self) -> Attempts: ...
 
     async def __aenter__(self) -> Self: ...
 
@@ -130,3 +133,9 @@ class PaymentService(Protocol):
     async def confirm(self, order: Order, attempt: Attempt) -> PaymentView:
         """Confirm the payment that the attempt names once more; the same at each repetition."""
         ...
+
+
+class Notifier(Protocol):
+    """Tells the world outside: at least once, with a key that is the same each time."""
+
+    async def notify(self, effect: Effect, idempotency_key: str) -> None: ...

@@ -114,30 +114,46 @@ class Webhooks(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedEvent:
-    """An event of the log: `position` orders the log, `envelope` is the CloudEvent as published."""
+    """An event of the log: `cursor` is its place in it, `envelope` the CloudEvent as published."""
 
-    position: int
+    cursor: str
     envelope: dict[str, Any]
 
 
 class EventLog(Protocol):
     async def list(
-        self, *, after: int, type: str | None, order_id: str | None, limit: int
+        self, *, after: str | None, type: str | None, order_id: str | None, limit: int
     ) -> Sequence[LoggedEvent]:
-        """Published payment events in the order of the log."""
+        """Payment events behind the cursor `after`; nothing is ever committed before a place once passed.
+
+        Raises Malformed for an `after` that is no cursor.
+        """
         ...
 
 
 class PaymentsUnitOfWork(Protocol):
     """`async with` opens the transaction; leaving without `commit` undoes it."""
 
-    payments: Payments
-    refunds: Refunds
-    disputes: Disputes
-    operations: Operations
-    customers: Customers
-    webhooks: Webhooks
-    events: EventLog
+    @property
+    def payments(self) -> Payments: ...
+
+    @property
+    def refunds(self) -> Refunds: ...
+
+    @property
+    def disputes(self) -> Disputes: ...
+
+    @property
+    def operations(self) -> Operations: ...
+
+    @property
+    def customers(self) -> Customers: ...
+
+    @property
+    def webhooks(self) -> Webhooks: ...
+
+    @property
+    def events(self) -> EventLog: ...
 
     async def __aenter__(self) -> Self: ...
 

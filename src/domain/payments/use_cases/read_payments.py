@@ -63,8 +63,8 @@ class ListEventsHandler:
     unit_of_work: UnitOfWorkFactory
 
     async def __call__(
-        self, *, after: int, type: str | None, order_id: str | None, limit: int
+        self, *, after: str | None, type: str | None, order_id: str | None, limit: int
     ) -> Sequence[LoggedEvent]:
-        """At most `limit` events of the log behind position `after`."""
+        """At most `limit` events of the log behind the cursor `after`. Raises Malformed."""
         async with self.unit_of_work() as uow:
             return await uow.events.list(after=after, type=type, order_id=order_id, limit=limit)

@@ -1,0 +1,37 @@
+"""The effects of orders (notify the warehouse, notify the customer) to the outbox and back."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import msgspec
+
+from domain.orders.order import Effect
+from outbox import Event
+
+TOPIC = "order.effects"
+
+
+class EffectUnreadable(Exception):
+    """An event of this topic does not have the form of an effect."""
+
+
+def encode(effect: Effect, event_id: Callable[[], UUID], traceparent: Callable[[], str | None]) -> Event:
+    """The outbox's event. Effects have no order among themselves; each is known by its id."""
+    trace = traceparent()
+    return Event(
+        id=event_id(),
+        topic=TOPIC,
+        stream=effect.order_id,
+        sequence=None,
+        type=effect.type,
+        payload=msgspec.json.encode(effect),
+        headers={"traceparent": trace} if trace else {},
+    )
+
+
+def decode(event: Event) -> Effect:
+    """Raises EffectUnreadable."""
+    try:
+        return msgspec.json.decode(event.payload, type=Effect)
+    except msgspec.MsgspecError as error:
+        raise EffectUnreadable(f"event {event.id} of type {event.type}: {error}") from error

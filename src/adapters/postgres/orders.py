@@ -1,0 +1,164 @@
+"""The order side's repositories and unit of work."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from adapters.postgres import tables
+from adapters.postgres.rows import from_row, to_row
+from adapters.postgres.unit_of_work import UnitOfWork
+from domain.orders.order import Effect, Order
+from domain.orders.ports import Attempt
+from outbox import Event, Outbox
+
+EffectEncoder = Callable[[Effect], Event]
+
+
+@dataclass(slots=True)
+class PostgresOrders:
+    """`connection` may belong to a unit of work or to the inbox's transaction."""
+
+    connection: AsyncConnection
+    outbox: Outbox
+    encode: EffectEncoder
+    wrote_events: bool = False
+
+    async def add(self, order: Order) -> None:
+        await self.connection.execute(insert(tables.orders).values(_row(order)))
+
+    async def get(self, order_id: str) -> Order | None:
+        wanted = select(tables.orders).where(tables.orders.c.order_id == order_id)
+        row = (await self.connection.execute(wanted)).mappings().one_or_none()
+        return from_row(Order, row) if row else None
+
+    async def lock(self, order_ids: Sequence[str]) -> dict[str, Order]:
+        wanted = (
+            select(tables.orders)
+            .where(tables.orders.c.order_id.in_(order_ids))
+            .order_by(tables.orders.c.order_id)
+            .with_for_update()
+        )
+        rows = (await self.connection.execute(wanted)).mappings()
+        return {row["order_id"]: from_row(Order, row) for row in rows}
+
+    async def save(self, orders: Sequence[Order]) -> None:
+        if not orders:
+            return
+        rows = []
+        for order in orders:
+            order.version += 1
+            rows.append(_changing(order))
+        await self.connection.execute(_UPDATE, rows)
+        effects = [self.encode(effect) for order in orders for effect in order.take_effects()]
+        if effects:
+            await self.outbox.append(self.connection, effects)
+            self.wrote_events = True
+
+    async def list(
+        self, *, status: str | None, user_id: str | None, order_id: str | None, after: str | None, limit: int
+    ) -> Sequence[Order]:
+        columns = tables.orders.c
+        wanted = select(tables.orders).order_by(columns.order_id.desc()).limit(limit)
+        for column, value in (
+            (columns.status, status),
+            (columns.user_id, user_id),
+            (columns.order_id, order_id),
+        ):
+            if value is not None:
+                wanted = wanted.where(column == value)
+        if after is not None:
+            wanted = wanted.where(columns.order_id < after)
+        rows = (await self.connection.execute(wanted)).mappings()
+        return [from_row(Order, row) for row in rows]
+
+
+def _row(order: Order) -> dict[str, Any]:
+    """An order's columns; the derived amounts are stored beside it for those who query the table."""
+    return to_row(order) | {
+        "total_amount": order.total_amount,
+        "amount_paid": order.amount_paid,
+        "amount_refunded": order.amount_refunded,
+    }
+
+
+_CHANGING = (
+    *("status", "attention", "payments", "accepted_at", "fulfilled_at", "updated_at", "version"),
+    *("amount_paid", "amount_refunded"),
+)
+_UPDATE = (
+    update(tables.orders)
+    .where(tables.orders.c.order_id == bindparam("b_order_id"))
+    .values({name: bindparam(f"b_{name}") for name in _CHANGING})
+)
+
+
+def _changing(order: Order) -> dict[str, Any]:
+    row = _row(order)
+    return {f"b_{name}": row[name] for name in ("order_id", *_CHANGING)}
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresAttempts:
+    connection: AsyncConnection
+
+    async def get(self, attempt_id: str) -> Attempt | None:
+        wanted = select(tables.attempt).where(tables.attempt.c.attempt_id == attempt_id)
+        row = (await self.connection.execute(wanted)).mappings().one_or_none()
+        return from_row(Attempt, row) if row else None
+
+    async def open_of(self, order_id: str) -> Attempt | None:
+        wanted = select(tables.attempt).where(
+            tables.attempt.c.order_id == order_id, tables.attempt.c.status == "STARTED"
+        )
+        row = (await self.connection.execute(wanted)).mappings().one_or_none()
+        return from_row(Attempt, row) if row else None
+
+    async def put(self, attempt: Attempt) -> None:
+        values = to_row(attempt)
+        statement = upsert(tables.attempt).values(values)
+        await self.connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["attempt_id"],
+                set_={name: statement.excluded[name] for name in values if name != "attempt_id"},
+            )
+        )
+
+    async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Attempt]:
+        table = tables.attempt
+        due = (
+            select(table.c.attempt_id)
+            .where(table.c.status == "STARTED", table.c.next_check_at <= now)
+            .order_by(table.c.next_check_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        rows = await self.connection.execute(
+            update(table).where(table.c.attempt_id.in_(due)).values(next_check_at=until).returning(*table.c)
+        )
+        return [from_row(Attempt, row) for row in rows.mappings()]
+
+
+class PostgresOrdersUnitOfWork(UnitOfWork):
+    """The order side's transaction."""
+
+    orders: PostgresOrders
+    attempts: PostgresAttempts
+
+    def __init__(
+        self, engine: AsyncEngine, outbox: Outbox, encode: EffectEncoder, after_commit: Callable[[], None]
+    ) -> None:
+        super().__init__(engine, after_commit)
+        self._outbox = outbox
+        self._encode = encode
+
+    def _open(self, connection: AsyncConnection) -> None:
+        self.orders = PostgresOrders(connection, self._outbox, self._encode)
+        self.attempts = PostgresAttempts(connection)
+
+    def _wrote_events(self) -> bool:
+        return self.orders.wrote_events

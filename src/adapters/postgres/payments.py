@@ -1,0 +1,312 @@
+"""The payment side's repositories and unit of work."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from adapters.postgres import tables
+from adapters.postgres.rows import from_row, to_row
+from adapters.postgres.unit_of_work import UnitOfWork
+from domain.payments.dispute import Dispute
+from domain.payments.errors import OperationInFlight, PaymentInProgress
+from domain.payments.operation import Operation
+from domain.payments.payment import Payment
+from domain.payments.ports import LoggedEvent, StoredWebhook
+from domain.payments.refund import Refund
+from domain.shared.errors import Malformed
+from domain.shared.payment_events import PaymentEvent
+from outbox import Event, Outbox
+
+EventEncoder = Callable[[PaymentEvent], Event]
+
+
+@dataclass(slots=True)
+class PostgresPayments:
+    connection: AsyncConnection
+    outbox: Outbox
+    encode: EventEncoder
+    wrote_events: bool = False
+
+    async def add(self, payment: Payment) -> None:
+        try:
+            await self.connection.execute(insert(tables.payment).values(to_row(payment)))
+        except IntegrityError as error:
+            if "payment_live_order" in str(error.orig):
+                raise PaymentInProgress from error
+            if "payment_pkey" in str(error.orig):
+                raise OperationInFlight from error  # the same request, running twice
+            raise
+
+    async def get(self, payment_id: str) -> Payment | None:
+        return await self._one(select(tables.payment).where(tables.payment.c.payment_id == payment_id))
+
+    async def lock(self, payment_id: str) -> Payment | None:
+        wanted = select(tables.payment).where(tables.payment.c.payment_id == payment_id)
+        return await self._one(wanted.with_for_update())
+
+    async def find_by_intent(self, intent_id: str) -> str | None:
+        return await self.connection.scalar(
+            select(tables.payment.c.payment_id).where(tables.payment.c.intent_id == intent_id)
+        )
+
+    async def save(self, payment: Payment) -> None:
+        payment.version += 1
+        values = to_row(payment)
+        await self.connection.execute(
+            update(tables.payment)
+            .where(tables.payment.c.payment_id == values.pop("payment_id"))
+            .values(values)
+        )
+        events = [self.encode(event) for event in payment.take_events()]
+        if events:
+            await self.outbox.append(self.connection, events)
+            self.wrote_events = True
+
+    async def mark_operation_unknown(self, payment: Payment) -> None:
+        await self.connection.execute(
+            update(tables.payment)
+            .where(tables.payment.c.payment_id == payment.payment_id)
+            .values(operation_unknown=payment.operation_unknown)
+        )
+
+    async def list(
+        self, *, order_id: str | None, user_id: str | None, after: str | None, limit: int
+    ) -> Sequence[Payment]:
+        wanted = select(tables.payment).order_by(tables.payment.c.payment_id.desc()).limit(limit)
+        if order_id is not None:
+            wanted = wanted.where(tables.payment.c.order_id == order_id)
+        if user_id is not None:
+            wanted = wanted.where(tables.payment.c.user_id == user_id)
+        if after is not None:
+            wanted = wanted.where(tables.payment.c.payment_id < after)
+        rows = (await self.connection.execute(wanted)).mappings()
+        return [from_row(Payment, row) for row in rows]
+
+    async def _one(self, wanted: "Select[Any]") -> Payment | None:
+        row = (await self.connection.execute(wanted)).mappings().one_or_none()
+        return from_row(Payment, row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresRefunds:
+    connection: AsyncConnection
+
+    async def add(self, refund: Refund) -> None:
+        await self.connection.execute(insert(tables.refund).values(to_row(refund)))
+
+    async def get(self, refund_id: str) -> Refund | None:
+        return await self._one(select(tables.refund).where(tables.refund.c.refund_id == refund_id))
+
+    async def find_by_gateway_id(self, gateway_refund_id: str) -> Refund | None:
+        return await self._one(
+            select(tables.refund).where(tables.refund.c.gateway_refund_id == gateway_refund_id)
+        )
+
+    async def save(self, refund: Refund) -> None:
+        refund.version += 1
+        values = to_row(refund)
+        await self.connection.execute(
+            update(tables.refund).where(tables.refund.c.refund_id == values.pop("refund_id")).values(values)
+        )
+
+    async def _one(self, wanted: "Select[Any]") -> Refund | None:
+        row = (await self.connection.execute(wanted)).mappings().one_or_none()
+        return from_row(Refund, row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresDisputes:
+    connection: AsyncConnection
+
+    async def get(self, gateway_dispute_id: str) -> Dispute | None:
+        wanted = select(tables.dispute).where(tables.dispute.c.gateway_dispute_id == gateway_dispute_id)
+        row = (await self.connection.execute(wanted)).mappings().one_or_none()
+        return from_row(Dispute, row) if row else None
+
+    async def put(self, dispute: Dispute) -> None:
+        values = to_row(dispute)
+        changing = {name: values[name] for name in ("status", "closed", "updated_at")}
+        await self.connection.execute(
+            upsert(tables.dispute)
+            .values(values)
+            .on_conflict_do_update(index_elements=["gateway_dispute_id"], set_=changing)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresOperations:
+    connection: AsyncConnection
+
+    async def add(self, operation: Operation) -> None:
+        await self.connection.execute(insert(tables.operation).values(to_row(operation)))
+
+    async def get(self, operation_id: str) -> Operation | None:
+        wanted = select(tables.operation).where(tables.operation.c.operation_id == operation_id)
+        row = (await self.connection.execute(wanted)).mappings().one_or_none()
+        return from_row(Operation, row) if row else None
+
+    async def save(self, operation: Operation) -> None:
+        values = to_row(operation)
+        await self.connection.execute(
+            update(tables.operation)
+            .where(tables.operation.c.operation_id == values.pop("operation_id"))
+            .values(values)
+        )
+
+    async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Operation]:
+        due = (
+            select(tables.operation.c.operation_id)
+            .where(
+                tables.operation.c.status.in_(("STARTED", "UNKNOWN")), tables.operation.c.next_check_at <= now
+            )
+            .order_by(tables.operation.c.next_check_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        rows = await self.connection.execute(
+            update(tables.operation)
+            .where(tables.operation.c.operation_id.in_(due))
+            .values(next_check_at=until)
+            .returning(*tables.operation.c)
+        )
+        return [from_row(Operation, row) for row in rows.mappings()]
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresCustomers:
+    connection: AsyncConnection
+
+    async def find(self, gateway: str, user_id: str) -> str | None:
+        table = tables.customer
+        return await self.connection.scalar(
+            select(table.c.gateway_customer_id).where(table.c.gateway == gateway, table.c.user_id == user_id)
+        )
+
+    async def put(self, gateway: str, user_id: str, gateway_customer_id: str) -> str:
+        await self.connection.execute(
+            upsert(tables.customer)
+            .values(gateway=gateway, user_id=user_id, gateway_customer_id=gateway_customer_id)
+            .on_conflict_do_nothing()
+        )
+        return await self.find(gateway, user_id) or gateway_customer_id
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresWebhooks:
+    connection: AsyncConnection
+
+    async def insert(self, webhook: StoredWebhook) -> bool:
+        kept = await self.connection.scalar(
+            upsert(tables.webhook_event)
+            .values(
+                event_id=webhook.event_id,
+                type=webhook.type,
+                created_at=webhook.created_at,
+                received_at=webhook.received_at,
+                body=webhook.body,
+                intent_id=webhook.intent_id,
+                payment_id=webhook.payment_id,
+            )
+            .on_conflict_do_nothing()
+            .returning(tables.webhook_event.c.event_id)
+        )
+        return kept is not None
+
+    async def lock_intent(self, intent_id: str) -> None:
+        await self.connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(intent_id, 0))))
+
+    async def take_waiting(self, intent_id: str, payment_id: str) -> int:
+        table = tables.webhook_event
+        taken = await self.connection.execute(
+            update(table)
+            .where(table.c.intent_id == intent_id, table.c.payment_id.is_(None))
+            .values(payment_id=payment_id)
+        )
+        return taken.rowcount
+
+    async def waiting_for_known_payments(self, *, limit: int) -> Sequence[str]:
+        table = tables.webhook_event
+        wanted = (
+            select(tables.payment.c.payment_id)
+            .distinct()
+            .join(table, table.c.intent_id == tables.payment.c.intent_id)
+            .where(table.c.payment_id.is_(None))
+            .limit(limit)
+        )
+        return list((await self.connection.scalars(wanted)).all())
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresEventLog:
+    connection: AsyncConnection
+    schema: str
+
+    async def list(
+        self, *, after: str | None, type: str | None, order_id: str | None, limit: int
+    ) -> Sequence[LoggedEvent]:
+        # By transaction, not by position: positions commit out of order. Below the oldest running
+        # transaction everything is decided, so what a reader has passed stays complete.
+        xid, position = _parse_cursor(after)
+        rows = await self.connection.execute(
+            text(
+                f"""
+                SELECT xid::text AS xid, position, payload FROM {self.schema}.outbox_event
+                WHERE (xid, position) > (CAST(CAST(:xid AS text) AS xid8), CAST(:position AS bigint))
+                  AND xid < pg_snapshot_xmin(pg_current_snapshot())
+                  AND topic = 'payment.events'
+                  AND (CAST(:type AS text) IS NULL OR type = :type)
+                  AND (CAST(:order_id AS text) IS NULL OR payload ->> 'partitionkey' = :order_id)
+                ORDER BY outbox_event.xid, position LIMIT :limit
+                """
+            ),
+            {"xid": xid, "position": position, "type": type, "order_id": order_id, "limit": limit},
+        )
+        return [LoggedEvent(cursor=f"{row.xid}-{row.position}", envelope=row.payload) for row in rows]
+
+
+def _parse_cursor(cursor: str | None) -> tuple[str, int]:
+    match = _CURSOR.fullmatch(cursor or "0-0")
+    if match is None:
+        raise Malformed("this is not a cursor that the event log gave", pointer="/after")
+    return match[1], int(match[2])
+
+
+_CURSOR = re.compile(r"([0-9]{1,19})-([0-9]{1,18})")
+
+
+class PostgresPaymentsUnitOfWork(UnitOfWork):
+    """The payment side's transaction."""
+
+    payments: PostgresPayments
+    refunds: PostgresRefunds
+    disputes: PostgresDisputes
+    operations: PostgresOperations
+    customers: PostgresCustomers
+    webhooks: PostgresWebhooks
+    events: PostgresEventLog
+
+    def __init__(
+        self, engine: AsyncEngine, outbox: Outbox, encode: EventEncoder, after_commit: Callable[[], None]
+    ) -> None:
+        super().__init__(engine, after_commit)
+        self._outbox = outbox
+        self._encode = encode
+
+    def _open(self, connection: AsyncConnection) -> None:
+        self.payments = PostgresPayments(connection, self._outbox, self._encode)
+        self.refunds = PostgresRefunds(connection)
+        self.disputes = PostgresDisputes(connection)
+        self.operations = PostgresOperations(connection)
+        self.customers = PostgresCustomers(connection)
+        self.webhooks = PostgresWebhooks(connection)
+        self.events = PostgresEventLog(connection, self._outbox.schema)
+
+    def _wrote_events(self) -> bool:
+        return self.payments.wrote_events

@@ -1,0 +1,123 @@
+"""The tables of both services, as SQLAlchemy builds statements on them; migrations/ makes them.
+
+A column that mirrors a field of an aggregate has the field's name. What is only ever read with its
+aggregate (an order's lines, its payments) is jsonb in the aggregate's row: one row to lock, load and write.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text)
+
+
+def _amount(name: str) -> Column[int]:
+    return Column(name, BigInteger)
+
+
+def _time(name: str) -> "Column[object]":
+    return Column(name, DateTime(timezone=True))
+
+
+payment = Table(
+    "payment",
+    metadata,
+    Column("payment_id", Text, primary_key=True),
+    *map(_text, ("order_id", "user_id", "currency", "capture_method", "gateway", "description")),
+    *map(
+        _text,
+        ("gateway_customer_id", "intent_id", "client_secret", "status", "failed_charge_id", "charge_id"),
+    ),
+    *map(_text, ("cancellation_reason", "in_flight", "attention")),
+    *map(_amount, ("amount", "amount_capturable", "amount_captured", "amount_refunded", "amount_refunding")),
+    *map(_time, ("created_at", "updated_at", "capture_before")),
+    Column("next_action", JSONB),
+    Column("last_error", JSONB),
+    Column("method", JSONB),
+    Column("operation_unknown", Boolean),
+    Column("sequence", BigInteger),
+    Column("version", Integer),
+    schema="payments",
+)
+
+refund = Table(
+    "refund",
+    metadata,
+    Column("refund_id", Text, primary_key=True),
+    *map(
+        _text,
+        ("payment_id", "currency", "reason", "status", "gateway_refund_id", "failure_reason", "requested_by"),
+    ),
+    _amount("amount"),
+    *map(_time, ("created_at", "updated_at")),
+    Column("operation_unknown", Boolean),
+    Column("version", Integer),
+    schema="payments",
+)
+
+dispute = Table(
+    "dispute",
+    metadata,
+    Column("gateway_dispute_id", Text, primary_key=True),
+    *map(_text, ("payment_id", "currency", "reason", "status")),
+    _amount("amount"),
+    Column("closed", Boolean),
+    *map(_time, ("opened_at", "updated_at")),
+    schema="payments",
+)
+
+operation = Table(
+    "operation",
+    metadata,
+    Column("operation_id", Text, primary_key=True),
+    *map(_text, ("payment_id", "refund_id", "kind", "status", "error")),
+    Column("request", JSONB),
+    Column("payment_version", Integer),
+    Column("checks", Integer),
+    *map(_time, ("created_at", "next_check_at", "finished_at")),
+    schema="payments",
+)
+
+customer = Table(
+    "customer",
+    metadata,
+    Column("gateway", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    _text("gateway_customer_id"),
+    schema="payments",
+)
+
+webhook_event = Table(
+    "webhook_event",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    *map(_text, ("type", "intent_id", "payment_id")),
+    *map(_time, ("created_at", "received_at")),
+    Column("body", LargeBinary),
+    schema="payments",
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    *map(_text, ("user_id", "currency", "status", "attention")),
+    *map(_amount, ("shipping_amount", "total_amount", "amount_paid", "amount_refunded")),
+    *(Column(name, JSONB) for name in ("lines", "customer", "metadata", "payments")),
+    *map(_time, ("created_at", "updated_at", "accepted_at", "fulfilled_at")),
+    Column("version", Integer),
+    schema="orders",
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("attempt_id", Text, primary_key=True),
+    *map(_text, ("order_id", "kind", "return_url", "capture_method", "payment_id", "payment_method_token")),
+    *map(_text, ("status", "error")),
+    *map(_time, ("created_at", "next_check_at")),
+    schema="orders",
+)

@@ -1,0 +1,106 @@
+"""One transaction on one connection, the only place that commits."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from domain.shared.errors import Unavailable
+
+STATEMENT_SECONDS = 10
+IDLE_IN_TRANSACTION_SECONDS = 10
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached now."""
+
+    code = "database_unavailable"
+
+
+def make_engine(url: str, *, pool_size: int, application: str) -> AsyncEngine:
+    """A pool of connections to `url` (`postgresql://…`), whose statements end within 10 s."""
+    return create_async_engine(
+        url.replace("postgresql://", "postgresql+asyncpg://", 1),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        json_serializer=lambda value: msgspec.json.encode(value).decode(),
+        json_deserializer=msgspec.json.decode,
+        connect_args={
+            "timeout": 5,
+            "server_settings": {
+                "application_name": application,
+                "statement_timeout": str(STATEMENT_SECONDS * 1000),
+                "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_SECONDS * 1000),
+            },
+        },
+    )
+
+
+def lost_connection(error: BaseException) -> bool:
+    """Whether the database, not the statement, is at fault.
+
+    asyncpg raises errors outside its own classes when a backend is killed, so any error that is
+    neither SQLAlchemy's report about a statement nor ours counts as one.
+    """
+    if isinstance(error, PoolTimeout | OSError | InterfaceError):
+        return True
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        # 08 connection, 57 shutdown, 53 resources, 25P03 idle too long, none: the driver's own
+        return error.connection_invalidated or state[:2] in ("08", "57", "53") or state in ("", "25P03")
+    return False
+
+
+class UnitOfWork:
+    """`async with` opens the transaction; leaving without `commit` rolls it back.
+
+    A lost connection is raised as DatabaseUnavailable.
+    """
+
+    def __init__(self, engine: AsyncEngine, after_commit: Callable[[], None]) -> None:
+        self._engine = engine
+        self._after_commit = after_commit
+        self._connection: AsyncConnection | None = None
+
+    def _open(self, connection: AsyncConnection) -> None:
+        """Make the repositories of this transaction."""
+        raise NotImplementedError
+
+    def _wrote_events(self) -> bool:
+        """Whether this transaction appended to the outbox."""
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._connection = await self._engine.connect()
+        except Exception as error:
+            if lost_connection(error):
+                raise DatabaseUnavailable from error
+            raise
+        self._open(self._connection)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await connection.close()
+            except Exception:
+                if error is None:
+                    raise
+                # The connection died of what is being raised already; the pool has dropped it.
+        if error is not None and lost_connection(error):
+            raise DatabaseUnavailable from error
+
+    async def commit(self) -> None:
+        assert self._connection is not None, "commit belongs inside the `async with` block"
+        await self._connection.commit()
+        if self._wrote_events():
+            self._after_commit()

@@ -1,0 +1,27 @@
+"""Tell the world outside what an order asks for, and note what that answers."""
+
+from dataclasses import dataclass
+
+from domain.orders.order import Effect, EffectType
+from domain.orders.ports import Notifier, UnitOfWorkFactory
+from domain.shared.system import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class CarryOutEffectHandler:
+    """At least once: a crash between the notification and its note repeats it, with the same key."""
+
+    unit_of_work: UnitOfWorkFactory
+    notifier: Notifier
+    clock: Clock
+
+    async def __call__(self, effect: Effect, idempotency_key: str) -> None:
+        await self.notifier.notify(effect, idempotency_key)
+        if effect.type is not EffectType.NOTIFY_WAREHOUSE:
+            return
+        async with self.unit_of_work() as uow:
+            order = (await uow.orders.lock([effect.order_id])).get(effect.order_id)
+            if order is not None and order.accepted_at is None:
+                order.accept_fulfilment(self.clock.now())
+                await uow.orders.save([order])
+                await uow.commit()

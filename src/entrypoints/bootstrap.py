@@ -1,0 +1,300 @@
+"""The one composition root: every object of the application is made and joined here.
+
+Anything outside the process may be replaced by a fake: `Outside` names those things.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import redis.asyncio as redis
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.cloudevents import order_effects, payment_events
+from adapters.notifications.log import LogNotifier
+from adapters.postgres.idempotency import PostgresIdempotencyStore
+from adapters.postgres.orders import PostgresOrdersUnitOfWork
+from adapters.postgres.payments import PostgresPaymentsUnitOfWork
+from adapters.postgres.readiness import check_database
+from adapters.postgres.unit_of_work import make_engine
+from adapters.security.keys import KeyFile, KeySource, read_public_keys
+from adapters.security.tokens import JwtIssuer, JwtVerifier
+from adapters.services.in_process import InProcessOrderTerms, InProcessPayments
+from adapters.stripe.gateway import StripeGateway
+from adapters.stripe.webhooks import StripeWebhookVerifier
+from adapters.system.clock import SystemClock
+from adapters.system.currencies import IsoCurrencies
+from adapters.system.ids import SystemIds
+from domain.orders.checkout import Checkout
+from domain.orders.ports import Notifier
+from domain.orders.use_cases.carry_out_effect import CarryOutEffectHandler
+from domain.orders.use_cases.confirm_order import ConfirmOrderHandler
+from domain.orders.use_cases.create_order import CreateOrderHandler
+from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
+from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
+from domain.orders.use_cases.retry_payment import RetryPaymentHandler
+from domain.payments.gateway import PaymentGateway, WebhookVerifier
+from domain.payments.operations import OperationRunner
+from domain.payments.use_cases.cancel_payment import CancelPaymentHandler
+from domain.payments.use_cases.capture_payment import CapturePaymentHandler
+from domain.payments.use_cases.confirm_payment import ConfirmPaymentHandler
+from domain.payments.use_cases.create_payment import CreatePaymentHandler
+from domain.payments.use_cases.create_refund import CreateRefundHandler
+from domain.payments.use_cases.read_payments import (
+    GetPaymentHandler,
+    GetRefundHandler,
+    ListEventsHandler,
+    ListPaymentsHandler,
+)
+from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
+from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
+from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
+from domain.shared.callers import TokenIssuer, TokenVerifier
+from domain.shared.idempotency import IdempotencyStore
+from domain.shared.money import Currencies
+from domain.shared.system import Clock
+from entrypoints.settings import Settings
+from outbox import Outbox, Waker
+
+Check = Callable[[], Awaitable[None]]
+"""Raises where what it looks at cannot be used now; the error says why."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Outside:
+    """What is outside the process; a test replaces what it likes."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    ids: SystemIds = field(default_factory=SystemIds)
+    gateway: PaymentGateway | None = None
+    """None: Stripe, or what stands at `stripe_api_base`."""
+    notifier: Notifier = field(default_factory=LogNotifier)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSide:
+    engine: AsyncEngine
+    outbox: Outbox
+    waker: Waker
+    idempotency: IdempotencyStore
+    create_order: CreateOrderHandler
+    get_order: GetOrderHandler
+    list_orders: ListOrdersHandler
+    confirm_order: ConfirmOrderHandler
+    retry_payment: RetryPaymentHandler
+    get_payment_terms: GetPaymentTermsHandler
+    recover_attempts: RecoverAttemptsHandler
+    carry_out_effect: CarryOutEffectHandler
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentSide:
+    engine: AsyncEngine
+    outbox: Outbox
+    waker: Waker
+    gateway: PaymentGateway
+    idempotency: IdempotencyStore
+    create_payment: CreatePaymentHandler
+    confirm_payment: ConfirmPaymentHandler
+    capture_payment: CapturePaymentHandler
+    cancel_payment: CancelPaymentHandler
+    get_payment: GetPaymentHandler
+    list_payments: ListPaymentsHandler
+    create_refund: CreateRefundHandler
+    get_refund: GetRefundHandler
+    receive_webhook: ReceiveWebhookHandler
+    list_events: ListEventsHandler
+    recover_operations: RecoverOperationsHandler
+
+
+@dataclass(slots=True, kw_only=True)
+class Container:
+    """The application, wired. `start` and `stop` bracket its use, in one event loop."""
+
+    settings: Settings
+    clock: Clock
+    ids: SystemIds
+    currencies: Currencies
+    token_verifier: TokenVerifier
+    token_issuer: TokenIssuer
+    public_jwks: Callable[[], Mapping[str, Any]]
+    orders: OrderSide
+    payments: PaymentSide
+    checks: Mapping[str, Check]
+    _broker: "redis.Redis"
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _wakers: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def start(self) -> None:
+        for side in (self.orders, self.payments):
+            self._wakers.append(asyncio.create_task(side.waker.run(self._stopping)))
+
+    async def stop(self) -> None:
+        """Wake relays a last time, then close every connection."""
+        self._stopping.set()
+        await asyncio.gather(*self._wakers)
+        if isinstance(self.payments.gateway, StripeGateway):
+            await self.payments.gateway.aclose()
+        await self._broker.aclose()
+        await self.orders.engine.dispose()
+        await self.payments.engine.dispose()
+
+
+def traceparent() -> str | None:
+    """The trace context of the work under way (https://www.w3.org/TR/trace-context/)."""
+    value = structlog.contextvars.get_contextvars().get("traceparent")
+    return str(value) if value else None
+
+
+def build_container(settings: Settings, outside: Outside | None = None) -> Container:
+    """Make the application of these settings; nothing is connected before `start` or the first use."""
+    outside = outside or Outside()
+    settings.require("database_url", "redis_url", "stripe_api_key", "stripe_webhook_secret")
+    keys = KeyFile(settings.signing_key_file)
+    order_engine = make_engine(
+        settings.orders_database_url.reveal(),
+        pool_size=settings.database_pool_size,
+        application="payonce-orders",
+    )
+    payment_engine = make_engine(
+        settings.payments_database_url.reveal(),
+        pool_size=settings.database_pool_size,
+        application="payonce-payments",
+    )
+    orders_uow = _orders_unit_of_work(order_engine, outside)
+    terms = GetPaymentTermsHandler(GetOrderHandler(orders_uow.factory))
+    payments = _build_payments(settings, outside, payment_engine, InProcessOrderTerms(terms))
+    orders = _build_orders(settings, outside, orders_uow, terms, payments)
+    broker: redis.Redis = redis.Redis.from_url(settings.redis_url.reveal(), socket_timeout=2)
+
+    async def check_broker() -> None:
+        await broker.ping()
+
+    return Container(
+        settings=settings,
+        clock=outside.clock,
+        ids=outside.ids,
+        currencies=IsoCurrencies(),
+        token_verifier=JwtVerifier(
+            _key_sources(settings, keys),
+            issuer=settings.issuer,
+            audience=settings.audience,
+            now=outside.clock.now,
+        ),
+        token_issuer=JwtIssuer(
+            keys,
+            issuer=settings.issuer,
+            audience=settings.audience,
+            now=outside.clock.now,
+            new_token_id=partial(outside.ids.new, "tok"),
+        ),
+        public_jwks=keys.public_jwks,
+        orders=orders,
+        payments=payments,
+        checks={
+            "ordersDatabase": partial(check_database, order_engine),
+            "paymentsDatabase": partial(check_database, payment_engine),
+            "broker": check_broker,
+        },
+        _broker=broker,
+    )
+
+
+def _key_sources(settings: Settings, keys: KeyFile) -> list[KeySource]:
+    return [keys, read_public_keys(settings.jwks)] if settings.jwks else [keys]
+
+
+@dataclass(frozen=True, slots=True)
+class _OrdersUnitOfWork:
+    engine: AsyncEngine
+    outbox: Outbox
+    waker: Waker
+    factory: Callable[[], PostgresOrdersUnitOfWork]
+
+
+def _orders_unit_of_work(engine: AsyncEngine, outside: Outside) -> _OrdersUnitOfWork:
+    outbox = Outbox("orders")
+    waker = Waker(engine, outbox)
+    factory = partial(
+        PostgresOrdersUnitOfWork,
+        engine,
+        outbox,
+        partial(order_effects.encode, event_id=outside.ids.event_id, traceparent=traceparent),
+        waker.wake,
+    )
+    return _OrdersUnitOfWork(engine, outbox, waker, factory)
+
+
+def _build_orders(
+    settings: Settings,
+    outside: Outside,
+    parts: _OrdersUnitOfWork,
+    terms: GetPaymentTermsHandler,
+    payments: PaymentSide,
+) -> OrderSide:
+    uow, clock = parts.factory, outside.clock
+    checkout = Checkout(
+        uow, InProcessPayments(payments.create_payment, payments.confirm_payment, settings.return_url), clock
+    )
+    return OrderSide(
+        engine=parts.engine,
+        outbox=parts.outbox,
+        waker=parts.waker,
+        idempotency=PostgresIdempotencyStore(parts.engine, "orders"),
+        create_order=CreateOrderHandler(uow, clock),
+        get_order=terms.get_order,
+        list_orders=ListOrdersHandler(uow),
+        confirm_order=ConfirmOrderHandler(uow, checkout, clock),
+        retry_payment=RetryPaymentHandler(uow, checkout, clock),
+        get_payment_terms=terms,
+        recover_attempts=RecoverAttemptsHandler(uow, checkout, clock),
+        carry_out_effect=CarryOutEffectHandler(uow, outside.notifier, clock),
+    )
+
+
+def _build_payments(
+    settings: Settings, outside: Outside, engine: AsyncEngine, order_terms: InProcessOrderTerms
+) -> PaymentSide:
+    outbox = Outbox("payments")
+    waker = Waker(engine, outbox)
+    uow = partial(
+        PostgresPaymentsUnitOfWork,
+        engine,
+        outbox,
+        partial(payment_events.encode, traceparent=traceparent),
+        waker.wake,
+    )
+    clock, ids = outside.clock, outside.ids
+    gateway = outside.gateway or StripeGateway(
+        api_key=settings.stripe_api_key.reveal(),
+        api_base=settings.stripe_api_base,
+        timeout_seconds=settings.stripe_timeout_seconds,
+    )
+    verifier: WebhookVerifier = StripeWebhookVerifier(
+        secrets=[settings.stripe_webhook_secret.reveal()],
+        tolerance_seconds=settings.webhook_tolerance_seconds,
+        clock=clock.now,
+    )
+    runner = OperationRunner(uow, gateway, clock, ids)
+    refresh = RefreshPaymentHandler(uow, gateway, clock, ids)
+    return PaymentSide(
+        engine=engine,
+        outbox=outbox,
+        waker=waker,
+        gateway=gateway,
+        idempotency=PostgresIdempotencyStore(engine, "payments"),
+        create_payment=CreatePaymentHandler(uow, gateway, order_terms, runner, clock),
+        confirm_payment=ConfirmPaymentHandler(uow, gateway, runner, clock),
+        capture_payment=CapturePaymentHandler(uow, gateway, runner, clock),
+        cancel_payment=CancelPaymentHandler(uow, gateway, runner, clock),
+        get_payment=GetPaymentHandler(uow),
+        list_payments=ListPaymentsHandler(uow),
+        create_refund=CreateRefundHandler(uow, gateway, runner, clock),
+        get_refund=GetRefundHandler(uow),
+        receive_webhook=ReceiveWebhookHandler(uow, verifier, refresh, clock, ids),
+        list_events=ListEventsHandler(uow),
+        recover_operations=RecoverOperationsHandler(uow, runner, refresh, clock),
+    )
