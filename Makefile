@@ -23,7 +23,7 @@ up: .venv/complete
 	@$(BIN)/payonce up $(ARGS)
 
 test: lint
-	$(BIN)/pytest -n 2 --dist worksteal -q
+	$(BIN)/pytest -n 2 --dist loadgroup -q
 
 lint: .venv/complete
 	$(BIN)/ruff check

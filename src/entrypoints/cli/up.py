@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -62,8 +63,8 @@ def command(
         code = asyncio.run(run_system(system, work))
     except ProgramFailed as failed:
         raise start_failed(failed) from failed
-    if code == INTERRUPTED:
-        console.print("stopped")  # Ctrl-C is how this command ends
+    if code != INTERRUPTED:  # Ctrl-C is how this command ends
+        sys.exit(code)
 
 
 def start_failed(failed: ProgramFailed) -> click.ClickException:
@@ -83,6 +84,8 @@ def show_ready(console: Console, ready: Ready) -> None:
     console.print("\nReady tokens (24 h), for `Authorization: Bearer …`:", highlight=False)
     for name, token in ready.tokens.items():
         subject, scopes = READY_TOKENS[name]
-        console.print(f"[bold]{name}[/] [dim]sub {subject} · {' '.join(scopes)}[/]", highlight=False)
+        console.print(
+            f"[bold]{name}[/] [dim]sub {subject} · {' '.join(scopes)}[/]", soft_wrap=True, highlight=False
+        )
         console.print(escape(token), soft_wrap=True, highlight=False)
     console.print("\nCtrl-C ends everything; data stays for the next start.", highlight=False)

@@ -115,7 +115,9 @@ class System:
         if self._ready is not None and self._options.ready_file is not None:
             self._options.ready_file.unlink(missing_ok=True)
         self._ready = None
-        await self._supervisor.stop()
+        if self._supervisor.pids:
+            with self._steps.step("shutdown"):
+                await self._supervisor.stop()
         self._home.release()
 
     def _pids(self) -> dict[str, int | list[int] | None]:
