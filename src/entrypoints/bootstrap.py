@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.cloudevents import order_effects, payment_events
 from adapters.notifications.log import LogNotifier
 from adapters.postgres.idempotency import PostgresIdempotencyStore
-from adapters.postgres.orders import PostgresOrdersUnitOfWork
+from adapters.postgres.orders import EffectEncoder, PostgresOrdersUnitOfWork
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
 from adapters.postgres.readiness import check_database
 from adapters.postgres.unit_of_work import make_engine
@@ -55,7 +55,7 @@ from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
 from domain.shared.callers import TokenIssuer, TokenVerifier
 from domain.shared.idempotency import IdempotencyStore
 from domain.shared.money import Currencies
-from domain.shared.system import Clock
+from domain.shared.system import Clock, IdFactory
 from entrypoints.settings import Settings
 from outbox import Outbox, Waker
 
@@ -149,6 +149,10 @@ def traceparent() -> str | None:
     return str(value) if value else None
 
 
+def effect_encoder(ids: IdFactory) -> EffectEncoder:
+    return partial(order_effects.encode, event_id=ids.event_id, traceparent=traceparent)
+
+
 def build_container(settings: Settings, outside: Outside | None = None) -> Container:
     """Make the application of these settings; nothing is connected before `start` or the first use."""
     outside = outside or Outside()
@@ -222,7 +226,7 @@ def _orders_unit_of_work(engine: AsyncEngine, outside: Outside) -> _OrdersUnitOf
         PostgresOrdersUnitOfWork,
         engine,
         outbox,
-        partial(order_effects.encode, event_id=outside.ids.event_id, traceparent=traceparent),
+        effect_encoder(outside.ids),
         waker.wake,
     )
     return _OrdersUnitOfWork(engine, outbox, waker, factory)

@@ -89,14 +89,12 @@ class UnitOfWork:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         connection, self._connection = self._connection, None
+        lost = error is not None and lost_connection(error)
         if connection is not None:
-            try:
-                await connection.close()
-            except Exception:
-                if error is None:
-                    raise
-                # The connection died of what is being raised already; the pool has dropped it.
-        if error is not None and lost_connection(error):
+            if lost:
+                await connection.invalidate()
+            await connection.close()
+        if lost:
             raise DatabaseUnavailable from error
 
     async def commit(self) -> None:
