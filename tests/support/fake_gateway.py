@@ -25,6 +25,7 @@ from domain.payments.gateway import (
     IntentSnapshot,
     IntentStatus,
     RefundSnapshot,
+    Snapshot,
 )
 from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
 from domain.shared.system import Clock
@@ -132,7 +133,7 @@ class FakeGateway:
         intent.snapshot = replace(intent.snapshot, **changes)
         return intent.snapshot
 
-    def webhook(self, type: str, snapshot: Answer) -> GatewayEvent:
+    def webhook(self, type: str, snapshot: Snapshot) -> GatewayEvent:
         """The webhook that tells of a snapshot; an intent's lacks the charge's details, as Stripe's does."""
         if isinstance(snapshot, IntentSnapshot):
             snapshot = replace(snapshot, method=None, capture_before=None)
