@@ -2,11 +2,12 @@
 
 import json
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import click
 
 from adapters.security.keys import KeyFile
+from adapters.system.clock import SystemClock
 from entrypoints.local.ready import token_issuer
 from entrypoints.settings import load_settings
 
@@ -49,7 +50,7 @@ def _scopes(_context: click.Context, _parameter: click.Parameter, values: tuple[
 def command(subject: str, scopes: list[str], ttl: int, order_id: str | None, as_json: bool) -> None:
     settings = load_settings(os.environ)
     issuer = token_issuer(KeyFile(settings.signing_key_file), settings.issuer, settings.audience)
-    expires = datetime.now(UTC) + timedelta(seconds=ttl)
+    expires = SystemClock().now() + timedelta(seconds=ttl)
     token = issuer.issue(subject, scopes, expires, order_id=order_id)
     if as_json:
         value = {

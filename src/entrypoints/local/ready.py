@@ -1,15 +1,16 @@
 """What a running system tells those who want to use it: addresses, tokens, process ids."""
 
 import os
-import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 
 from adapters.security.keys import KeyFile
 from adapters.security.tokens import JwtIssuer
+from adapters.system.clock import SystemClock
+from adapters.system.ids import SystemIds
 
 READY_TOKEN_LIFE = timedelta(hours=24)
 
@@ -43,18 +44,19 @@ class Ready(msgspec.Struct, frozen=True, rename="camel"):
 def ready_tokens(keys: KeyFile, issuer: str, audience: str) -> dict[str, str]:
     """One token for each part that a person plays while trying the system."""
     issue = token_issuer(keys, issuer, audience).issue
-    expires = datetime.now(UTC) + READY_TOKEN_LIFE
+    expires = SystemClock().now() + READY_TOKEN_LIFE
     return {name: issue(subject, scopes, expires) for name, (subject, scopes) in READY_TOKENS.items()}
 
 
 def token_issuer(keys: KeyFile, issuer: str, audience: str) -> JwtIssuer:
     """An issuer on the real clock, for commands."""
+    ids = SystemIds()
     return JwtIssuer(
         keys,
         issuer=issuer,
         audience=audience,
-        now=lambda: datetime.now(UTC),
-        new_token_id=lambda: f"tok_{secrets.token_hex(12)}",
+        now=SystemClock().now,
+        new_token_id=lambda: ids.new("tok"),
     )
 
 

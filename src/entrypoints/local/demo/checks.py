@@ -55,12 +55,7 @@ class Auditor:
             self._payments(journey.order_id),
             self.events(journey.order_id),
         )
-        return [
-            *_order_faults(journey, order),
-            *_payment_faults(journey, payments),
-            *_gateway_faults(journey, payments, intents),
-            *_event_faults(events),
-        ]
+        return faults_of(journey, order, payments, intents, events)
 
     async def _payments(self, order_id: str) -> list[Json]:
         return [payment async for payment in self._service.items("/v1/payments", orderId=order_id)]
@@ -90,6 +85,18 @@ class Auditor:
             if not page["has_more"]:
                 return
             query = {**query, "starting_after": page["data"][-1]["id"]}
+
+
+def faults_of(
+    journey: Journey, order: Json, payments: list[Json], intents: list[Json], events: list[Json]
+) -> list[str]:
+    """Where these books disagree with the journey or with each other, each in one sentence."""
+    return [
+        *_order_faults(journey, order),
+        *_payment_faults(journey, payments),
+        *_gateway_faults(journey, payments, intents),
+        *_event_faults(events),
+    ]
 
 
 def _order_faults(journey: Journey, order: Json) -> Iterable[str]:
@@ -124,6 +131,8 @@ def _gateway_faults(journey: Journey, payments: list[Json], intents: list[Json])
 
 
 def _event_faults(events: list[Json]) -> Iterable[str]:
+    if not events:
+        yield "there is no event"
     if len({event["id"] for event in events}) != len(events):
         yield "an event id occurs twice"
     by_payment: defaultdict[str, list[int]] = defaultdict(list)

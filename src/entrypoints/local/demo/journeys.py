@@ -5,11 +5,12 @@ import random
 import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import httpx
 
+from adapters.system.clock import SystemClock
 from domain.shared.money import Currency
 from entrypoints.local.demo.client import Api, Json, Unexpected, send_patiently
 from entrypoints.local.ready import Ready
@@ -198,7 +199,7 @@ async def _reach(shop: Shop, journey: Journey, statuses: Collection[str]) -> Non
     """Wait until the order has one of these statuses."""
     journey.expected = statuses
     await _wait(shop, journey, lambda order: order["status"] in statuses, " or ".join(sorted(statuses)))
-    journey.reached_at = datetime.now(UTC)
+    journey.reached_at = SystemClock().now()
 
 
 async def _wait(shop: Shop, journey: Journey, done: Callable[[Json], bool], what: str) -> None:
