@@ -17,4 +17,5 @@ def to_row(aggregate: Any) -> dict[str, Any]:
 
 def from_row(kind: type[T], row: RowMapping) -> T:
     """The dataclass of a row that `to_row` made; columns it does not know are left out."""
-    return msgspec.convert(dict(row), kind)
+    # SQLAlchemy's column names are a kind of str that msgspec does not take for one.
+    return msgspec.convert({str(name): value for name, value in row.items()}, kind)
