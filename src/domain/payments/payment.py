@@ -240,7 +240,8 @@ class Payment:
         self.failed_charge_id = snapshot.failed_charge_id or self.failed_charge_id
         self.charge_id = snapshot.charge_id or self.charge_id
         self.method = snapshot.method or self.method
-        self.capture_before = snapshot.capture_before if self.status is _S.REQUIRES_CAPTURE else None
+        authorized = self.status is _S.REQUIRES_CAPTURE
+        self.capture_before = (snapshot.capture_before or self.capture_before) if authorized else None
         self.cancellation_reason = snapshot.cancellation_reason
 
     def _failed_anew(self, moved: bool, known: tuple[str | None, LastError | None]) -> bool:
