@@ -125,6 +125,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             if not getattr(self, name):
                 raise SettingsInvalid(f"{PREFIX}{name.upper()} is not set and has no default.")
 
+    def require_databases(self) -> tuple[Secret, ...]:
+        """The distinct databases of the services that this process runs. Raises SettingsInvalid."""
+        services = ("orders", "payments") if self.service == "all" else (self.service,)
+        urls = [getattr(self, f"{service}_database_url") for service in services]
+        if not all(urls):
+            self.require("database_url")
+        return tuple(dict.fromkeys(urls))
+
 
 _DATABASE_SCHEMES = ("postgresql", "postgres")
 _SCHEMES = {

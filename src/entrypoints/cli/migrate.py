@@ -17,6 +17,6 @@ ROOT = Path(__file__).parents[3]
 @click.option("--revision", default="head", show_default=True, help="The schema's revision to go to.")
 def command(revision: str) -> None:
     settings = load_settings(os.environ)
-    settings.require("database_url")
     configure_logging(settings.log_level, settings.log_format)
-    alembic.upgrade(Config(ROOT / "alembic.ini"), revision)
+    for url in settings.require_databases():
+        alembic.upgrade(Config(ROOT / "alembic.ini", attributes={"url": url.reveal()}), revision)

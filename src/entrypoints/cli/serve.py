@@ -30,7 +30,8 @@ def command(fd: int | None, **options: Any) -> None:
     settings = load_settings(os.environ)
     given = {name: value for name, value in options.items() if value is not None}
     settings = msgspec.structs.replace(settings, **given)
-    settings.require("database_url", "redis_url", "stripe_api_key", "stripe_webhook_secret")
+    settings.require_databases()
+    settings.require("redis_url", "stripe_api_key", "stripe_webhook_secret")
     configure_logging(settings.log_level, settings.log_format)
     listener = socket.socket(fileno=fd) if fd is not None else _listen(settings)
     run_until_signal(lambda stop: _serve(settings, listener, stop))
