@@ -9,6 +9,7 @@ COMMITS = {
     "src/adapters/postgres/migrations/env.py",  # a migration is its own transaction
 }
 BEGINS = {
+    "src/entrypoints/worker/relay.py",  # partitions are made in a transaction of their own
     "src/adapters/postgres/idempotency.py",  # each of the store's methods is a transaction by its contract
 }
 

@@ -12,6 +12,12 @@ from domain.orders.use_cases.apply_payment_events import apply_payment_events
 from entrypoints.bootstrap import Container, effect_encoder
 from outbox import Event, OrderedInbox, UnorderedInbox
 
+PAYMENT_EVENTS_TOPIC = payment_events.TOPIC
+EFFECTS_TOPIC = order_effects.TOPIC
+
+_ORDERS = "orders"
+_EFFECTS = "effects"
+
 logger = structlog.stdlib.get_logger(__name__)
 
 
@@ -46,8 +52,13 @@ class EffectsHandler:
 
 
 def payment_events_inbox(container: Container) -> OrderedInbox:
-    return OrderedInbox(container.orders.outbox.schema, "orders", PaymentEventsHandler(container))
+    return OrderedInbox(container.orders.outbox.schema, _ORDERS, PaymentEventsHandler(container))
 
 
 def effects_inbox(container: Container) -> UnorderedInbox:
-    return UnorderedInbox(container.orders.outbox.schema, "effects", EffectsHandler(container))
+    return UnorderedInbox(container.orders.outbox.schema, _EFFECTS, EffectsHandler(container))
+
+
+def consumers() -> dict[str, tuple[str, ...]]:
+    """Who consumes which topic."""
+    return {PAYMENT_EVENTS_TOPIC: (_ORDERS,), EFFECTS_TOPIC: (_EFFECTS,)}

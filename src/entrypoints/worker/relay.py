@@ -1,0 +1,80 @@
+"""The relay process: publishes what the logs hold, owns delivery, and takes up what was left open."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+from adapters.dramatiq.broker import make_broker
+from adapters.dramatiq.publisher import DramatiqPublisher
+from entrypoints.bootstrap import Container, OrderSide, PaymentSide, build_container
+from entrypoints.settings import Settings
+from entrypoints.worker.consumers import (
+    EFFECTS_TOPIC,
+    PAYMENT_EVENTS_TOPIC,
+    consumers,
+    effects_inbox,
+    payment_events_inbox,
+)
+from entrypoints.worker.periodic import periodically
+from outbox import AntiEntropy, InboxView, Relay
+
+RECOVERY_SECONDS = 2.0
+HOUSEKEEPING_SECONDS = 3600.0
+FORGET_KEYS_AT_ONCE = 1000
+
+Work = Iterator[Coroutine[Any, Any, None]]
+
+
+async def run_relay(settings: Settings, stop: asyncio.Event) -> None:
+    """Run until `stop`. Any number of these processes may run: they share the work."""
+    container = build_container(settings)
+    await container.start()
+    broker = make_broker(settings.redis_url.reveal())
+    publisher = DramatiqPublisher(broker, consumers())
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for work in (
+                *_relays(container, publisher, stop),
+                *_recovery(container, stop),
+                *_housekeeping(container.orders, stop),
+                *_housekeeping(container.payments, stop),
+            ):
+                tasks.create_task(work)
+    finally:
+        publisher.close()
+        broker.close()
+        await container.stop()
+
+
+def _relays(container: Container, publisher: DramatiqPublisher, stop: asyncio.Event) -> Work:
+    """For each log its relay, and the comparison with what its consumers have."""
+    payments, orders, settings = container.payments, container.orders, container.settings
+    payment_events = InboxView(orders.engine, payment_events_inbox(container), PAYMENT_EVENTS_TOPIC)
+    effects = InboxView(orders.engine, effects_inbox(container), EFFECTS_TOPIC)
+    for side, consumer, url in (
+        (payments, payment_events, settings.payments_database_url),
+        (orders, effects, settings.orders_database_url),
+    ):
+        yield Relay(side.engine, side.outbox, publisher, listen_dsn=url.reveal()).run(stop)
+        yield AntiEntropy(side.engine, side.outbox, publisher, [consumer]).run(stop)
+
+
+def _recovery(container: Container, stop: asyncio.Event) -> Work:
+    """Operations at the gateway and attempts at the payment side that nobody waits for any more."""
+    operations, attempts = container.payments.recover_operations, container.orders.recover_attempts
+    yield periodically("recover_operations", RECOVERY_SECONDS, operations, stop)
+    yield periodically("recover_attempts", RECOVERY_SECONDS, attempts, stop)
+
+
+def _housekeeping(side: OrderSide | PaymentSide, stop: asyncio.Event) -> Work:
+    async def make_partitions() -> None:
+        async with side.engine.begin() as connection:
+            await side.outbox.ensure_partitions(connection)
+
+    async def forget_keys() -> None:
+        while await side.idempotency.delete_expired(FORGET_KEYS_AT_ONCE) == FORGET_KEYS_AT_ONCE:
+            pass
+
+    schema = side.outbox.schema
+    yield periodically(f"{schema}: make partitions", HOUSEKEEPING_SECONDS, make_partitions, stop)
+    yield periodically(f"{schema}: forget idempotency keys", HOUSEKEEPING_SECONDS, forget_keys, stop)

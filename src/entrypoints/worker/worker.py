@@ -1,0 +1,49 @@
+"""The worker process: takes batches of events from the broker and lets the order side follow them."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from adapters.dramatiq import worker as dramatiq_worker
+from adapters.dramatiq.actor import declare_actor
+from adapters.dramatiq.broker import make_broker
+from entrypoints.bootstrap import Container, build_container
+from entrypoints.settings import Settings
+from entrypoints.worker.consumers import effects_inbox, payment_events_inbox
+from entrypoints.worker.periodic import periodically
+from outbox import Event, OrderedInbox, UnorderedInbox
+
+Inbox = OrderedInbox | UnorderedInbox
+
+RETRY_SECONDS = 1.0
+"""How often the inboxes' own schedules are looked at."""
+
+
+async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
+    """Run until `stop`, then finish what is in hand. Any number of these processes may run."""
+    container = build_container(settings)
+    await container.start()
+    broker = make_broker(settings.redis_url.reveal())
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for inbox in (payment_events_inbox(container), effects_inbox(container)):
+                declare_actor(broker, inbox.consumer, partial(_receive, container, inbox))
+                retry = periodically(
+                    f"{inbox.consumer}: retry", RETRY_SECONDS, partial(_run_due, container, inbox), stop
+                )
+                tasks.create_task(retry)
+            tasks.create_task(dramatiq_worker.run_worker(broker, stop))
+    finally:
+        broker.close()
+        await container.stop()
+
+
+async def _receive(container: Container, inbox: Inbox, events: Sequence[Event]) -> None:
+    await inbox.receive(container.orders.engine, events)
+    container.orders.waker.wake()  # for the effects that the orders asked for
+
+
+async def _run_due(container: Container, inbox: Inbox) -> None:
+    received = await inbox.run_due(container.orders.engine)
+    if received.applied:
+        container.orders.waker.wake()
