@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from domain.shared.errors import UserDiffers
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -27,6 +29,14 @@ class Caller:
         if self.order_id is not None:
             return self.order_id == order_id
         return "users:any" in self.scopes or (user_id is not None and user_id == self.subject)
+
+    def acting_user(self, requested: str | None) -> str | None:
+        """Whose a new object is to be: the one named, or the caller. Raises UserDiffers."""
+        if "users:any" in self.scopes:
+            return requested
+        if requested not in (None, self.subject):
+            raise UserDiffers(pointer="/userId")
+        return self.subject
 
 
 class TokenFault(StrEnum):

@@ -51,6 +51,12 @@ class Forbidden(DomainError):
     code = "forbidden"
 
 
+class UserDiffers(Forbidden):
+    """The token allows acting for its own subject only."""
+
+    code = "user_differs"
+
+
 class Unavailable(DomainError):
     """Something this call needs is down; nothing was begun."""
 

@@ -5,14 +5,7 @@ from dataclasses import dataclass, field
 from domain.orders.order import Customer, Order, OrderLine
 from domain.orders.ports import UnitOfWorkFactory
 from domain.shared.callers import Caller
-from domain.shared.errors import Forbidden
 from domain.shared.system import Clock
-
-
-class UserDiffers(Forbidden):
-    """The token allows orders of its own subject only."""
-
-    code = "user_differs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +31,7 @@ class CreateOrderHandler:
         now = self.clock.now()
         order = Order(
             order_id=order_id,
-            user_id=self._user(command),
+            user_id=command.caller.acting_user(command.user_id),
             currency=command.currency,
             lines=command.lines,
             customer=command.customer,
@@ -55,10 +48,3 @@ class CreateOrderHandler:
             await uow.orders.add(order)
             await uow.commit()
         return order
-
-    def _user(self, command: CreateOrder) -> str | None:
-        if "users:any" in command.caller.scopes:
-            return command.user_id
-        if command.user_id not in (None, command.caller.subject):
-            raise UserDiffers(pointer="/userId")
-        return command.caller.subject

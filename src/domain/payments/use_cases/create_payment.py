@@ -23,14 +23,7 @@ from domain.payments.payment import CONFIRMABLE, Payment
 from domain.payments.ports import OrderTermsSource, UnitOfWorkFactory
 from domain.payments.use_cases.confirm_payment import check_method_owned, confirmation
 from domain.shared.callers import Caller
-from domain.shared.errors import Forbidden
 from domain.shared.system import Clock
-
-
-class UserDiffers(Forbidden):
-    """The token allows payments of its own subject only."""
-
-    code = "user_differs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +68,7 @@ class CreatePaymentHandler:
             begun = await uow.payments.get(payment_id)
         if begun is not None:
             return await self._resume(command, begun)
-        user_id = self._user(command)
+        user_id = command.caller.acting_user(command.user_id)
         await self._check_terms(command)
         customer_id = await self._customer(command, user_id)
         await self._check_method(command, customer_id)
@@ -109,13 +102,6 @@ class CreatePaymentHandler:
                 await uow.commit()
             return await self.runner.run(operation)
         return payment
-
-    def _user(self, command: CreatePayment) -> str | None:
-        if "users:any" in command.caller.scopes:
-            return command.user_id
-        if command.user_id not in (None, command.caller.subject):
-            raise UserDiffers(pointer="/userId")
-        return command.caller.subject
 
     async def _check_terms(self, command: CreatePayment) -> None:
         terms = await self.order_terms.get(command.order_id, command.caller)
