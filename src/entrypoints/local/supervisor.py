@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from entrypoints.local.leftovers import ProcessMark, end, mark_of
+from entrypoints.local.leftovers import ProcessMark, end, is_running, mark_of
 
 PROBE_SECONDS = 0.05
 LOG_TAIL_BYTES = 2000
@@ -158,7 +158,7 @@ def end_leftovers(home: Path, patience_seconds: float = 5.0) -> int:
         marks = msgspec.json.decode(record.read_bytes(), type=list[ProcessMark])
     except (FileNotFoundError, msgspec.DecodeError):  # never written, or cut short by a crash
         return 0
-    running = [mark for mark in reversed(marks) if mark_of(mark.pid) == mark]
+    running = [mark for mark in reversed(marks) if is_running(mark)]
     for mark in running:
         end(mark, signal.SIGINT, patience_seconds)  # PostgreSQL's fast shutdown; the others end too
     record.unlink(missing_ok=True)
