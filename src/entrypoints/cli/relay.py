@@ -13,7 +13,5 @@ from entrypoints.worker.relay import run_relay
 @click.command()
 def command() -> None:
     settings = load_settings(os.environ)
-    settings.require_databases()
-    settings.require("redis_url")
     configure_logging(settings.log_level, settings.log_format)
     run_until_signal(lambda stop: run_relay(settings, stop))

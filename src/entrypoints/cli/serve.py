@@ -30,11 +30,8 @@ def command(fd: int | None, **options: Any) -> None:
     settings = load_settings(os.environ)
     given = {name: value for name, value in options.items() if value is not None}
     settings = msgspec.structs.replace(settings, **given)
-    settings.require_databases()
-    settings.require("redis_url", "stripe_api_key", "stripe_webhook_secret")
     configure_logging(settings.log_level, settings.log_format)
-    listener = socket.socket(fileno=fd) if fd is not None else _listen(settings)
-    run_until_signal(lambda stop: _serve(settings, listener, stop))
+    run_until_signal(lambda stop: _serve(settings, fd, stop))
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -55,9 +52,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(settings: Settings, listener: socket.socket, stop: asyncio.Event) -> None:
+async def _serve(settings: Settings, fd: int | None, stop: asyncio.Event) -> None:
+    app = create_app(settings)  # before the port is taken: the settings may be wrong
+    listener = socket.socket(fileno=fd) if fd is not None else _listen(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         http="httptools",
         lifespan="on",
         access_log=False,
