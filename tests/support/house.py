@@ -1,0 +1,321 @@
+"""Both services with everything outside replaced: a virtual clock, counted ids, a gateway in memory."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+from adapters.services.in_process import InProcessOrderTerms, InProcessPayments
+from domain.orders.checkout import CheckedOut, Checkout
+from domain.orders.order import Effect, Order, OrderLine
+from domain.orders.use_cases.apply_payment_events import apply_payment_events
+from domain.orders.use_cases.carry_out_effect import CarryOutEffectHandler
+from domain.orders.use_cases.confirm_order import ConfirmOrder, ConfirmOrderHandler
+from domain.orders.use_cases.create_order import CreateOrder, CreateOrderHandler
+from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
+from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
+from domain.orders.use_cases.retry_payment import RetryPayment, RetryPaymentHandler
+from domain.payments.gateway import CaptureMethod, GatewayEvent, WebhookSignatureInvalid
+from domain.payments.operations import OperationRunner
+from domain.payments.payment import Payment
+from domain.payments.refund import Refund
+from domain.payments.use_cases.cancel_payment import CancelPayment, CancelPaymentHandler
+from domain.payments.use_cases.capture_payment import CapturePayment, CapturePaymentHandler
+from domain.payments.use_cases.confirm_payment import ConfirmPayment, ConfirmPaymentHandler
+from domain.payments.use_cases.create_payment import CreatePayment, CreatePaymentHandler
+from domain.payments.use_cases.create_refund import CreateRefund, CreateRefundHandler
+from domain.payments.use_cases.read_payments import (
+    GetPaymentHandler,
+    GetRefundHandler,
+    ListEventsHandler,
+    ListPaymentsHandler,
+)
+from domain.payments.use_cases.receive_webhook import ReceiveWebhook, ReceiveWebhookHandler, WebhookOutcome
+from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
+from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
+from domain.shared.callers import Caller
+from domain.shared.payment_events import PaymentEvent
+from tests.support.fake_gateway import FakeGateway
+from tests.support.memory import Database, MemoryOrdersUnitOfWork, MemoryPaymentsUnitOfWork
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+RETURN_URL = "https://shop.test/back"
+SERVICE = Caller(
+    subject="service",
+    scopes=frozenset(
+        {"orders:read", "orders:write", "payments:read", "payments:write", "refunds:create", "users:any"}
+    ),
+)
+CUSTOMER = Caller(
+    subject="u_1", scopes=frozenset({"orders:read", "orders:write", "payments:read", "payments:write"})
+)
+STRANGER = Caller(subject="u_2", scopes=CUSTOMER.scopes)
+
+
+@dataclass
+class ManualClock:
+    time: datetime = START
+
+    def now(self) -> datetime:
+        return self.time
+
+    def advance(self, **timedelta_arguments: float) -> None:
+        self.time += timedelta(**timedelta_arguments)
+
+
+class CountedIds:
+    """Ids in the order of their making; each is of the form that the real ones have."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+
+    def request_id(self) -> str:
+        return f"{next(self._numbers):026d}"
+
+    def new(self, prefix: str) -> str:
+        return f"{prefix}_{self.request_id()}"
+
+    def event_id(self) -> UUID:
+        return UUID(int=(0x7 << 76) | (0b10 << 62) | next(self._numbers))
+
+
+@dataclass
+class RightSignature:
+    """Knows the events that a test made: an event's body is its id, and `right` its signature."""
+
+    events: dict[bytes, GatewayEvent] = field(default_factory=dict)
+
+    def body(self, event: GatewayEvent) -> bytes:
+        self.events[event.event_id.encode()] = event
+        return event.event_id.encode()
+
+    def verify(self, body: bytes, signature: str) -> GatewayEvent:
+        if signature != "right":
+            raise WebhookSignatureInvalid
+        return self.events[body]
+
+
+@dataclass
+class Notes:
+    """A notifier that remembers."""
+
+    sent: list[tuple[Effect, str]] = field(default_factory=list)
+
+    async def notify(self, effect: Effect, idempotency_key: str) -> None:
+        self.sent.append((effect, idempotency_key))
+
+
+def _unchanged(port: Any) -> Any:
+    return port
+
+
+@dataclass
+class World:
+    """What outlives a process: databases, the gateway, the clock."""
+
+    clock: ManualClock = field(default_factory=ManualClock)
+    ids: CountedIds = field(default_factory=CountedIds)
+    payments: Database = field(default_factory=Database)
+    orders: Database = field(default_factory=Database)
+    verifier: RightSignature = field(default_factory=RightSignature)
+    notes: Notes = field(default_factory=Notes)
+    delivered: int = 0
+    """How many events of the log the order side has applied."""
+
+    def __post_init__(self) -> None:
+        self.gateway = FakeGateway(self.clock)
+
+
+class House:
+    """The use cases of both services in a world; `decorate` wraps every port on its way in."""
+
+    def __init__(self, world: World | None = None, decorate: Callable[[Any], Any] = _unchanged) -> None:
+        self.world = world = world or World()
+        self.clock, self.ids, self.gateway = world.clock, world.ids, world.gateway
+        clock, ids, gateway = world.clock, world.ids, decorate(world.gateway)
+
+        def payments_uow() -> MemoryPaymentsUnitOfWork:
+            wrapped: MemoryPaymentsUnitOfWork = decorate(MemoryPaymentsUnitOfWork(world.payments))
+            return wrapped
+
+        def orders_uow() -> MemoryOrdersUnitOfWork:
+            wrapped: MemoryOrdersUnitOfWork = decorate(MemoryOrdersUnitOfWork(world.orders))
+            return wrapped
+
+        self.payments_uow, self.orders_uow = payments_uow, orders_uow
+        self.get_order = GetOrderHandler(orders_uow)
+        self.list_orders = ListOrdersHandler(orders_uow)
+        self.get_terms = GetPaymentTermsHandler(self.get_order)
+        self.runner = OperationRunner(payments_uow, gateway, clock, ids)
+        self.refresh = RefreshPaymentHandler(payments_uow, gateway, clock, ids)
+        terms = InProcessOrderTerms(self.get_terms)
+        self.create_payment = CreatePaymentHandler(payments_uow, gateway, terms, self.runner, clock)
+        self.confirm_payment = ConfirmPaymentHandler(payments_uow, gateway, self.runner, clock)
+        self.capture_payment = CapturePaymentHandler(payments_uow, gateway, self.runner, clock)
+        self.cancel_payment = CancelPaymentHandler(payments_uow, gateway, self.runner, clock)
+        self.create_refund = CreateRefundHandler(payments_uow, gateway, self.runner, clock)
+        self.get_payment = GetPaymentHandler(payments_uow)
+        self.list_payments = ListPaymentsHandler(payments_uow)
+        self.get_refund = GetRefundHandler(payments_uow)
+        self.list_events = ListEventsHandler(payments_uow)
+        self.receive_webhook = ReceiveWebhookHandler(payments_uow, world.verifier, self.refresh, clock, ids)
+        self.recover_operations = RecoverOperationsHandler(payments_uow, self.runner, self.refresh, clock)
+        service = InProcessPayments(self.create_payment, self.confirm_payment, RETURN_URL)
+        checkout = Checkout(orders_uow, service, clock)
+        self.create_order = CreateOrderHandler(orders_uow, clock)
+        self.confirm_order = ConfirmOrderHandler(orders_uow, checkout, clock)
+        self.retry_payment = RetryPaymentHandler(orders_uow, checkout, clock)
+        self.recover_attempts = RecoverAttemptsHandler(orders_uow, checkout, clock)
+        self.carry_out_effect = CarryOutEffectHandler(orders_uow, world.notes, clock)
+
+    # Requests, with the values that most tests want
+
+    async def order(self, amount: int = 1000, *, request_id: str | None = None, **changes: Any) -> Order:
+        line = OrderLine(sku="OAK", name="Oak board", quantity=1, unit_amount=amount)
+        fields: dict[str, Any] = {"caller": CUSTOMER, "currency": "EUR", "lines": (line,), **changes}
+        return await self.create_order(CreateOrder(request_id=request_id or self.ids.request_id(), **fields))
+
+    async def confirm(
+        self,
+        order_id: str,
+        token: str | None = "pm_card_visa",
+        *,
+        request_id: str | None = None,
+        **changes: Any,
+    ) -> CheckedOut:
+        fields: dict[str, Any] = {"caller": CUSTOMER, "payment_method_token": token, **changes}
+        request_id = request_id or self.ids.request_id()
+        return await self.confirm_order(ConfirmOrder(request_id=request_id, order_id=order_id, **fields))
+
+    async def retry(
+        self,
+        order_id: str,
+        token: str | None = "pm_card_visa",
+        *,
+        request_id: str | None = None,
+        **changes: Any,
+    ) -> CheckedOut:
+        fields: dict[str, Any] = {"caller": CUSTOMER, "payment_method_token": token, **changes}
+        request_id = request_id or self.ids.request_id()
+        return await self.retry_payment(RetryPayment(request_id=request_id, order_id=order_id, **fields))
+
+    async def pay(
+        self,
+        order: Order,
+        token: str | None = "pm_card_visa",
+        *,
+        request_id: str | None = None,
+        **changes: Any,
+    ) -> Payment:
+        fields: dict[str, Any] = {
+            "caller": CUSTOMER,
+            "order_id": order.order_id,
+            "amount": order.total_amount,
+            "currency": order.currency,
+            "confirm": True,
+            "return_url": RETURN_URL,
+            "payment_method_token": token,
+            **changes,
+        }
+        return await self.create_payment(
+            CreatePayment(request_id=request_id or self.ids.request_id(), **fields)
+        )
+
+    async def paid(self, amount: int = 1000, token: str = "pm_card_visa") -> Payment:
+        return await self.pay(await self.order(amount), token)
+
+    async def authorized(self, amount: int = 1000) -> Payment:
+        return await self.pay(await self.order(amount), capture_method=CaptureMethod.MANUAL)
+
+    async def confirm_again(
+        self,
+        payment: Payment,
+        token: str | None = "pm_card_visa",
+        *,
+        request_id: str | None = None,
+        **changes: Any,
+    ) -> Payment:
+        fields: dict[str, Any] = {
+            "caller": CUSTOMER,
+            "payment_id": payment.payment_id,
+            "return_url": RETURN_URL,
+            "payment_method_token": token,
+            **changes,
+        }
+        return await self.confirm_payment(
+            ConfirmPayment(request_id=request_id or self.ids.request_id(), **fields)
+        )
+
+    async def capture(
+        self, payment: Payment, amount: int | None = None, *, request_id: str | None = None, **changes: Any
+    ) -> Payment:
+        fields: dict[str, Any] = {"caller": SERVICE, "payment_id": payment.payment_id, **changes}
+        return await self.capture_payment(
+            CapturePayment(request_id=request_id or self.ids.request_id(), amount=amount, **fields)
+        )
+
+    async def cancel(self, payment: Payment, *, request_id: str | None = None, **changes: Any) -> Payment:
+        fields: dict[str, Any] = {"caller": CUSTOMER, "payment_id": payment.payment_id, **changes}
+        return await self.cancel_payment(
+            CancelPayment(request_id=request_id or self.ids.request_id(), **fields)
+        )
+
+    async def refund(
+        self, payment: Payment, amount: int, *, request_id: str | None = None, **changes: Any
+    ) -> Refund:
+        fields: dict[str, Any] = {
+            "caller": SERVICE,
+            "payment_id": payment.payment_id,
+            "currency": payment.currency,
+            "reason": "arrived broken",
+            **changes,
+        }
+        return await self.create_refund(
+            CreateRefund(request_id=request_id or self.ids.request_id(), amount=amount, **fields)
+        )
+
+    # The outside
+
+    async def webhook(self, event: GatewayEvent) -> WebhookOutcome:
+        return await self.receive_webhook(ReceiveWebhook(self.world.verifier.body(event), "right"))
+
+    async def deliver(self) -> None:
+        """Let the order side apply what it has not yet seen of the log, each event once and in order."""
+        fresh = self.world.payments.log[self.world.delivered :]
+        async with self.orders_uow() as uow:
+            await apply_payment_events(uow.orders, fresh)
+            await uow.commit()
+        self.world.delivered += len(fresh)
+
+    async def recover(self) -> None:
+        """Let time pass and recovery run until nothing is due any more; then deliver."""
+        for _ in range(6):
+            self.clock.advance(minutes=16)
+            await self.recover_operations()
+            await self.recover_attempts()
+        await self.deliver()
+
+    # What is committed
+
+    def log(self, payment_id: str | None = None) -> Sequence[PaymentEvent]:
+        return [event for event in self.world.payments.log if payment_id in (None, event.payment_id)]
+
+    def payment(self, payment_id: str) -> Payment:
+        saved: Payment = self.world.payments.rows["payment"][payment_id]
+        return saved
+
+    def saved_order(self, order_id: str) -> Order:
+        saved: Order = self.world.orders.rows["order"][order_id]
+        return saved
+
+
+def types(events: Sequence[PaymentEvent]) -> list[str]:
+    return [event.type for event in events]
+
+
+async def all_of(*calls: Any) -> list[Any]:
+    """Results and errors of calls made at the same time."""
+    return list(await asyncio.gather(*calls, return_exceptions=True))

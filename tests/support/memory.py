@@ -1,0 +1,428 @@
+"""Units of work in memory for both services; `tests/contract/repositories` holds them to the ports.
+
+They keep what PostgreSQL keeps: reads give copies of what is committed (or of the transaction's own
+writes), a written or locked row belongs to its transaction until the end, and two transactions that
+want the same unique value wait for one another.
+"""
+
+import asyncio
+import copy
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from adapters.cloudevents import payment_events
+from domain.orders.order import Effect, Order
+from domain.orders.ports import Attempt, AttemptStatus
+from domain.payments.dispute import Dispute
+from domain.payments.errors import OperationInFlight, PaymentInProgress
+from domain.payments.gateway import IntentStatus
+from domain.payments.operation import Operation
+from domain.payments.payment import Payment
+from domain.payments.ports import LoggedEvent, StoredWebhook
+from domain.payments.refund import Refund
+from domain.shared.errors import Malformed
+from domain.shared.payment_events import PaymentEvent
+
+Row = TypeVar("Row")
+_CURSOR = re.compile(r"0-([0-9]{1,18})")
+
+
+class ConstraintViolated(Exception):
+    """PostgreSQL would refuse this row."""
+
+
+@dataclass
+class Database:
+    """What is committed. `log` holds payment events, `effects` those of orders, in order of commit."""
+
+    rows: defaultdict[str, dict[Any, Any]] = field(default_factory=lambda: defaultdict(dict))
+    log: list[PaymentEvent] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+
+class Transaction:
+    """The writes of one unit of work, and the locks that it holds until its end."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.events: list[PaymentEvent] = []
+        self.effects: list[Effect] = []
+        self._writes: defaultdict[str, dict[Any, Any]] = defaultdict(dict)
+        self._held: set[str] = set()
+
+    async def lock(self, name: str) -> None:
+        await asyncio.sleep(0)  # a round trip: others may run
+        if name not in self._held:
+            await self.database.locks[name].acquire()
+            self._held.add(name)
+
+    async def lock_free(self, name: str) -> bool:
+        """Lock this unless another transaction has it (SKIP LOCKED)."""
+        if name not in self._held and self.database.locks[name].locked():
+            return False
+        await self.lock(name)
+        return True
+
+    async def read(self, table: str, key: object) -> Any:
+        await asyncio.sleep(0)
+        found = self._writes[table].get(key, self.database.rows[table].get(key))
+        return copy.deepcopy(found)
+
+    async def read_all(self, table: str) -> list[Any]:
+        await asyncio.sleep(0)
+        return copy.deepcopy(list({**self.database.rows[table], **self._writes[table]}.values()))
+
+    async def insert(self, table: str, key: object, row: object) -> None:
+        await self.lock(f"{table} {key}")
+        if await self.read(table, key) is not None:
+            raise ConstraintViolated(f"{table} {key} exists")
+        self._writes[table][key] = copy.deepcopy(row)
+
+    async def update(self, table: str, key: object, row: object) -> None:
+        await self.lock(f"{table} {key}")
+        self._writes[table][key] = copy.deepcopy(row)
+
+    def commit(self) -> None:
+        for table, rows in self._writes.items():
+            self.database.rows[table].update(rows)
+        self.database.log.extend(self.events)
+        self.database.effects.extend(self.effects)
+        self.end()
+
+    def end(self) -> None:
+        """Forget what was not committed, and let the locks go."""
+        self._writes.clear()
+        self.events, self.effects = [], []
+        for name in self._held:
+            self.database.locks[name].release()
+        self._held.clear()
+
+
+class _UnitOfWork:
+    def __init__(self, database: Database) -> None:
+        self._transaction = Transaction(database)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._transaction.end()
+
+    async def commit(self) -> None:
+        await asyncio.sleep(0)
+        self._transaction.commit()
+
+
+def _newest(rows: Sequence[Row], key: Callable[[Row], str], after: str | None, limit: int) -> list[Row]:
+    newest = sorted(rows, key=key, reverse=True)
+    return list(islice((row for row in newest if after is None or key(row) < after), limit))
+
+
+@dataclass(slots=True)
+class MemoryPayments:
+    transaction: Transaction
+
+    async def add(self, payment: Payment) -> None:
+        await self.transaction.lock(f"live payment of {payment.order_id}")
+        try:
+            await self.transaction.insert("payment", payment.payment_id, payment)
+        except ConstraintViolated as error:
+            raise OperationInFlight from error
+        others = await self._others(payment)
+        if any(other.order_id == payment.order_id and _live(other) for other in others):
+            raise PaymentInProgress
+
+    async def get(self, payment_id: str) -> Payment | None:
+        found: Payment | None = await self.transaction.read("payment", payment_id)
+        return found
+
+    async def lock(self, payment_id: str) -> Payment | None:
+        await self.transaction.lock(f"payment {payment_id}")
+        return await self.get(payment_id)
+
+    async def find_by_intent(self, intent_id: str) -> str | None:
+        payments: list[Payment] = await self.transaction.read_all("payment")
+        return next((payment.payment_id for payment in payments if payment.intent_id == intent_id), None)
+
+    async def save(self, payment: Payment) -> None:
+        payment.version += 1
+        self.transaction.events.extend(payment.take_events())
+        _check_payment(payment)
+        if any(
+            payment.intent_id is not None and other.intent_id == payment.intent_id
+            for other in await self._others(payment)
+        ):
+            raise ConstraintViolated("payment_intent")
+        await self.transaction.update("payment", payment.payment_id, payment)
+
+    async def mark_operation_unknown(self, payment: Payment) -> None:
+        saved = await self.get(payment.payment_id)
+        if saved is not None:
+            saved.operation_unknown = payment.operation_unknown
+            await self.transaction.update("payment", payment.payment_id, saved)
+
+    async def list(
+        self, *, order_id: str | None, user_id: str | None, after: str | None, limit: int
+    ) -> Sequence[Payment]:
+        payments: list[Payment] = await self.transaction.read_all("payment")
+        chosen = [
+            payment
+            for payment in payments
+            if order_id in (None, payment.order_id) and user_id in (None, payment.user_id)
+        ]
+        return _newest(chosen, lambda payment: payment.payment_id, after, limit)
+
+    async def _others(self, payment: Payment) -> "Sequence[Payment]":
+        payments: Sequence[Payment] = await self.transaction.read_all("payment")
+        return [other for other in payments if other.payment_id != payment.payment_id]
+
+
+def _live(payment: Payment) -> bool:
+    return payment.status is not IntentStatus.CANCELED
+
+
+def _check_payment(payment: Payment) -> None:
+    """The table's CHECK constraints."""
+    amounts = (payment.amount_capturable, payment.amount_captured)
+    if min(*amounts, payment.amount_refunded, payment.amount_refunding) < 0:
+        raise ConstraintViolated("a negative amount")
+    if payment.attention is not None:
+        return
+    if payment.amount_refunded + payment.amount_refunding > payment.amount_captured:
+        raise ConstraintViolated("payment_refunds_within_captured")
+    if sum(amounts) > payment.amount:
+        raise ConstraintViolated("payment_captures_within_amount")
+
+
+@dataclass(slots=True)
+class MemoryRefunds:
+    transaction: Transaction
+
+    async def add(self, refund: Refund) -> None:
+        await self.transaction.insert("refund", refund.refund_id, refund)
+
+    async def get(self, refund_id: str) -> Refund | None:
+        found: Refund | None = await self.transaction.read("refund", refund_id)
+        return found
+
+    async def find_by_gateway_id(self, gateway_refund_id: str) -> Refund | None:
+        refunds: list[Refund] = await self.transaction.read_all("refund")
+        return next((refund for refund in refunds if refund.gateway_refund_id == gateway_refund_id), None)
+
+    async def save(self, refund: Refund) -> None:
+        refund.version += 1
+        await self.transaction.update("refund", refund.refund_id, refund)
+
+
+@dataclass(slots=True)
+class MemoryDisputes:
+    transaction: Transaction
+
+    async def get(self, gateway_dispute_id: str) -> Dispute | None:
+        found: Dispute | None = await self.transaction.read("dispute", gateway_dispute_id)
+        return found
+
+    async def put(self, dispute: Dispute) -> None:
+        await self.transaction.update("dispute", dispute.gateway_dispute_id, dispute)
+
+
+async def _take_due(
+    transaction: Transaction, table: str, key: str, now: datetime, until: datetime, limit: int
+) -> list[Any]:
+    taken: list[Any] = []
+    for row in sorted(await transaction.read_all(table), key=lambda row: row.next_check_at):
+        if len(taken) == limit:
+            break
+        if _is_open(row) and row.next_check_at <= now:
+            name = getattr(row, key)
+            if not await transaction.lock_free(f"{table} {name}"):
+                continue
+            fresh = await transaction.read(table, name)
+            if _is_open(fresh) and fresh.next_check_at <= now:
+                fresh.next_check_at = until
+                await transaction.update(table, name, fresh)
+                taken.append(fresh)
+    return taken
+
+
+def _is_open(row: Operation | Attempt) -> bool:
+    return row.open if isinstance(row, Operation) else row.status is AttemptStatus.STARTED
+
+
+@dataclass(slots=True)
+class MemoryOperations:
+    transaction: Transaction
+
+    async def add(self, operation: Operation) -> None:
+        await self.transaction.insert("operation", operation.operation_id, operation)
+
+    async def get(self, operation_id: str) -> Operation | None:
+        found: Operation | None = await self.transaction.read("operation", operation_id)
+        return found
+
+    async def save(self, operation: Operation) -> None:
+        await self.transaction.update("operation", operation.operation_id, operation)
+
+    async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Operation]:
+        return await _take_due(self.transaction, "operation", "operation_id", now, until, limit)
+
+
+@dataclass(slots=True)
+class MemoryCustomers:
+    transaction: Transaction
+
+    async def find(self, gateway: str, user_id: str) -> str | None:
+        found: str | None = await self.transaction.read("customer", (gateway, user_id))
+        return found
+
+    async def put(self, gateway: str, user_id: str, gateway_customer_id: str) -> str:
+        await self.transaction.lock(f"customer {(gateway, user_id)}")
+        kept = await self.find(gateway, user_id)
+        if kept is None:
+            await self.transaction.update("customer", (gateway, user_id), gateway_customer_id)
+        return kept or gateway_customer_id
+
+
+@dataclass(slots=True)
+class MemoryWebhooks:
+    transaction: Transaction
+
+    async def insert(self, webhook: StoredWebhook) -> bool:
+        try:
+            await self.transaction.insert("webhook", webhook.event_id, webhook)
+        except ConstraintViolated:
+            return False
+        return True
+
+    async def lock_intent(self, intent_id: str) -> None:
+        await self.transaction.lock(f"intent {intent_id}")
+
+    async def take_waiting(self, intent_id: str, payment_id: str) -> int:
+        waiting = [webhook for webhook in await self._waiting() if webhook.intent_id == intent_id]
+        for webhook in waiting:
+            await self.transaction.update(
+                "webhook", webhook.event_id, replace(webhook, payment_id=payment_id)
+            )
+        return len(waiting)
+
+    async def waiting_for_known_payments(self, *, limit: int) -> Sequence[str]:
+        intents = {webhook.intent_id for webhook in await self._waiting()}
+        payments: list[Payment] = await self.transaction.read_all("payment")
+        return [payment.payment_id for payment in payments if payment.intent_id in intents][:limit]
+
+    async def _waiting(self) -> list[StoredWebhook]:
+        kept: list[StoredWebhook] = await self.transaction.read_all("webhook")
+        return [webhook for webhook in kept if webhook.payment_id is None and webhook.intent_id is not None]
+
+
+@dataclass(slots=True)
+class MemoryEventLog:
+    transaction: Transaction
+
+    async def list(
+        self, *, after: str | None, type: str | None, order_id: str | None, limit: int
+    ) -> Sequence[LoggedEvent]:
+        match = _CURSOR.fullmatch(after or "0-0")
+        if match is None:
+            raise Malformed("this is not a cursor that the event log gave", pointer="/after")
+        return list(islice(self._behind(int(match[1]), type, order_id), limit))
+
+    def _behind(self, place: int, type: str | None, order_id: str | None) -> Iterator[LoggedEvent]:
+        for number, event in enumerate(self.transaction.database.log[place:], place + 1):
+            if type in (None, event.type) and order_id in (None, event.order_id):
+                envelope = json.loads(payment_events.encode(event, lambda: None).payload)
+                yield LoggedEvent(cursor=f"0-{number}", envelope=envelope)
+
+
+class MemoryPaymentsUnitOfWork(_UnitOfWork):
+    """The payment side's transaction."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.payments = MemoryPayments(self._transaction)
+        self.refunds = MemoryRefunds(self._transaction)
+        self.disputes = MemoryDisputes(self._transaction)
+        self.operations = MemoryOperations(self._transaction)
+        self.customers = MemoryCustomers(self._transaction)
+        self.webhooks = MemoryWebhooks(self._transaction)
+        self.events = MemoryEventLog(self._transaction)
+
+
+@dataclass(slots=True)
+class MemoryOrders:
+    transaction: Transaction
+
+    async def add(self, order: Order) -> None:
+        await self.transaction.insert("order", order.order_id, order)
+
+    async def get(self, order_id: str) -> Order | None:
+        found: Order | None = await self.transaction.read("order", order_id)
+        return found
+
+    async def lock(self, order_ids: Sequence[str]) -> dict[str, Order]:
+        for order_id in sorted(set(order_ids)):
+            await self.transaction.lock(f"order {order_id}")
+        found = {order_id: await self.get(order_id) for order_id in order_ids}
+        return {order_id: order for order_id, order in found.items() if order is not None}
+
+    async def save(self, orders: Sequence[Order]) -> None:
+        for order in orders:
+            order.version += 1
+            self.transaction.effects.extend(order.take_effects())
+            await self.transaction.update("order", order.order_id, order)
+
+    async def list(
+        self, *, status: str | None, user_id: str | None, order_id: str | None, after: str | None, limit: int
+    ) -> Sequence[Order]:
+        orders: list[Order] = await self.transaction.read_all("order")
+        chosen = [
+            order
+            for order in orders
+            if status in (None, order.status)
+            and user_id in (None, order.user_id)
+            and order_id in (None, order.order_id)
+        ]
+        return _newest(chosen, lambda order: order.order_id, after, limit)
+
+
+@dataclass(slots=True)
+class MemoryAttempts:
+    transaction: Transaction
+
+    async def get(self, attempt_id: str) -> Attempt | None:
+        found: Attempt | None = await self.transaction.read("attempt", attempt_id)
+        return found
+
+    async def open_of(self, order_id: str) -> Attempt | None:
+        attempts: list[Attempt] = await self.transaction.read_all("attempt")
+        return next((row for row in attempts if row.order_id == order_id and _is_open(row)), None)
+
+    async def put(self, attempt: Attempt) -> None:
+        if _is_open(attempt):
+            await self.transaction.lock(f"open attempt of {attempt.order_id}")
+            other = await self.open_of(attempt.order_id)
+            if other is not None and other.attempt_id != attempt.attempt_id:
+                raise ConstraintViolated("attempt_open_order")
+        await self.transaction.update("attempt", attempt.attempt_id, attempt)
+
+    async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Attempt]:
+        return await _take_due(self.transaction, "attempt", "attempt_id", now, until, limit)
+
+
+class MemoryOrdersUnitOfWork(_UnitOfWork):
+    """The order side's transaction."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.orders = MemoryOrders(self._transaction)
+        self.attempts = MemoryAttempts(self._transaction)
