@@ -10,7 +10,7 @@ from adapters.security.keys import KeysInvalid
 from entrypoints.settings import StartRefused
 
 
-class Refused(click.ClickException):
+class WrongUsage(click.ClickException):
     """What the caller has to set right first: one sentence on stderr and exit code 2."""
 
     exit_code = 2
@@ -43,4 +43,4 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except (StartRefused, KeysInvalid) as error:
-            raise Refused(str(error)) from error
+            raise WrongUsage(str(error)) from error
