@@ -46,6 +46,8 @@ class Sandbox:
         await receive()
         self._open()
         tasks = [asyncio.create_task(self._deliverer.run()), asyncio.create_task(self._run_later())]
+        for task in tasks:
+            task.add_done_callback(_end_the_process)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         for task in tasks:
@@ -104,6 +106,12 @@ class Sandbox:
         if request.method != "GET":
             self._wake()
         return response
+
+
+def _end_the_process(task: asyncio.Task[None]) -> None:
+    """Without its background work the sandbox would look alive and deliver nothing."""
+    if not task.cancelled() and task.exception() is not None:
+        raise SystemExit(1) from task.exception()
 
 
 async def _read(scope: Scope, receive: Receive) -> Request | None:

@@ -83,6 +83,7 @@ class Control:
     def _reset(self, body: bytes) -> Response:
         reset = msgspec.json.decode(body, type=Reset)
         self._set_chaos(b"{}")
+        self._store.shift_times(-self._chaos.clock.offset_seconds)
         self._set_offset(0.0)
         if reset.data:
             with self._store.transaction():

@@ -39,6 +39,7 @@ def run(host: str, port: int, data_path: Path, webhooks: list[tuple[str, str]]) 
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     _Server(config).run()

@@ -27,7 +27,8 @@ _PREFIXES = {
     "webhook_endpoint": "we_",
 }
 _SEARCHED = ("amount", "created", "currency", "customer", "metadata", "status")
-_random = random.SystemRandom()
+# Seeded by the system at start: ids must differ, nothing here needs to be beyond guessing.
+_random = random.Random()
 
 
 def random_text(length: int) -> str:

@@ -131,6 +131,13 @@ class Store:
         due: float | None = self.rows(f"SELECT min(due) FROM {table}")[0][0]
         return due
 
+    def shift_times(self, seconds: float) -> None:
+        """Move what waits along with a clock that is set, lest it wait for a time long past or far ahead."""
+        self.run("UPDATE delivery SET first_due = first_due + ?1, due = due + ?1", seconds)
+        self.run("UPDATE later SET due = due + ?", seconds)
+        self.run("UPDATE idempotency SET created = created + ?", seconds)
+        self.run("UPDATE searchable SET visible_at = visible_at + ?", seconds)
+
     def forget_data(self) -> None:
         for table in _DATA_TABLES:
             self.run(f"DELETE FROM {table}")

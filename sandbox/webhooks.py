@@ -5,9 +5,8 @@ import hmac
 import time
 from hashlib import sha256
 
-import httpx
-
 from sandbox.clock import Clock
+from sandbox.poster import Poster, PostFailed
 from sandbox.store import Store, decode
 
 # Stripe tries for three days with a growing pause; the first ones are shortened so that trying is usable.
@@ -32,41 +31,40 @@ class Deliverer:
         self._due = asyncio.Event()
         self._in_flight: dict[int, asyncio.Task[None]] = {}
         self._delivered: list[int] = []
+        self._poster = Poster(_TIMEOUT_SECONDS)
 
     def wake(self) -> None:
         """There may be something to deliver, or the clock was changed."""
         self._due.set()
 
     async def run(self) -> None:
-        limits = httpx.Limits(max_connections=_CONCURRENCY, max_keepalive_connections=_CONCURRENCY)
-        async with httpx.AsyncClient(limits=limits, timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
-            try:
-                while True:
-                    self._due.clear()
-                    self._forget_delivered()
-                    self._start(client)
-                    await self._wait()
-            finally:
-                for task in self._in_flight.values():
-                    task.cancel()
+        try:
+            while True:
+                self._due.clear()
                 self._forget_delivered()
+                self._start()
+                await self._wait()
+        finally:
+            for task in self._in_flight.values():
+                task.cancel()
+            self._forget_delivered()
+            self._poster.close()
 
     async def _wait(self) -> None:
         """Until woken, or until the next delivery is due; a full house waits for a place."""
         seconds = None
         if len(self._in_flight) < _CONCURRENCY:
-            due = self._next_due()
+            due = next((due for seq, due in self._earliest() if seq not in self._in_flight), None)
             seconds = None if due is None else max(0.0, due - self._clock.now())
         try:
             await asyncio.wait_for(self._due.wait(), seconds)
         except TimeoutError:
             return
 
-    def _next_due(self) -> float | None:
-        rows = self._store.rows(
-            "SELECT seq, due FROM delivery ORDER BY due LIMIT ?", len(self._in_flight) + 1
-        )
-        return next((due for seq, due in rows if seq not in self._in_flight), None)
+    def _earliest(self) -> list[tuple[int, float]]:
+        """Enough of the next deliveries to fill every place, however many of them are under way."""
+        rows = self._store.rows("SELECT seq, due FROM delivery ORDER BY due, seq LIMIT ?", 2 * _CONCURRENCY)
+        return [(seq, due) for seq, due in rows]
 
     def _forget_delivered(self) -> None:
         """One transaction for all that arrived meanwhile. A crash before it sends them once more."""
@@ -78,35 +76,25 @@ class Deliverer:
                 del self._in_flight[seq]
             self._delivered = []
 
-    def _start(self, client: httpx.AsyncClient) -> None:
-        free = _CONCURRENCY - len(self._in_flight)
-        rows = self._store.rows(
-            "SELECT delivery.seq, delivery.first_due, delivery.attempts, event.body, endpoint.body, endpoint.hidden"
-            " FROM delivery JOIN object AS event ON event.id = delivery.event"
-            " JOIN object AS endpoint ON endpoint.id = delivery.endpoint"
-            " WHERE delivery.due <= ? ORDER BY delivery.due, delivery.seq LIMIT ?",
-            self._clock.now(),
-            free + len(self._in_flight),
-        )
-        for seq, first_due, attempts, event, endpoint, hidden in rows:
-            if seq in self._in_flight or free == 0:
-                continue
-            free -= 1
-            url, secret = decode(endpoint)["url"], decode(hidden)["secret"]
-            self._in_flight[seq] = asyncio.create_task(
-                self._deliver(client, seq, first_due, attempts, url, secret, event.encode())
-            )
+    def _start(self) -> None:
+        now = self._clock.now()
+        waiting = [seq for seq, due in self._earliest() if due <= now and seq not in self._in_flight]
+        for seq in waiting[: _CONCURRENCY - len(self._in_flight)]:
+            self._in_flight[seq] = asyncio.create_task(self._deliver(seq))
 
-    async def _deliver(
-        self,
-        client: httpx.AsyncClient,
-        seq: int,
-        first_due: float,
-        attempts: int,
-        url: str,
-        secret: str,
-        body: bytes,
-    ) -> None:
+    async def _deliver(self, seq: int) -> None:
+        rows = self._store.rows(
+            "SELECT delivery.first_due, delivery.attempts, event.body, endpoint.body, endpoint.hidden"
+            " FROM delivery JOIN object AS event ON event.id = delivery.event"
+            " JOIN object AS endpoint ON endpoint.id = delivery.endpoint WHERE delivery.seq = ?",
+            seq,
+        )
+        if not rows:  # Its endpoint was deleted, or all data, in the meantime.
+            self._delivered.append(seq)
+            self._due.set()
+            return
+        first_due, attempts, body, endpoint, hidden = rows[0]
+        url, secret, body = decode(endpoint)["url"], decode(hidden)["secret"], body.encode()
         # Signed with the machine's time, not the sandbox's: the receiver compares it with its own.
         headers = {
             "Content-Type": "application/json; charset=utf-8",
@@ -114,9 +102,8 @@ class Deliverer:
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
         }
         try:
-            response = await client.post(url, content=body, headers=headers)
-            accepted = response.is_success
-        except (httpx.HTTPError, httpx.InvalidURL):
+            accepted = 200 <= await self._poster.post(url, headers, body) < 300
+        except PostFailed:
             accepted = False
         if accepted:
             self._delivered.append(seq)
