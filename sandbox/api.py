@@ -46,13 +46,7 @@ class Api:
             response = await self._keyed(request, request_id, account, faults)
         except ApiError as refused:
             response = _response(refused.status, refused.body(request_id), request_id)
-        if faults.hang:
-            await asyncio.sleep(HANG_SECONDS)
-            error = ApiError(
-                "The request timed out. (The sandbox was asked to.)", status=504, type="api_error"
-            )
-            return _response(504, error.body(request_id), request_id)
-        return response
+        return _timed_out(request_id) if faults.hang else response
 
     async def _keyed(
         self, request: Request, request_id: str, account: str, faults: RequestFaults
@@ -175,6 +169,12 @@ class Api:
         except ApiError as refused:
             return _response(refused.status, refused.body(session.request_id), session.request_id)
         return _response(200, body, session.request_id)
+
+
+def _timed_out(request_id: str) -> Response:
+    error = ApiError("The request timed out. (The sandbox was asked to.)", status=504, type="api_error")
+    body = msgspec.json.encode(error.body(request_id))
+    return Response(504, body, headers=_headers(request_id, None), held_back_seconds=HANG_SECONDS)
 
 
 def _account(request: Request) -> str:

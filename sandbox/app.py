@@ -40,7 +40,9 @@ class Sandbox:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            await _send(send, await self._answer(scope, receive))
+            response = await self._answer(scope, receive)
+            if not response.held_back_seconds or await _still_waits(receive, response.held_back_seconds):
+                await _send(send, response)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -135,6 +137,15 @@ async def _read(scope: Scope, receive: Receive) -> Request | None:
         body=b"".join(chunks),
         base_url=f"{scope['scheme']}://{headers.get('host', '127.0.0.1')}",
     )
+
+
+async def _still_waits(receive: Receive, seconds: float) -> bool:
+    """Whether the client is there after that time. Once the request is read, all it can do is leave."""
+    try:
+        await asyncio.wait_for(receive(), seconds)
+    except TimeoutError:
+        return True
+    return False
 
 
 async def _send(send: Send, response: Response) -> None:

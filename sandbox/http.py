@@ -36,10 +36,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
+    """One that is held back is sent after that time, if the client still waits."""
+
     status: int
     body: bytes = b""
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    held_back_seconds: float = 0.0
 
 
 def json_response(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:

@@ -19,7 +19,7 @@ _CONFIRM_ONLY = ("return_url", "off_session", "error_on_requires_action", "manda
 _UNSUPPORTED = ("application_fee_amount", "confirmation_token", "customer_account", "mandate", "on_behalf_of",
                 "transfer_data", "transfer_group")  # fmt: skip
 _CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
-_CANCELABLE = (*_CONFIRMABLE, "requires_capture", "processing")
+_CANCELABLE = (*_CONFIRMABLE, "requires_capture")
 
 
 def create_intent(session: Session, params: Json) -> Json:
@@ -222,9 +222,9 @@ def _check_capture(intent: Json, amount: int, *, releases: bool) -> None:
 def cancel_intent(session: Session, params: Json, intent_id: str) -> Json:
     intent = session.get("payment_intent", intent_id, "intent")
     _check_status(intent, _CANCELABLE, "canceled")
-    if intent["status"] == "processing" or intent["amount_received"]:
+    if intent["amount_received"]:
         raise ApiError(
-            "You cannot cancel this PaymentIntent because its payment is under way or partly captured.",
+            "You cannot cancel this PaymentIntent because it is partly captured; capture it finally instead.",
             code="payment_intent_unexpected_state",
             payment_intent=intent,
         )

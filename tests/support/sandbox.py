@@ -68,6 +68,10 @@ class SandboxGateway:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        # There is no TLS here, and loading the certificates takes longer than a call. No connection
+        # is kept, so that there is none to close.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(base_url=url, verify=False, trust_env=False, limits=limits)
 
     def reset(self, *, data: bool = False) -> None:
         self._post("/_sandbox/reset", {"data": data})
@@ -82,24 +86,33 @@ class SandboxGateway:
 
     def state(self, account: str = "payonce") -> dict[str, Any]:
         """`counts` and `paymentIntents` (id, captured, refunded, …) of one account."""
-        answer = httpx.get(f"{self.url}/_sandbox/state", trust_env=False).raise_for_status().json()
+        answer = self._http.get("/_sandbox/state").raise_for_status().json()
         state: dict[str, Any] = answer["accounts"].get(account, {"counts": {}, "paymentIntents": []})
         return state
 
     def add_webhook(self, url: str, events: tuple[str, ...] = ("*",)) -> str:
         """Have events delivered to `url`; the secret they are signed with."""
         form = {"url": url} | {f"enabled_events[{number}]": event for number, event in enumerate(events)}
-        answer = httpx.post(
-            f"{self.url}/v1/webhook_endpoints", data=form, auth=(self.secret_key, ""), trust_env=False
-        )
+        answer = self._http.post("/v1/webhook_endpoints", data=form, auth=(self.secret_key, ""))
         return str(answer.raise_for_status().json()["secret"])
 
     def authenticate(self, page_url: str, result: str = "complete") -> httpx.Response:
         """Press `complete` or `fail` on the authentication page; the redirect, not followed."""
-        return httpx.post(page_url, data={"result": result}, trust_env=False)
+        return self._http.post(page_url, data={"result": result})
+
+    def get(self, path: str, key: str = secret_key) -> httpx.Response:
+        """An API call, or one of the sandbox's own, as it comes over the wire."""
+        return self._http.get(path, auth=(key, ""))
+
+    def post(
+        self, path: str, form: dict[str, str], key: str | None = None, account: str = secret_key
+    ) -> httpx.Response:
+        """The same with a form and, where given, an idempotency key."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return self._http.post(path, data=form, headers=headers, auth=(account, ""))
 
     def _post(self, path: str, body: dict[str, Any]) -> None:
-        httpx.post(self.url + path, json=body, trust_env=False).raise_for_status()
+        self._http.post(path, json=body).raise_for_status()
 
 
 @pytest.fixture(scope="session")

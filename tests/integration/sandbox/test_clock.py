@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import httpx
 import pytest
 import stripe
 
@@ -58,16 +57,15 @@ def test_reset_clears_chaos_and_clock(sandbox: SandboxGateway) -> None:
     sandbox.advance(1000)
     sandbox.chaos(seed=7, api={"error500": 1})
     sandbox.reset()
-    assert httpx.get(f"{sandbox.url}/_sandbox/clock").json()["offsetSeconds"] == 0
-    chaos = httpx.get(f"{sandbox.url}/_sandbox/chaos").json()
+    assert sandbox.get("/_sandbox/clock").json()["offsetSeconds"] == 0
+    chaos = sandbox.get("/_sandbox/chaos").json()
     assert (chaos["seed"], chaos["api"]["error500"]) == (0, 0)
 
 
 def test_a_seed_brings_the_same_faults(sandbox: SandboxGateway) -> None:
     def statuses(seed: int) -> list[int]:
         sandbox.chaos(seed=seed, api={"error500": 0.5})
-        url = f"{sandbox.url}/v1/events"
-        return [httpx.get(url, auth=(sandbox.secret_key, "")).status_code for _ in range(20)]
+        return [sandbox.get("/v1/events").status_code for _ in range(20)]
 
     first = statuses(1)
     assert set(first) == {200, 500}

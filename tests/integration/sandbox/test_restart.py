@@ -22,9 +22,7 @@ async def test_kill_and_restart(tmp_path: Path, receiver: Receiver, http_client:
     sandbox.advance(100)
     intent = pay(client)
     body = {"payment_intent": intent.id, "amount": "9"}
-    headers = {"Idempotency-Key": "k1"}
-    url, auth = f"{process.url}/v1/refunds", (sandbox.secret_key, "")
-    refund = httpx.post(url, data=body, headers=headers, auth=auth)  # noqa: ASYNC210
+    refund = sandbox.post("/v1/refunds", body, "k1")
     await receiver.until(lambda: len(receiver.deliveries) > 0)
     process.kill()
 
@@ -32,10 +30,10 @@ async def test_kill_and_restart(tmp_path: Path, receiver: Receiver, http_client:
     process.start()
 
     assert client.v1.payment_intents.retrieve(intent.id).status == "succeeded"
-    again = httpx.post(url, data=body, headers=headers, auth=auth)  # noqa: ASYNC210
+    again = sandbox.post("/v1/refunds", body, "k1")
     assert (again.content, again.headers["idempotent-replayed"]) == (refund.content, "true")
-    assert httpx.get(f"{process.url}/_sandbox/chaos").json()["seed"] == 3  # noqa: ASYNC210
-    assert httpx.get(f"{process.url}/_sandbox/clock").json()["offsetSeconds"] == 100  # noqa: ASYNC210
+    assert sandbox.get("/_sandbox/chaos").json()["seed"] == 3
+    assert sandbox.get("/_sandbox/clock").json()["offsetSeconds"] == 100
     expected = {"payment_intent.created", "payment_intent.succeeded", "refund.created", "charge.refunded"}
     await receiver.until(lambda: expected <= set(receiver.types()))
     assert process.stop() == 0
