@@ -6,7 +6,7 @@ from domain.shared.money import Currency
 
 _MONEY_WITH_X = frozenset({"XAF", "XCD", "XCG", "XOF", "XPF"})
 
-_CURRENCIES: dict[str, Currency] = {
+CURRENCIES: dict[str, Currency] = {
     currency.code: Currency(currency.code, currency.exponent)
     for currency in IsoCurrency
     if currency.exponent in (0, 2, 3) and (currency.code[0] != "X" or currency.code in _MONEY_WITH_X)
@@ -17,4 +17,4 @@ indexed units have four decimals."""
 
 class IsoCurrencies:
     def find(self, code: str) -> Currency | None:
-        return _CURRENCIES.get(code)
+        return CURRENCIES.get(code)

@@ -1,0 +1,57 @@
+"""The HTTP application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.types import ControllerRouterHandler
+
+from entrypoints.bootstrap import Container, build_container
+from entrypoints.http import documentation, events, health, orders, payments, refunds, webhooks
+from entrypoints.http.bodies import MAX_BODY_BYTES
+from entrypoints.http.problems import answer_exception
+from entrypoints.http.request_context import RequestContext
+from entrypoints.settings import Settings
+
+_ROUTES_BY_SERVICE = {
+    "orders": orders.ROUTES,
+    "payments": [*payments.ROUTES, *refunds.ROUTES, *webhooks.ROUTES, *events.ROUTES],
+}
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The application of these settings, with its own container."""
+    return create_app_of(build_container(settings))
+
+
+def create_app_of(container: Container) -> Litestar:
+    """The application around a container, which starts and stops with it."""
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        await container.start()
+        try:
+            yield
+        finally:
+            await container.stop()
+
+    app = Litestar(
+        route_handlers=[*_service_routes(container.settings.service), *health.ROUTES, *documentation.ROUTES],
+        exception_handlers={Exception: answer_exception},
+        request_max_body_size=MAX_BODY_BYTES,
+        lifespan=[lifespan],
+        state=State({"container": container}),
+        openapi_config=None,
+        logging_config=None,
+    )
+    documentation.add_document(app)
+    # Around the routing, where Litestar's own middleware does not reach: an unknown path too has its
+    # request id and its line in the log.
+    app.asgi_handler = RequestContext(app.asgi_handler, container.ids)
+    return app
+
+
+def _service_routes(service: str) -> list[ControllerRouterHandler]:
+    services = _ROUTES_BY_SERVICE if service == "all" else [service]
+    return [handler for name in services for handler in _ROUTES_BY_SERVICE[name]]

@@ -1,0 +1,58 @@
+"""Bearer tokens (RFC 6750) and their scopes."""
+
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from litestar.types import Guard
+
+from domain.shared.callers import Caller, TokenFault, TokenInvalid
+from entrypoints.http.container import container_of
+from entrypoints.http.problems import Problem
+
+Connection = ASGIConnection[Any, Caller, Any, Any]
+
+
+def requires(*scopes: str) -> Guard:
+    """A guard that lets in callers whose token has all of these scopes.
+
+    `a|b` in place of a scope means that either will do.
+    """
+
+    def guard(connection: Connection, _: BaseRouteHandler) -> None:
+        caller = _authenticate(connection)
+        for scope in scopes:
+            if caller.scopes.isdisjoint(scope.split("|")):
+                missing = scope.replace("|", " or ")
+                raise Problem(
+                    403,
+                    "scope_missing",
+                    f"The token lacks the scope {missing}.",
+                    headers={
+                        "WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(scopes)}"'
+                    },
+                )
+        connection.scope["user"] = caller
+
+    return guard
+
+
+def _authenticate(connection: Connection) -> Caller:
+    kind, _, token = connection.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token.strip():
+        raise Problem(
+            401,
+            "token_missing",
+            "This call needs a bearer token.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    try:
+        return container_of(connection.app).token_verifier.verify(token.strip())
+    except TokenInvalid as error:
+        expired = error.reason is TokenFault.EXPIRED
+        raise Problem(
+            401,
+            "token_expired" if expired else "token_invalid",
+            "The bearer token has expired." if expired else f"The bearer token is refused: {error.reason}.",
+            headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
+        ) from error

@@ -1,0 +1,181 @@
+"""The examples of the OpenAPI document: one shopping cart and what becomes of it."""
+
+from datetime import UTC, datetime
+
+from domain.orders.order import OrderStatus
+from domain.payments.gateway import CaptureMethod, IntentStatus
+from domain.payments.refund import RefundStatus
+from domain.shared.payment_events import NextActionType
+from entrypoints.http.schemas.orders import (
+    CheckoutBody,
+    CreateOrderBody,
+    LatestPaymentAnswer,
+    OrderAnswer,
+    OrderLineAnswer,
+    OrderPaymentAnswer,
+    PaymentTermsAnswer,
+)
+from entrypoints.http.schemas.parts import (
+    AddressBody,
+    CustomerBody,
+    LineBody,
+    MethodAnswer,
+    NextActionAnswer,
+)
+from entrypoints.http.schemas.payments import (
+    CreateIntentBody,
+    CreatePaymentBody,
+    CreateRefundBody,
+    PaymentAnswer,
+    RefundAnswer,
+)
+
+_ORDER = "ord_01KAQ3V5T6W7X8Y9Z0ABCDEFGH"
+_PAYMENT = "pay_01KAQ3VB1C2D3E4F5G6H7J8K9M"
+_INTENT = "pi_3SxExampleExample"
+_MADE = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+_PAID = datetime(2026, 11, 23, 12, 1, tzinfo=UTC)
+_ADDRESS = AddressBody(line1="1 Analytical Way", city="London", postal_code="W1J 7NT", country="GB")
+_CUSTOMER = CustomerBody(name="Ada Lovelace", email="ada@example.org", billing_address=_ADDRESS)
+_LINE = LineBody(sku="TEA-GREEN-100", name="Green tea, 100 g", quantity=2, unit_amount=990, tax_amount=317)
+
+CREATE_ORDER = CreateOrderBody(
+    currency="EUR",
+    user_id="u_1",
+    customer=_CUSTOMER,
+    lines=[_LINE],
+    shipping_amount=450,
+    metadata={"channel": "web"},
+)
+CHECKOUT = CheckoutBody(
+    payment_method_token="pm_card_visa",
+    return_url="https://shop.example/thanks",
+)
+ORDER = OrderAnswer(
+    order_id=_ORDER,
+    user_id="u_1",
+    status=OrderStatus.PROCESSING_FULFILLMENT,
+    version=4,
+    currency="EUR",
+    lines=[
+        OrderLineAnswer(
+            sku=_LINE.sku,
+            name=_LINE.name,
+            quantity=2,
+            unit_amount=990,
+            discount_amount=0,
+            tax_amount=317,
+            commodity_code=None,
+            unit_of_measure=None,
+        )
+    ],
+    subtotal_amount=1980,
+    discount_amount=0,
+    tax_amount=317,
+    shipping_amount=450,
+    total_amount=2747,
+    amount_paid=2747,
+    amount_refunded=0,
+    metadata={"channel": "web"},
+    fulfilled_at=None,
+    attention=None,
+    payments=[
+        OrderPaymentAnswer(
+            payment_id=_PAYMENT,
+            gateway_payment_intent_id=_INTENT,
+            status=IntentStatus.SUCCEEDED,
+            amount_captured=2747,
+            method=MethodAnswer(brand="visa", last4="4242"),
+            paid_at=_PAID,
+        )
+    ],
+    payment=LatestPaymentAnswer(
+        payment_id=_PAYMENT,
+        gateway_payment_intent_id=_INTENT,
+        client_secret=None,
+        status=IntentStatus.SUCCEEDED,
+        next_action=None,
+        last_error=None,
+        operation=None,
+    ),
+    created_at=_MADE,
+    updated_at=_PAID,
+)
+TERMS = PaymentTermsAnswer(order_id=_ORDER, version=1, amount=2747, currency="EUR", payable=True)
+
+CREATE_INTENT = CreateIntentBody(
+    order_id=_ORDER,
+    amount=2747,
+    currency="EUR",
+    user_id="u_1",
+    description="Tea",
+    lines=[_LINE],
+    shipping_amount=450,
+    customer=_CUSTOMER,
+)
+CREATE_PAYMENT = CreatePaymentBody(
+    order_id=_ORDER,
+    amount=2747,
+    currency="EUR",
+    payment_method_token="pm_card_visa",
+    return_url="https://shop.example/thanks",
+)
+PAYMENT = PaymentAnswer(
+    payment_id=_PAYMENT,
+    order_id=_ORDER,
+    user_id="u_1",
+    amount=2747,
+    currency="EUR",
+    status=IntentStatus.REQUIRES_ACTION,
+    gateway="stripe",
+    gateway_payment_intent_id=_INTENT,
+    client_secret=f"{_INTENT}_secret_example",
+    next_action=NextActionAnswer(
+        type=NextActionType.REDIRECT, redirect_url="https://hooks.stripe.com/redirect/authenticate/src_1"
+    ),
+    operation=None,
+    capture_method=CaptureMethod.AUTOMATIC,
+    capture_before=None,
+    amount_capturable=0,
+    amount_captured=0,
+    amount_refunded=0,
+    last_error=None,
+    attention=None,
+    version=2,
+    created_at=_MADE,
+    updated_at=_MADE,
+)
+CREATE_REFUND = CreateRefundBody(
+    payment_id=_PAYMENT, amount=990, currency="EUR", reason="One packet was torn"
+)
+REFUND = RefundAnswer(
+    refund_id="ref_01KAQ4N0P1Q2R3S4T5V6W7X8Y9",
+    payment_id=_PAYMENT,
+    amount=990,
+    currency="EUR",
+    reason="One packet was torn",
+    status=RefundStatus.SUCCEEDED,
+    operation=None,
+    failure_reason=None,
+    created_at=_PAID,
+    updated_at=_PAID,
+)
+EVENT = {
+    "specversion": "1.0",
+    "id": "019ab03d-8a3e-7cc1-a2f4-6f5f1a2b3c4d",
+    "source": "/payments",
+    "type": "PaymentSucceeded",
+    "subject": _PAYMENT,
+    "time": "2026-11-23T12:01:00Z",
+    "datacontenttype": "application/json",
+    "partitionkey": _ORDER,
+    "sequence": "0000000001",
+    "data": {
+        "paymentId": _PAYMENT,
+        "orderId": _ORDER,
+        "currency": "EUR",
+        "amount": 2747,
+        "amountCaptured": 2747,
+        "amountRefunded": 0,
+    },
+}

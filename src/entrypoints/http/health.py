@@ -1,0 +1,91 @@
+"""Whether this process lives, whether it can work, and the keys that it signs with."""
+
+import asyncio
+from typing import Any, Literal
+
+import msgspec
+from litestar import Request, get
+from litestar.response.base import ASGIResponse
+
+from adapters.postgres.readiness import NotReady
+from entrypoints.bootstrap import Check
+from entrypoints.http.answers import JSON, respond, result
+from entrypoints.http.container import container_of
+from entrypoints.http.operations import Operation, route
+
+CHECK_SECONDS = 2.0
+
+
+class Alive(msgspec.Struct, frozen=True):
+    status: Literal["alive"]
+
+
+class CheckAnswer(msgspec.Struct, frozen=True):
+    name: str
+    ready: bool
+    reason: str | None
+    """What is missing; null where nothing is."""
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    status: Literal["ready", "not_ready"]
+    checks: list[CheckAnswer]
+
+
+LIVE = Operation(
+    operation_id="getLiveness",
+    tag="Health",
+    summary="Whether the process answers",
+    answer=Alive,
+    answer_example=Alive("alive"),
+)
+READY = Operation(
+    operation_id="getReadiness",
+    tag="Health",
+    summary="Whether everything that the process needs is there",
+    answer=Readiness,
+    answer_example=Readiness("ready", [CheckAnswer("broker", True, None)]),
+    other_answers={503: Readiness("not_ready", [CheckAnswer("broker", False, "ConnectionError")])},
+)
+KEYS = Operation(
+    operation_id="getKeys",
+    tag="Health",
+    summary="The public keys of our signatures (RFC 7517)",
+    answer=dict[str, Any],
+    answer_example={"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "…", "x": "…", "use": "sig"}]},
+)
+
+
+@get("/livez", **route(LIVE))
+async def livez() -> ASGIResponse:
+    return respond(result(Alive("alive")))
+
+
+@get("/readyz", **route(READY))
+async def readyz(request: Request[Any, Any, Any]) -> ASGIResponse:
+    checks = container_of(request.app).checks
+    answers = await asyncio.gather(*(_answer(name, check) for name, check in checks.items()))
+    ready = all(answer.ready for answer in answers)
+    readiness = Readiness("ready" if ready else "not_ready", list(answers))
+    return respond(result(readiness, status=200 if ready else 503), media_type=JSON)
+
+
+async def _answer(name: str, check: Check) -> CheckAnswer:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check()
+    except TimeoutError:
+        return CheckAnswer(name, False, f"no answer within {CHECK_SECONDS:g} s")
+    except NotReady as error:
+        return CheckAnswer(name, False, str(error))
+    except Exception as error:  # noqa: BLE001 - answered: its class; the text may hold a password
+        return CheckAnswer(name, False, type(error).__name__)
+    return CheckAnswer(name, True, None)
+
+
+@get("/.well-known/jwks.json", **route(KEYS))
+async def jwks(request: Request[Any, Any, Any]) -> ASGIResponse:
+    return respond(result(container_of(request.app).public_jwks()))
+
+
+ROUTES = [livez, readyz, jwks]

@@ -1,0 +1,45 @@
+"""What a route is for, said once: its guard, its documentation and its place in the router follow from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from entrypoints.http.authentication import requires
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One call of the API. Types are schema structs, examples are instances of them."""
+
+    operation_id: str
+    tag: str
+    summary: str
+    answer: Any
+    answer_example: Any
+    status: int = 200
+    description: str = ""
+    scopes: tuple[str, ...] = ()
+    """What the token must allow, all of it (`a|b`: either); none where the call takes no token."""
+    body: Any = None
+    body_examples: Mapping[str, Any] = field(default_factory=dict)
+    query: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers of the request that it needs besides, with what they are."""
+    key: Literal["none", "optional", "required"] = "none"
+    """Whether it takes an `Idempotency-Key`."""
+    etag: bool = False
+    """Whether the answer says its version in `ETag`."""
+    other_answers: Mapping[int, Any] = field(default_factory=dict)
+    """Examples of the same answer under another status."""
+    problems: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Codes of the problems that are its own, by status; the general ones follow from the rest."""
+
+
+def route(operation: Operation) -> dict[str, Any]:
+    """The arguments of Litestar's route decorators."""
+    return {
+        "name": operation.operation_id,
+        "status_code": operation.status,
+        "guards": [requires(*operation.scopes)] if operation.scopes else [],
+        "opt": {"operation": operation},
+    }

@@ -1,0 +1,129 @@
+"""Bodies and answers of the order calls."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from domain.orders.order import OrderStatus
+from domain.payments.gateway import CaptureMethod, IntentStatus
+from entrypoints.http.queries import Cursor, Limit
+from entrypoints.http.schemas.parts import (
+    CustomerBody,
+    LastErrorAnswer,
+    LineBody,
+    MethodAnswer,
+    NextActionAnswer,
+)
+from entrypoints.http.schemas.values import (
+    AmountOrZero,
+    Answered,
+    CurrencyCode,
+    Metadata,
+    Strict,
+    Token,
+    Url,
+    UserId,
+)
+
+Lines = Annotated[list[LineBody], Meta(min_length=1, max_length=1000)]
+
+
+class CreateOrderBody(Strict):
+    currency: CurrencyCode
+    lines: Lines
+    user_id: UserId | None = None
+    """Whose order it is; by default the caller's own. Naming another needs `users:any`."""
+    customer: CustomerBody | None = None
+    shipping_amount: AmountOrZero = 0
+    metadata: Metadata = field(default_factory=dict)
+
+
+class CheckoutBody(Strict):
+    """Of `/confirm` and of another attempt."""
+
+    payment_method_token: Token | None = None
+    """Without one, the client completes the payment with the `clientSecret`."""
+    capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
+    return_url: Url | None = None
+
+
+class ListOrdersQuery(Strict):
+    status: OrderStatus | None = None
+    user_id: UserId | None = None
+    limit: Limit = 20
+    cursor: Cursor | None = None
+
+
+class OrderLineAnswer(Answered):
+    sku: str
+    name: str
+    quantity: int
+    unit_amount: int
+    discount_amount: int
+    tax_amount: int
+    commodity_code: str | None
+    unit_of_measure: str | None
+
+
+class OrderPaymentAnswer(Answered):
+    payment_id: str
+    gateway_payment_intent_id: str | None
+    status: IntentStatus
+    amount_captured: int
+    method: MethodAnswer | None
+    paid_at: datetime | None
+
+
+class LatestPaymentAnswer(Answered):
+    """The payment that counts. `clientSecret` comes with the call that began the attempt, and then no more."""
+
+    payment_id: str
+    gateway_payment_intent_id: str | None
+    client_secret: str | None
+    status: IntentStatus
+    next_action: NextActionAnswer | None
+    last_error: LastErrorAnswer | None
+    operation: Literal["UNKNOWN"] | None
+    """`UNKNOWN` while the gateway's word on the attempt is still out."""
+
+
+class OrderAnswer(Answered):
+    """An order; amounts in minor units of `currency`."""
+
+    order_id: str
+    user_id: str | None
+    status: OrderStatus
+    version: int
+    currency: str
+    lines: list[OrderLineAnswer]
+    subtotal_amount: int
+    discount_amount: int
+    tax_amount: int
+    shipping_amount: int
+    total_amount: int
+    amount_paid: int
+    amount_refunded: int
+    metadata: dict[str, str]
+    fulfilled_at: datetime | None
+    attention: str | None
+    """What a person must look at, if anything."""
+    payments: list[OrderPaymentAnswer]
+    payment: LatestPaymentAnswer | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class OrderPage(Answered):
+    items: list[OrderAnswer]
+    next_cursor: str | None
+
+
+class PaymentTermsAnswer(Answered):
+    """What may be paid for the order now."""
+
+    order_id: str
+    version: int
+    amount: int
+    currency: str
+    payable: bool

@@ -1,0 +1,144 @@
+"""Bodies and answers of the payment and refund calls."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, field
+
+from domain.payments.gateway import CaptureMethod, IntentStatus
+from domain.payments.refund import RefundStatus
+from entrypoints.http.queries import Cursor, Limit
+from entrypoints.http.schemas.parts import CustomerBody, LastErrorAnswer, LineBody, NextActionAnswer
+from entrypoints.http.schemas.values import (
+    Amount,
+    AmountOrZero,
+    Answered,
+    CurrencyCode,
+    Description,
+    OrderId,
+    PaymentId,
+    Reason,
+    Signature,
+    Strict,
+    Token,
+    Url,
+    UserId,
+)
+
+
+class CreateIntentBody(Strict):
+    order_id: OrderId
+    amount: Amount
+    currency: CurrencyCode
+    user_id: UserId | None = None
+    description: Description | None = None
+    lines: Annotated[list[LineBody], Meta(max_length=1000)] = field(default_factory=list)
+    """Level 2/3 data; left out at the gateway where it breaks the gateway's rules."""
+    shipping_amount: AmountOrZero | None = None
+    discount_amount: AmountOrZero | None = None
+    tax_amount: AmountOrZero | None = None
+    customer: CustomerBody | None = None
+    payment_method_token: Token | None = None
+    capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
+    return_url: Url | None = None
+    order_snapshot: Signature | None = None
+    """The order's signed terms; the order is asked back all the same."""
+
+
+class CreatePaymentBody(CreateIntentBody, kw_only=True):
+    """As for an intent, with the method to pay by."""
+
+    payment_method_token: Token
+
+
+class ConfirmPaymentBody(Strict):
+    payment_method_token: Token | None = None
+    return_url: Url | None = None
+
+
+class CapturePaymentBody(Strict):
+    amount: Amount | None = None
+    """By default all that can be captured."""
+    final: bool = True
+    """Whether the rest of the authorization is given up."""
+
+
+class CancelPaymentBody(Strict):
+    reason: Reason | None = None
+
+
+class CreateRefundBody(Strict):
+    payment_id: PaymentId
+    amount: Amount
+    currency: CurrencyCode
+    reason: Reason
+
+
+class ListPaymentsQuery(Strict):
+    order_id: OrderId | None = None
+    limit: Limit = 20
+    cursor: Cursor | None = None
+
+
+class ListEventsQuery(Strict):
+    after: Cursor | None = None
+    type: Annotated[str, Meta(pattern=r"^[A-Za-z]{1,64}\Z")] | None = None
+    order_id: OrderId | None = None
+    limit: Limit = 20
+
+
+class PaymentAnswer(Answered):
+    """A payment; amounts in minor units of `currency`."""
+
+    payment_id: str
+    order_id: str
+    user_id: str | None
+    amount: int
+    currency: str
+    status: IntentStatus
+    gateway: str
+    gateway_payment_intent_id: str | None
+    client_secret: str | None
+    next_action: NextActionAnswer | None
+    operation: Literal["UNKNOWN"] | None
+    """`UNKNOWN` while the gateway's word on the last call is still out."""
+    capture_method: CaptureMethod
+    capture_before: datetime | None
+    """When the authorization lapses (manual capture)."""
+    amount_capturable: int
+    amount_captured: int
+    amount_refunded: int
+    last_error: LastErrorAnswer | None
+    attention: str | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class PaymentPage(Answered):
+    items: list[PaymentAnswer]
+    next_cursor: str | None
+
+
+class RefundAnswer(Answered):
+    refund_id: str
+    payment_id: str
+    amount: int
+    currency: str
+    reason: str | None
+    status: RefundStatus
+    operation: Literal["UNKNOWN"] | None
+    failure_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class EventPage(Answered):
+    """CloudEvents in the order of the log. `nextCursor` is null when there is nothing behind `after` yet."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class WebhookAnswer(Answered):
+    received: Literal[True]
