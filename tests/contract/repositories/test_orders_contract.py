@@ -1,0 +1,238 @@
+"""What every orders unit of work does: run on the one in memory and on PostgreSQL."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from domain.orders.order import (
+    Address,
+    Customer,
+    Effect,
+    EffectType,
+    Order,
+    OrderLine,
+    OrderPayment,
+    OrderStatus,
+)
+from domain.orders.ports import Attempt, AttemptKind, AttemptStatus
+from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
+from tests.contract.repositories.conftest import Orders
+from tests.support.house import START
+
+LATER = START + timedelta(minutes=1)
+
+
+def an_order(order_id: str = "ord_1", **changes: Any) -> Order:
+    fields: dict[str, Any] = {
+        "user_id": "u_1",
+        "currency": "EUR",
+        "lines": (OrderLine(sku="OAK", name="Oak board", quantity=2, unit_amount=500),),
+        "created_at": START,
+        "updated_at": START,
+        **changes,
+    }
+    return Order(order_id=order_id, **fields)
+
+
+def an_attempt(attempt_id: str = "att_1", order_id: str = "ord_1", **changes: Any) -> Attempt:
+    fields: dict[str, Any] = {
+        "kind": AttemptKind.CREATE,
+        "return_url": None,
+        "capture_method": "AUTOMATIC",
+        "created_at": START,
+        "next_check_at": START,
+        **changes,
+    }
+    return Attempt(attempt_id=attempt_id, order_id=order_id, **fields)
+
+
+async def keep(orders: Orders, *new: Order) -> None:
+    async with orders.unit_of_work() as uow:
+        for order in new:
+            await uow.orders.add(order)
+        await uow.commit()
+
+
+async def load(orders: Orders, order_id: str = "ord_1") -> Order | None:
+    async with orders.unit_of_work() as uow:
+        return await uow.orders.get(order_id)
+
+
+async def test_an_order_comes_back_as_it_was_kept(orders: Orders) -> None:
+    order = an_order(
+        lines=(
+            OrderLine(
+                sku="OAK",
+                name="Oak board",
+                quantity=2,
+                unit_amount=500,
+                discount_amount=10,
+                tax_amount=20,
+                commodity_code="301036",
+                unit_of_measure="each",
+            ),
+            OrderLine(sku="ASH", name="Ash board", quantity=1, unit_amount=1),
+        ),
+        customer=Customer(name="Jenny", email="j@example.com", billing_address=Address(city="Oakland")),
+        shipping_amount=400,
+        metadata={"channel": "web"},
+        status=OrderStatus.PAID,
+        attention="DISPUTED",
+        payments=[
+            OrderPayment(
+                payment_id="pay_1",
+                gateway_payment_intent_id="pi_1",
+                status="SUCCEEDED",
+                amount_captured=1411,
+                amount_refunded=11,
+                method=CardMethod("visa", "4242"),
+                paid_at=LATER,
+                last_error=LastError("card_declined", None, "Declined."),
+                next_action=NextAction(NextActionType.REDIRECT, "https://bank.test"),
+            )
+        ],
+        accepted_at=LATER,
+        fulfilled_at=LATER,
+    )
+    await keep(orders, order)
+    assert await load(orders) == order
+    assert await load(orders, "ord_2") is None
+
+
+async def test_a_changed_order_is_one_version_on(orders: Orders) -> None:
+    await keep(orders, an_order())
+    async with orders.unit_of_work() as uow:
+        order = (await uow.orders.lock(["ord_1"]))["ord_1"]
+        order.confirm(LATER)
+        order.link_payment("pay_1", "pi_1", "SUCCEEDED", LATER)
+        order.attention, order.accepted_at, order.fulfilled_at = "DISPUTED", LATER, LATER
+        await uow.orders.save([order])
+        await uow.commit()
+    saved = await load(orders)
+    assert saved == order
+    assert saved is not None
+    assert saved.version == 2
+
+
+async def test_what_is_not_committed_never_was(orders: Orders) -> None:
+    await keep(orders, an_order())
+
+    async def fail() -> None:
+        async with orders.unit_of_work() as uow:
+            order = (await uow.orders.lock(["ord_1"]))["ord_1"]
+            order.confirm(LATER)
+            order._effects.append(Effect(EffectType.NOTIFY_CUSTOMER, "ord_1", "PaymentFailed"))
+            await uow.orders.save([order])
+            await uow.attempts.put(an_attempt())
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    assert await load(orders) == an_order()
+    assert await orders.committed_effects() == []
+    async with orders.unit_of_work() as uow:
+        assert await uow.attempts.get("att_1") is None
+
+
+async def test_an_order_and_its_effects_are_committed_together(orders: Orders) -> None:
+    await keep(orders, an_order("ord_1"), an_order("ord_2"))
+    async with orders.unit_of_work() as uow:
+        found = await uow.orders.lock(["ord_2", "ord_1"])
+        for order in found.values():
+            order._effects.append(Effect(EffectType.NOTIFY_WAREHOUSE, order.order_id, "PaymentSucceeded"))
+        await uow.orders.save(list(found.values()))
+        assert await orders.committed_effects() == []
+        await uow.commit()
+    assert sorted(await orders.committed_effects()) == [
+        ("NotifyWarehouse", "ord_1"),
+        ("NotifyWarehouse", "ord_2"),
+    ]
+
+
+async def test_only_existing_orders_are_locked(orders: Orders) -> None:
+    await keep(orders, an_order("ord_1"), an_order("ord_2"))
+    async with orders.unit_of_work() as uow:
+        assert set(await uow.orders.lock(["ord_2", "ord_3", "ord_1", "ord_1"])) == {"ord_1", "ord_2"}
+        assert await uow.orders.lock([]) == {}
+        await uow.orders.save([])
+
+
+async def test_orders_locked_in_any_order_never_deadlock(orders: Orders) -> None:
+    names = [f"ord_{n}" for n in range(4)]
+    await keep(orders, *map(an_order, names))
+
+    async def change(wanted: list[str]) -> None:
+        async with orders.unit_of_work() as uow:
+            found = await uow.orders.lock(wanted)
+            await uow.orders.save(list(found.values()))
+            await uow.commit()
+
+    await asyncio.gather(*(change(names if n % 2 else names[::-1]) for n in range(8)))
+    saved = await load(orders, "ord_0")
+    assert saved is not None
+    assert saved.version == 9
+
+
+async def test_orders_are_listed_newest_first_in_pages(orders: Orders) -> None:
+    await keep(orders, *(an_order(f"ord_{n}", user_id=f"u_{n % 2}") for n in range(5)))
+    await keep(orders, an_order("ord_5", user_id=None, status=OrderStatus.PAID))
+
+    async def listed(**wanted: Any) -> list[str]:
+        fields: dict[str, Any] = {
+            "status": None,
+            "user_id": None,
+            "order_id": None,
+            "after": None,
+            "limit": 10,
+            **wanted,
+        }
+        async with orders.unit_of_work() as uow:
+            return [order.order_id for order in await uow.orders.list(**fields)]
+
+    assert await listed(limit=2) == ["ord_5", "ord_4"]
+    assert await listed(limit=2, after="ord_4") == ["ord_3", "ord_2"]
+    assert await listed(user_id="u_1") == ["ord_3", "ord_1"]
+    assert await listed(status="PAID") == ["ord_5"]
+    assert await listed(order_id="ord_2") == ["ord_2"]
+    assert await listed(order_id="ord_2", status="PAID") == []
+
+
+async def test_an_attempt_is_put_changed_and_found_open(orders: Orders) -> None:
+    await keep(orders, an_order(), an_order("ord_2"))
+    attempt = an_attempt(payment_id="pay_1", payment_method_token="pm_1", return_url="https://shop.test")
+    async with orders.unit_of_work() as uow:
+        await uow.attempts.put(attempt)
+        await uow.commit()
+    async with orders.unit_of_work() as uow:
+        assert await uow.attempts.get("att_1") == attempt
+        assert await uow.attempts.open_of("ord_1") == attempt
+        assert await uow.attempts.open_of("ord_2") is None
+        attempt.finish(AttemptStatus.REFUSED, "payment_in_progress")
+        await uow.attempts.put(attempt)
+        await uow.commit()
+    async with orders.unit_of_work() as uow:
+        saved = await uow.attempts.get("att_1")
+        assert saved == attempt
+        assert saved.payment_method_token is None
+        assert await uow.attempts.open_of("ord_1") is None
+
+
+async def test_due_attempts_are_taken_once(orders: Orders) -> None:
+    await keep(orders, *(an_order(f"ord_{n}") for n in range(6)))
+    async with orders.unit_of_work() as uow:
+        for n in range(4):
+            await uow.attempts.put(an_attempt(f"att_{n}", f"ord_{n}"))
+        await uow.attempts.put(an_attempt("att_done", "ord_4", status=AttemptStatus.DONE))
+        await uow.attempts.put(an_attempt("att_later", "ord_5", next_check_at=LATER))
+        await uow.commit()
+    async with orders.unit_of_work() as first, orders.unit_of_work() as second:
+        one = await first.attempts.take_due(now=START, until=LATER, limit=3)
+        two = await second.attempts.take_due(now=START, until=LATER, limit=3)
+        await first.commit()
+        await second.commit()
+    assert (len(one), len(two)) == (3, 1)
+    assert {attempt.attempt_id for attempt in (*one, *two)} == {f"att_{n}" for n in range(4)}
+    async with orders.unit_of_work() as uow:
+        assert await uow.attempts.take_due(now=START, until=LATER, limit=3) == []

@@ -1,0 +1,229 @@
+"""What the other repositories of the payment side do: in memory and on PostgreSQL."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from domain.payments.dispute import Dispute
+from domain.payments.refund import RefundStatus
+from domain.shared.errors import Malformed
+from tests.contract.repositories.conftest import Payments
+from tests.contract.repositories.rows import (
+    LATER,
+    a_payment,
+    a_refund,
+    a_webhook,
+    an_operation,
+    keep,
+    pay,
+)
+from tests.support.house import START
+
+
+async def test_refunds_are_kept_changed_and_found(payments: Payments) -> None:
+    await keep(payments, a_payment())
+    refund = a_refund(requested_by="u_1")
+    async with payments.unit_of_work() as uow:
+        await uow.refunds.add(refund)
+        await uow.commit()
+    async with payments.unit_of_work() as uow:
+        assert await uow.refunds.get("ref_1") == refund
+        assert await uow.refunds.find_by_gateway_id("re_1") is None
+        refund.status, refund.gateway_refund_id, refund.operation_unknown = (
+            RefundStatus.FAILED,
+            "re_1",
+            True,
+        )
+        refund.failure_reason = "expired_or_canceled_card"
+        await uow.refunds.save(refund)
+        await uow.commit()
+    async with payments.unit_of_work() as uow:
+        found = await uow.refunds.find_by_gateway_id("re_1")
+        assert found == refund
+        assert found.version == 2
+        assert await uow.refunds.get("ref_2") is None
+
+
+async def test_disputes_are_put_and_changed(payments: Payments) -> None:
+    await keep(payments, a_payment())
+    dispute = Dispute(
+        gateway_dispute_id="dp_1",
+        payment_id="pay_1",
+        amount=1000,
+        currency="EUR",
+        reason="fraudulent",
+        status="needs_response",
+        closed=False,
+        opened_at=START,
+        updated_at=START,
+    )
+    for status, closed in (("needs_response", False), ("lost", True)):
+        dispute.status, dispute.closed = status, closed
+        async with payments.unit_of_work() as uow:
+            await uow.disputes.put(dispute)
+            await uow.commit()
+        async with payments.unit_of_work() as uow:
+            assert await uow.disputes.get("dp_1") == dispute
+            assert await uow.disputes.get("dp_2") is None
+
+
+async def test_an_operation_comes_back_as_it_was_saved(payments: Payments) -> None:
+    await keep(payments, a_payment())
+    operation = an_operation()
+    async with payments.unit_of_work() as uow:
+        await uow.operations.add(operation)
+        await uow.commit()
+    async with payments.unit_of_work() as uow:
+        assert await uow.operations.get("op_1") == operation
+        assert await uow.operations.get("op_2") is None
+        operation.unknown("no answer", LATER)
+        await uow.operations.save(operation)
+        operation.succeeded(LATER)
+        await uow.operations.save(operation)
+        await uow.commit()
+    async with payments.unit_of_work() as uow:
+        assert await uow.operations.get("op_1") == operation
+
+
+async def test_due_operations_are_taken_oldest_first_and_put_off(payments: Payments) -> None:
+    await keep(payments, a_payment())
+    async with payments.unit_of_work() as uow:
+        for n in range(4):
+            await uow.operations.add(an_operation(f"op_{n}", next_check_at=START - timedelta(seconds=n)))
+        done = an_operation("op_done")
+        done.succeeded(START)
+        await uow.operations.add(done)
+        await uow.operations.add(an_operation("op_later", next_check_at=LATER))
+        await uow.commit()
+
+    async def take(limit: int) -> set[str]:
+        async with payments.unit_of_work() as uow:
+            taken = await uow.operations.take_due(now=START, until=LATER, limit=limit)
+            await uow.commit()
+            assert all(operation.next_check_at == LATER for operation in taken)
+            return {operation.operation_id for operation in taken}
+
+    assert await take(2) == {"op_3", "op_2"}
+    assert await take(10) == {"op_1", "op_0"}
+    assert await take(10) == set()
+
+
+async def test_two_takers_never_have_the_same_operation(payments: Payments) -> None:
+    await keep(payments, a_payment())
+    async with payments.unit_of_work() as uow:
+        for n in range(6):
+            await uow.operations.add(an_operation(f"op_{n}"))
+        await uow.commit()
+    async with payments.unit_of_work() as first, payments.unit_of_work() as second:
+        one = await first.operations.take_due(now=START, until=LATER, limit=4)
+        two = await second.operations.take_due(now=START, until=LATER, limit=4)
+        await first.commit()
+        await second.commit()
+    taken = [operation.operation_id for operation in (*one, *two)]
+    assert len(taken) == len(set(taken)) == 6
+
+
+async def test_the_first_customer_kept_wins(payments: Payments) -> None:
+    async with payments.unit_of_work() as uow:
+        assert await uow.customers.find("fake", "u_1") is None
+        assert await uow.customers.put("fake", "u_1", "cus_1") == "cus_1"
+        await uow.commit()
+    async with payments.unit_of_work() as uow:
+        assert await uow.customers.put("fake", "u_1", "cus_2") == "cus_1"
+        assert await uow.customers.put("other", "u_1", "cus_3") == "cus_3"
+        await uow.commit()
+    async with payments.unit_of_work() as uow:
+        assert await uow.customers.find("fake", "u_1") == "cus_1"
+        assert await uow.customers.find("fake", "u_2") is None
+
+
+async def test_customers_made_at_once_become_one(payments: Payments) -> None:
+    async def put(n: int) -> str:
+        async with payments.unit_of_work() as uow:
+            kept = await uow.customers.put("fake", "u_1", f"cus_{n}")
+            await uow.commit()
+            return kept
+
+    assert len(set(await asyncio.gather(*(put(n) for n in range(5))))) == 1
+
+
+async def test_a_webhook_is_kept_once(payments: Payments) -> None:
+    async with payments.unit_of_work() as uow:
+        assert await uow.webhooks.insert(a_webhook(body=b"\x00\xff"))
+        assert not await uow.webhooks.insert(a_webhook())
+        await uow.commit()
+    async with payments.unit_of_work() as uow:
+        assert not await uow.webhooks.insert(a_webhook())
+        assert await uow.webhooks.insert(a_webhook("evt_2"))
+
+
+async def test_webhooks_wait_for_their_payment(payments: Payments) -> None:
+    await keep(payments, a_payment())
+    async with payments.unit_of_work() as uow:
+        await uow.webhooks.insert(a_webhook("evt_1"))
+        await uow.webhooks.insert(a_webhook("evt_2"))
+        await uow.webhooks.insert(a_webhook("evt_3", intent_id="pi_other"))
+        await uow.webhooks.insert(a_webhook("evt_4", intent_id=None))
+        await uow.webhooks.insert(a_webhook("evt_5", payment_id="pay_1"))
+        assert await uow.webhooks.waiting_for_known_payments(limit=10) == []
+        await uow.commit()
+    await pay(payments)
+    async with payments.unit_of_work() as uow:
+        assert await uow.webhooks.waiting_for_known_payments(limit=10) == ["pay_1"]
+        assert await uow.webhooks.take_waiting("pi_pay_1", "pay_1") == 2
+        assert await uow.webhooks.take_waiting("pi_pay_1", "pay_1") == 0
+        assert await uow.webhooks.waiting_for_known_payments(limit=10) == []
+        await uow.commit()
+
+
+async def test_binding_an_intent_is_serialized(payments: Payments) -> None:
+    """A webhook that waits and the outcome that binds its intent cannot miss one another."""
+    started = asyncio.Event()
+
+    async def outcome() -> int:
+        async with payments.unit_of_work() as uow:
+            started.set()
+            await uow.webhooks.lock_intent("pi_pay_1")
+            return await uow.webhooks.take_waiting("pi_pay_1", "pay_1")
+
+    async with payments.unit_of_work() as uow:
+        await uow.webhooks.lock_intent("pi_pay_1")
+        await uow.webhooks.lock_intent("pi_pay_1")
+        task = asyncio.create_task(outcome())
+        await started.wait()
+        await uow.webhooks.insert(a_webhook())
+        assert not task.done()
+        await uow.commit()
+    assert await task == 1
+
+
+async def test_the_event_log_is_read_in_pages(payments: Payments) -> None:
+    await keep(payments, *(a_payment(f"pay_{n}", f"ord_{n}") for n in range(5)))
+    for n in range(5):
+        await pay(payments, f"pay_{n}")
+
+    async def page(after: str | None, **wanted: Any) -> tuple[str | None, list[str]]:
+        async with payments.unit_of_work() as uow:
+            fields: dict[str, Any] = {"type": None, "order_id": None, "limit": 2, **wanted}
+            events = await uow.events.list(after=after, **fields)
+        return (events[-1].cursor if events else after), [event.envelope["subject"] for event in events]
+
+    cursor, seen = await page(None)
+    assert seen == ["pay_0", "pay_1"]
+    cursor, seen = await page(cursor)
+    assert seen == ["pay_2", "pay_3"]
+    cursor, seen = await page(cursor)
+    assert seen == ["pay_4"]
+    assert await page(cursor) == (cursor, [])
+    assert (await page(None, order_id="ord_3"))[1] == ["pay_3"]
+    assert (await page(None, type="PaymentSucceeded"))[1] == ["pay_0", "pay_1"]
+    assert (await page(None, type="PaymentFailed"))[1] == []
+
+
+async def test_a_cursor_that_the_log_never_gave_is_malformed(payments: Payments) -> None:
+    for cursor in ("x", "1", "-1-2", "1-2-3", "1-" + "9" * 30, "0-١"):
+        async with payments.unit_of_work() as uow:
+            with pytest.raises(Malformed):
+                await uow.events.list(after=cursor, type=None, order_id=None, limit=1)
