@@ -1,7 +1,7 @@
 """Checkout from the order to the payment's events and back, where nothing goes wrong."""
 
 from domain.orders.order import OrderStatus
-from domain.payments.gateway import CaptureMethod, IntentStatus
+from domain.payments.gateway import IntentStatus
 from tests.support.house import House, types
 
 
