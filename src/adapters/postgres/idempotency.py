@@ -4,13 +4,15 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.postgres.unit_of_work import DatabaseUnavailable, lost_connection
 from domain.shared.idempotency import (
     KEEP_DAYS,
     LEASE_SECONDS,
@@ -95,7 +97,7 @@ DELETE FROM {table} WHERE ctid = ANY (ARRAY(
 
 
 class PostgresIdempotencyStore:
-    """The keys of one service, in the table of its own schema."""
+    """The keys of one service, in the table of its own schema. Every method may raise DatabaseUnavailable."""
 
     def __init__(self, engine: AsyncEngine, schema: str) -> None:
         if not re.fullmatch(r"[a-z_][a-z0-9_]*", schema):
@@ -148,7 +150,7 @@ class PostgresIdempotencyStore:
         return answer if row is None else _answer(row)
 
     async def release(self, owner: KeyOwner, key: str, begun: Begun) -> None:
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             await connection.execute(
                 self._release,
                 {
@@ -160,12 +162,28 @@ class PostgresIdempotencyStore:
             )
 
     async def delete_expired(self, limit: int) -> int:
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             return (await connection.execute(self._delete_expired, {"limit": limit})).rowcount
 
     async def _first(self, statement: TextClause, values: Mapping[str, Any]) -> Row[Any] | None:
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             return (await connection.execute(statement, values)).first()
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for one statement. A lost one is raised as DatabaseUnavailable."""
+        try:
+            async with self._engine.connect() as connection:
+                try:
+                    yield connection
+                except Exception as error:
+                    if lost_connection(error):
+                        await connection.invalidate()
+                    raise
+        except Exception as error:
+            if lost_connection(error):
+                raise DatabaseUnavailable from error
+            raise
 
 
 def _digest(owner: KeyOwner) -> bytes:

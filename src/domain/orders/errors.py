@@ -19,6 +19,7 @@ class CheckoutInProgress(Conflict):
     """An earlier payment attempt of this order is not answered yet."""
 
     code = "checkout_in_progress"
+    retry_after_seconds = 1
 
 
 class DiscountExceedsLine(Refused):

@@ -43,6 +43,7 @@ class OperationInFlight(Conflict):
     """Another call on this payment is with the gateway now."""
 
     code = "operation_in_flight"
+    retry_after_seconds = 1
 
 
 class PaymentStateForbids(Conflict):

@@ -61,8 +61,16 @@ def _own_fault(value: Any, schema: Any, pointer: str, strict: bool) -> Iterator[
     try:
         msgspec.convert(value, schema, strict=strict)
     except msgspec.ValidationError as error:
-        text = str(error).partition(" - at `")[0]
-        yield Fault(pointer, f"{text.replace('`', '')}.")
+        yield Fault(pointer, _in_words(str(error).partition(" - at `")[0], schema))
+
+
+def _in_words(text: str, schema: Any) -> str:
+    """msgspec's message; where it would show a regular expression, the description of what is wanted."""
+    if "matching regex" in text:
+        limits = [limit for limit in get_args(_without_none(schema))[1:] if isinstance(limit, msgspec.Meta)]
+        wanted = next((limit.description for limit in limits if limit.description), "another form")
+        return f"Expected {wanted[:1].lower()}{wanted[1:].rstrip('.')}."
+    return f"{text.replace('`', '')}."
 
 
 def _member(pointer: str, name: str) -> str:

@@ -6,11 +6,8 @@ from typing import Any
 
 import msgspec
 import structlog
-from asyncpg import InterfaceError, PostgresConnectionError
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from domain.shared.errors import (
     Conflict,
@@ -25,8 +22,6 @@ from domain.shared.idempotency import Answer
 from entrypoints.http.answers import PROBLEM
 
 logger = structlog.stdlib.get_logger(__name__)
-
-RETRY_AFTER_SECONDS = 2
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -99,10 +94,6 @@ _CODE_BY_STATUS = {
     415: "media_type_unsupported",
 }
 
-# SQLSTATE classes that say the server is not there for us now: connection lost, too many
-# connections, shutting down or starting up.
-_UNAVAILABLE_SQLSTATES = ("08", "53300", "57P")
-
 
 def problem_of_domain(error: DomainError) -> Problem:
     """The problem that a use case's error is answered with."""
@@ -124,13 +115,6 @@ def problem_of(error: Exception) -> Problem:
         status = error.status_code
         code = _CODE_BY_STATUS.get(status, "bad_request")
         return Problem(status, code, HTTPStatus(status).description or code, headers=error.headers)
-    if _database_is_away(error):
-        return Problem(
-            503,
-            "database_unavailable",
-            "The database cannot be reached.",
-            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-        )
     return Problem(500, "internal_error", "Something went wrong on our side.")
 
 
@@ -143,18 +127,6 @@ def answer_exception(_: Request[Any, Any, Any], error: Exception) -> Response[by
         logger.warning("request put off", code=problem.code, cause=_cause(error))
     answer = problem.answer()
     return Response(answer.body, status_code=answer.status, headers=dict(answer.headers), media_type=PROBLEM)
-
-
-def _database_is_away(error: BaseException) -> bool:
-    if isinstance(error, DBAPIError):
-        if error.connection_invalidated:
-            return True
-        state = getattr(error.orig, "sqlstate", None)
-        if isinstance(state, str):
-            return state.startswith(_UNAVAILABLE_SQLSTATES)
-        cause = error.orig.__cause__ if error.orig is not None else None
-        return isinstance(cause, InterfaceError | PostgresConnectionError | OSError)
-    return isinstance(error, PoolExhausted | InterfaceError | PostgresConnectionError | ConnectionError)
 
 
 def _cause(error: BaseException) -> str:

@@ -79,8 +79,8 @@ class RequestContext:
 
         A UUIDv7's last eight bytes are random but for two set bits, so they are never zero.
         """
-        span = self._ids.event_id().hex[16:]
+        new = self._ids.event_id().hex
         found = _TRACEPARENT.fullmatch(given)
         if found and (found[1] != b"00" or found[4] is None):
-            return f"00-{found[2].decode()}-{span}-{found[3].decode()}"
-        return f"00-{self._ids.event_id().hex}-{span}-01"
+            return f"00-{found[2].decode()}-{new[16:]}-{found[3].decode()}"
+        return f"00-{new}-{new[16:]}-01"

@@ -82,7 +82,7 @@ class ListPaymentsQuery(Strict):
 
 class ListEventsQuery(Strict):
     after: Cursor | None = None
-    type: Annotated[str, Meta(pattern=r"^[A-Za-z]{1,64}\Z")] | None = None
+    type: Annotated[str, Meta(pattern=r"^[A-Za-z]{1,64}\Z", description="An event type.")] | None = None
     order_id: OrderId | None = None
     limit: Limit = 20
 
