@@ -15,7 +15,7 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.anti_entropy_sql import AntiEntropySql
-from outbox.cursor import NOTHING_SEEN, Cursor, LoggedEvent, LogReader
+from outbox.cursor import NOTHING_SEEN, READING, Cursor, LoggedEvent, LogReader
 from outbox.database import transaction
 from outbox.event import EventKey
 from outbox.inbox import Comparison
@@ -25,7 +25,6 @@ from outbox.signals import wait_any
 
 logger = logging.getLogger(__name__)
 
-IDLE_SECONDS = 60.0  # of the transaction, while the consumer or the broker is asked
 LONGEST_WAIT_SECONDS = 300.0  # between two publications of the same gap
 LONGEST_BACKOFF_SECONDS = 30.0  # while the database, the broker or a consumer is away
 
@@ -163,7 +162,7 @@ class AntiEntropy:
         None while too many gaps are open: the window waits until the consumer keeps up.
         """
         await reader.prepare(self._engine)
-        async with transaction(self._engine, idle_in_transaction_session_timeout=IDLE_SECONDS) as connection:
+        async with transaction(self._engine, **READING) as connection:
             lanes = await reader.lock_lanes(connection)
             open_gaps = await connection.scalar(self._sql.count_gaps, {"consumer": consumer.view.name})
             if not lanes or open_gaps >= self._pace.gaps:
@@ -231,7 +230,7 @@ class AntiEntropy:
 
     async def _send_gaps(self, consumer: "_Compared", grace: float, report: Report) -> None:
         """Close the due gaps that are gaps no more, and publish the events of the others again."""
-        async with transaction(self._engine, idle_in_transaction_session_timeout=IDLE_SECONDS) as connection:
+        async with transaction(self._engine, **READING) as connection:
             asked = {"consumer": consumer.view.name, "limit": self._pace.published}
             gaps = (await connection.execute(self._sql.due_gaps, asked)).all()
             if not gaps:

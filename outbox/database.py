@@ -41,20 +41,18 @@ def is_trustworthy_after(error: BaseException) -> bool:
 
 
 @asynccontextmanager
-async def transaction(engine: AsyncEngine, **seconds: float) -> AsyncIterator[AsyncConnection]:
+async def transaction(engine: AsyncEngine, **settings: str) -> AsyncIterator[AsyncConnection]:
     """One transaction; a connection whose state is in doubt afterwards is terminated, not returned.
 
-    The keywords are PostgreSQL's time-outs for this transaction alone, in seconds:
-    `idle_in_transaction_session_timeout` (a stopped process then cannot keep its locks),
-    `statement_timeout`, `lock_timeout`.
+    The keywords are PostgreSQL's settings for this transaction alone, as
+    `idle_in_transaction_session_timeout="30s"`: a stopped process then cannot keep its locks.
     """
     async with engine.connect() as connection:
         try:
             async with connection.begin():
-                if seconds:
-                    settings = ", ".join(f"set_config('{name}', :{name}, true)" for name in seconds)
-                    values = {name: str(int(value * 1000)) for name, value in seconds.items()}
-                    await connection.execute(text(f"SELECT {settings}"), values)
+                if settings:
+                    calls = ", ".join(f"set_config('{name}', :{name}, true)" for name in settings)
+                    await connection.execute(text(f"SELECT {calls}"), settings)
                 yield connection
         except BaseException as error:
             if not is_trustworthy_after(error):

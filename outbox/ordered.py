@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +17,8 @@ from outbox.rows import arrays_of, event_of
 
 logger = logging.getLogger(__name__)
 
-STATEMENT_SECONDS = 10.0  # shorter than any time limit around receive(): a statement must not outlive it
-IDLE_SECONDS = 30.0
+# A statement must end before any time limit around receive() does, or it could commit unseen.
+APPLYING = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": "30s"}
 HOLD_SECONDS = 60.0  # an attempt that said nothing for so long died with its process
 FORGET_ATTEMPT_HOURS = 1  # a cut-off attempt whose events never came again: they are elsewhere by now
 
@@ -88,13 +87,6 @@ class OrderedInbox:
             received.add(tried)
         return received
 
-    def _transaction(self, engine: AsyncEngine) -> AbstractAsyncContextManager[AsyncConnection]:
-        return transaction(
-            engine,
-            statement_timeout=STATEMENT_SECONDS,
-            idle_in_transaction_session_timeout=IDLE_SECONDS,
-        )
-
     async def _begin_attempt(self, engine: AsyncEngine, events: Sequence[Event]) -> tuple[int, set[UUID]]:
         """Record that these events are in hand; the record's id, and those in the hands of others.
 
@@ -112,7 +104,7 @@ class OrderedInbox:
         self, engine: AsyncEngine, events: Sequence[Event], attempt: int, suspects: Collection[UUID]
     ) -> tuple[Received, list[str]]:
         """Apply what can be applied, in one transaction; the counts, and streams to go on with alone."""
-        async with self._transaction(engine) as connection:
+        async with transaction(engine, **APPLYING) as connection:
             plan = await self._plan(connection, events, suspects)
             if plan.run:
                 await self._handler(connection, await self._with_payloads(connection, plan.run))
@@ -129,7 +121,7 @@ class OrderedInbox:
         self, engine: AsyncEngine, events: Sequence[Event], attempt: int
     ) -> tuple[Received, list[str]]:
         """Store a batch that failed, so that each of its streams goes on alone."""
-        async with self._transaction(engine) as connection:
+        async with transaction(engine, **APPLYING) as connection:
             plan = await self._plan(connection, events, {event.id for event in events})
             await self._store(connection, plan)
             await connection.execute(self._sql.end_attempt, {"attempt": attempt})
@@ -215,7 +207,7 @@ class OrderedInbox:
             return await self._fail(engine, event, cause_of(error))
 
     async def _apply_alone(self, engine: AsyncEngine, event: Event) -> Received:
-        async with self._transaction(engine) as connection:
+        async with transaction(engine, **APPLYING) as connection:
             asked = {"consumer": self.consumer, "streams": [event.stream]}
             place = _place((await connection.execute(self._sql.lock_streams, asked)).one())
             stored = Stored(event.stream, sequence_of(event), event.id)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from outbox.cursor import LogReader
+from outbox.cursor import READING, LogReader
 from outbox.database import transaction
 from outbox.event import Event
 from outbox.log import Outbox
@@ -17,8 +17,7 @@ from outbox.signals import wait_any
 
 logger = logging.getLogger(__name__)
 
-PUBLISH_SECONDS = 20.0  # one page; less than IDLE_SECONDS, or a slow broker would cost the session
-IDLE_SECONDS = 30.0
+PUBLISH_SECONDS = 20.0  # one page; less than a reading session may idle, or a slow broker would cost it
 CLOSE_POLL_SECONDS = 0.02
 CLOSE_POLL_FOR_SECONDS = 0.2  # after the last event
 LONG_POLL_SECONDS = 1.0
@@ -70,7 +69,7 @@ class Relay:
         """One page of each lane that can be locked: how many events, and whether a page was full."""
         reader = self._reader
         await reader.prepare(self._engine)
-        async with transaction(self._engine, idle_in_transaction_session_timeout=IDLE_SECONDS) as connection:
+        async with transaction(self._engine, **READING) as connection:
             lanes = await reader.lock_lanes(connection, limit)
             if not lanes:
                 return 0, False

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from outbox import Event, Outbox, Relay
+from outbox.cursor import READING
 from outbox.testing.memory import InMemoryPublisher
 from tests.integration.outbox.events import numbers, stream_of
 
@@ -58,7 +59,7 @@ async def test_two_relays_share_a_backlog(engine: AsyncEngine, outbox: Outbox) -
 async def test_a_relay_that_was_stopped_keeps_no_lane_and_its_cursor_does_not_count(
     engine: AsyncEngine, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("outbox.relay.IDLE_SECONDS", 0.2)
+    monkeypatch.setitem(READING, "idle_in_transaction_session_timeout", "200ms")
     second = InMemoryPublisher()
     stopped = GatedPublisher(second)
     await append(engine, outbox, 3)
