@@ -83,7 +83,7 @@ def _return(intent: Json, return_url: str | None) -> Response:
         }
     )
     location = urlunsplit((scheme, netloc, path, f"{query}&{added}" if query else added, fragment))
-    return Response(303, headers={"Location": location})
+    return Response(303, content_type="text/html; charset=utf-8", headers={"Location": location})
 
 
 def _over(intent: Json) -> str:
