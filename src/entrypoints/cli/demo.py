@@ -5,9 +5,10 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 import httpx
@@ -28,6 +29,7 @@ from entrypoints.local.system import System, SystemOptions
 from entrypoints.settings import load_settings
 
 CALL_SECONDS = 30.0
+PLAIN_WIDTH = 120  # of tables that go to a file or a pipe
 
 
 @click.command()
@@ -61,10 +63,12 @@ def command(
 ) -> None:
     """Ends with exit code 1 and a list if anything was lost or done twice."""
     console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
     demo = Demo(console, orders, concurrency, as_json)
     if ready_file is not None:
         ready = msgspec.json.decode(ready_file.read_bytes(), type=Ready)
-        sys.exit(asyncio.run(demo.run(ready)))
+        sys.exit(_code_of(demo.run(ready)))
     with tempfile.TemporaryDirectory(prefix="payonce-demo-") as folder:
         path = home or Path(folder)
         settings = load_settings({**os.environ, "PAYONCE_HOME": str(path)})
@@ -74,11 +78,17 @@ def command(
         async def work() -> int:
             return await demo.run(await system.start())
 
-        try:
-            code = asyncio.run(run_system(system, work))
-        except ProgramFailed as failed:
-            raise start_failed(failed) from failed
+        code = _code_of(run_system(system, work))
     sys.exit(code)
+
+
+def _code_of(work: Coroutine[Any, Any, int]) -> int:
+    try:
+        return asyncio.run(work)
+    except ProgramFailed as failed:
+        raise start_failed(failed) from failed
+    except Unexpected as error:
+        raise click.ClickException(str(error)) from error
 
 
 class Demo:
@@ -99,7 +109,7 @@ class Demo:
         async with AsyncExitStack() as stack:
             limits = httpx.Limits(max_connections=self._concurrency + 8)
             client = await stack.enter_async_context(httpx.AsyncClient(timeout=CALL_SECONDS, limits=limits))
-            shop, auditor = Shop.of(ready, client), Auditor(ready, client)
+            shop, auditor = Shop.of(ready, client, self._concurrency), Auditor(ready, client)
             failures = await self._place(shop)
             finished = [journey for journey in self._journeys if journey.number not in failures]
             with self._console.status("checking order, payment, gateway and events against each other"):

@@ -84,8 +84,17 @@ async def test_a_list_is_read_to_its_last_page(server: Server, api: Api) -> None
         httpx.Response(200, json={"items": [{"n": 1}, {"n": 2}], "nextCursor": "c2"}),
         httpx.Response(200, json={"items": [{"n": 3}], "nextCursor": None}),
     ]
-    assert [item["n"] async for item in api.items("/v1/events", orderId="ord_1")] == [1, 2, 3]
+    assert [item["n"] async for item in api.items("/v1/orders", status="PAID")] == [1, 2, 3]
     assert [str(request.url.query, "ascii") for request in server.requests] == [
-        "orderId=ord_1",
-        "orderId=ord_1&cursor=c2",
+        "status=PAID",
+        "status=PAID&cursor=c2",
     ]
+
+
+async def test_a_log_that_can_be_followed_is_read_to_its_present_end(server: Server, api: Api) -> None:
+    server.answers = [
+        httpx.Response(200, json={"items": [{"n": 1}], "nextCursor": "c1"}),
+        httpx.Response(200, json={"items": [], "nextCursor": None}),
+    ]
+    assert [item["n"] async for item in api.items("/v1/events", "after")] == [1]
+    assert [request.url.query for request in server.requests] == [b"", b"after=c1"]

@@ -26,7 +26,7 @@ class Auditor:
 
     async def events(self, order_id: str) -> list[Json]:
         """The payment events of one order, by payment and sequence."""
-        events = [event async for event in self._operator.items("/v1/events", orderId=order_id)]
+        events = [event async for event in self._operator.items("/v1/events", "after", orderId=order_id)]
         return sorted(events, key=lambda event: (event["subject"], event["sequence"]))
 
     async def audit(self, journeys: Sequence[Journey]) -> dict[str, list[str]]:
@@ -55,6 +55,7 @@ class Auditor:
             self._payments(journey.order_id),
             self.events(journey.order_id),
         )
+        journey.order = order  # its latest status, for the tables
         return faults_of(journey, order, payments, intents, events)
 
     async def _payments(self, order_id: str) -> list[Json]:

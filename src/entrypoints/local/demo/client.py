@@ -37,16 +37,15 @@ class Api:
         headers = {"Idempotency-Key": f"demo-{secrets.token_hex(16)}"}
         return await self._send("POST", path, body, headers, {})
 
-    async def items(self, path: str, **query: str) -> AsyncIterator[Json]:
-        """All items of a list, page by page."""
-        cursor: str | None = None
+    async def items(self, path: str, cursor: str = "cursor", **query: str) -> AsyncIterator[Json]:
+        """All items of a list, page by page; `cursor` is the parameter that goes on from a page."""
         while True:
-            page = await self.get(path, **query, **({"cursor": cursor} if cursor else {}))
+            page = await self.get(path, **query)
             for item in page["items"]:
                 yield item
-            cursor = page["nextCursor"]
-            if cursor is None:
+            if not page["items"] or page["nextCursor"] is None:
                 return
+            query[cursor] = page["nextCursor"]
 
     async def _send(
         self,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from statistics import median
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -21,22 +22,27 @@ def delay_seconds(journey: Journey, events: Sequence[Json]) -> float | None:
     return (journey.reached_at - max(before)).total_seconds() if before else None
 
 
+def _table(title: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
+    """A table that folds what is too wide, for an id that is cut short is of no use."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for heading in words:
+        table.add_column(heading, overflow="fold")
+    for heading in numbers:
+        table.add_column(heading, justify="right", overflow="fold")
+    return table
+
+
 def show_orders(console: Console, journeys: Sequence[Journey], events: Mapping[str, Sequence[Json]]) -> None:
     """One row for each order."""
-    table = Table(title="Orders", title_justify="left", title_style="bold")
-    for heading in ("order", "customer's way", "status"):
-        table.add_column(heading)
-    for heading in ("total", "paid", "refunded", "event → order"):
-        table.add_column(heading, justify="right")
+    table = _table("Orders", ["order", "customer's way", "status"], ["total", "refunded", "event → order"])
     for journey in journeys:
         delay = delay_seconds(journey, events[journey.order_id])
         table.add_row(
             journey.order_id,
-            ", ".join([journey.kind, *journey.notes]),
+            journey.kind,
             journey.order["status"],
             EUR.format(journey.total),
-            EUR.format(journey.captured),
-            EUR.format(journey.refunded),
+            EUR.format(journey.refunded) if journey.refunded else "",
             "–" if delay is None else f"{delay * 1000:.0f} ms",
         )
     console.print(table)
@@ -47,11 +53,11 @@ def show_kinds(console: Console, journeys: Sequence[Journey], events: Mapping[st
     by_kind: defaultdict[str, list[Journey]] = defaultdict(list)
     for journey in journeys:
         by_kind[journey.kind].append(journey)
-    table = Table(title="Orders", title_justify="left", title_style="bold")
-    for heading in ("customer's way", "status"):
-        table.add_column(heading)
-    for heading in ("orders", "paid", "refunded", "event → order, median", "slowest"):
-        table.add_column(heading, justify="right")
+    table = _table(
+        "Orders",
+        ["customer's way", "status"],
+        ["orders", "paid", "refunded", "event → order", "slowest"],
+    )
     for kind, group in by_kind.items():
         delays = [delay_seconds(journey, events[journey.order_id]) for journey in group]
         known = [delay * 1000 for delay in delays if delay is not None]
@@ -69,19 +75,18 @@ def show_kinds(console: Console, journeys: Sequence[Journey], events: Mapping[st
 
 def show_timeline(console: Console, journey: Journey, events: Sequence[Json]) -> None:
     """One order's payment events, with the time since the first."""
-    table = Table(title=f"Order {journey.order_id}: {journey.kind}", title_justify="left", title_style="bold")
-    for heading in ("after", "event", "no.", "payment", "what it says"):
-        table.add_column(heading, justify="right" if heading in ("after", "no.") else "left")
+    title = f"Order {journey.order_id}: {journey.kind}"
+    table = _table(title, ["event", "payment", "what it says"], ["no.", "after"])
     start = datetime.fromisoformat(events[0]["time"]) if events else None
     for event in events:
         assert start is not None
         after = (datetime.fromisoformat(event["time"]) - start).total_seconds()
         table.add_row(
-            f"{after * 1000:.0f} ms",
             event["type"],
-            str(int(event["sequence"])),
             event["subject"],
             _in_words(event["data"]),
+            str(int(event["sequence"])),
+            f"{after * 1000:.0f} ms",
         )
     console.print(table)
     console.print(f"The order is now {journey.order['status']}.\n", highlight=False)
