@@ -25,7 +25,7 @@ def test_the_tour_ends_with_every_order_right(system: RunningSystem) -> None:
 
 
 def test_killed_processes_lose_and_double_nothing(system: RunningSystem) -> None:
-    arguments = ("demo", "--orders", "64", "--concurrency", "16")
+    arguments = ("demo", "--orders", "48", "--concurrency", "16")
     demo = subprocess.Popen(
         [*PAYONCE, *arguments, "--ready-file", str(system.ready_file), "--json"],
         stdout=subprocess.PIPE,
@@ -36,7 +36,7 @@ def test_killed_processes_lose_and_double_nothing(system: RunningSystem) -> None
     kills = 0
     for name in ("worker", "relay", "http", "worker", "http", "relay"):
         try:
-            demo.wait(1.5)
+            demo.wait(1.0)
             break
         except subprocess.TimeoutExpired:
             os.kill(system.pid(name), signal.SIGKILL)
@@ -45,7 +45,7 @@ def test_killed_processes_lose_and_double_nothing(system: RunningSystem) -> None
     assert demo.returncode == 0, output + errors
     report = json.loads(output)
     assert report["faults"] == {}
-    assert len(report["orders"]) == 64
+    assert len(report["orders"]) == 48
     assert kills >= 2, "the orders were over before enough was killed: place more"
 
 

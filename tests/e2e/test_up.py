@@ -85,18 +85,16 @@ def test_a_killed_postgres_comes_back(system: RunningSystem) -> None:
 
 
 def test_twice_in_a_row_and_beside_another_one(system: RunningSystem, tmp_path: Path) -> None:
-    """A second system with a home of its own: started, ended by Ctrl-C, started again, and killed."""
+    """A second system with a home of its own: started, killed, started again, and ended by Ctrl-C."""
     home = tmp_path / "second"
     with running_system(home) as second:
         assert second.ready["apiUrl"] != system.ready["apiUrl"]
+        processes = second.processes()
+        second.kill()
+        wait_until_over(*processes)
+        second.start()
         processes = second.processes()
         assert second.stop() == 0
         wait_until_over(*processes)
         assert not second.ready_file.exists()
         assert not (home / "processes.json").exists()
-        second.start()
-        processes = second.processes()
-        second.kill()
-        wait_until_over(*processes)
-        second.start()
-        assert second.stop() == 0

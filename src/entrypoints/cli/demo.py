@@ -29,7 +29,7 @@ from entrypoints.local.system import System, SystemOptions
 from entrypoints.settings import load_settings
 
 CALL_SECONDS = 30.0
-PLAIN_WIDTH = 120  # of tables that go to a file or a pipe
+PLAIN_WIDTH = 130  # of tables that go to a file or a pipe
 
 
 @click.command()

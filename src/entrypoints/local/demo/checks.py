@@ -13,6 +13,7 @@ from entrypoints.local.system import SANDBOX_KEY
 
 AGREE_SECONDS = 60.0
 POLL_SECONDS = 0.1
+AT_ONCE = 8
 
 
 class Auditor:
@@ -20,6 +21,7 @@ class Auditor:
 
     def __init__(self, ready: Ready, client: httpx.AsyncClient):
         self._client = client
+        self._free = asyncio.Semaphore(AT_ONCE)
         self._sandbox_url = ready.sandbox_url
         self._service = Api(client, ready.api_url, ready.tokens["service"])
         self._operator = Api(client, ready.api_url, ready.tokens["operator"])
@@ -34,27 +36,26 @@ class Auditor:
 
         The last effects may still be under way, so disagreement counts only once it lasts.
         """
-        faults: dict[str, list[str]] = {}
         open_journeys = list(journeys)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + AGREE_SECONDS
         while True:
             intents = await self._intents_by_order()
-            faults = {}
-            for journey in open_journeys:
-                if found := await self._faults(journey, intents[journey.order_id]):
-                    faults[journey.order_id] = found
+            found = await asyncio.gather(
+                *(self._faults(journey, intents[journey.order_id]) for journey in open_journeys)
+            )
+            audited = zip(open_journeys, found, strict=True)
+            faults = {journey.order_id: sentences for journey, sentences in audited if sentences}
             open_journeys = [journey for journey in open_journeys if journey.order_id in faults]
             if not faults or loop.time() > deadline:
                 return faults
             await asyncio.sleep(POLL_SECONDS)
 
     async def _faults(self, journey: Journey, intents: list[Json]) -> list[str]:
-        order, payments, events = await asyncio.gather(
-            self._service.get(f"/v1/orders/{journey.order_id}"),
-            self._payments(journey.order_id),
-            self.events(journey.order_id),
-        )
+        async with self._free:
+            order = await self._service.get(f"/v1/orders/{journey.order_id}")
+            payments = await self._payments(journey.order_id)
+            events = await self.events(journey.order_id)
         journey.order = order  # its latest status, for the tables
         return faults_of(journey, order, payments, intents, events)
 

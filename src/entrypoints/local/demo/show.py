@@ -107,8 +107,8 @@ def show_verdict(console: Console, orders: int, faults: Mapping[str, Sequence[st
     """Whether everything happened exactly once; else what did not, order by order."""
     if not faults:
         console.print(
-            f"[green]✓[/] {orders} orders: order, payment and gateway agree to the cent,"
-            " and each payment's events are numbered without a gap. Nothing lost, nothing doubled.",
+            f"[green]✓[/] {orders} orders: order, payment and gateway agree to the cent;\n"
+            "  each payment's events are numbered without a gap. Nothing lost, nothing doubled.",
             highlight=False,
         )
         return
