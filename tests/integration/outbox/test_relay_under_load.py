@@ -76,6 +76,7 @@ class Load:
                 await killer
             await asyncio.gather(*relays)
         self.publisher.failure_rate = 0.0
+        await self.relays.dispose()  # the pool may still hold connections whose backends were killed
         await Relay(self.relays, self.outbox, self.publisher).drain()
 
     async def close(self) -> None:
