@@ -1,6 +1,7 @@
 """Parsing: strict, every fault told at once, nothing odd let through."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -172,6 +173,15 @@ def test_an_overlong_name_is_not_repeated() -> None:
     assert problem_of({**CART, "x" * 1000: 1}).errors == [Fault("", "There is no such field.")]
 
 
+def _status(parse: Callable[[], object]) -> int | None:
+    """The status of the problem that a body is answered with; None where it is accepted."""
+    try:
+        parse()
+    except Problem as problem:
+        return problem.status
+    return None
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -181,18 +191,12 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_anything_is_either_parsed_or_a_problem(value: Any) -> None:
-    try:
-        parse_json(json.dumps(value).encode(), CreateOrderBody)
-    except Problem as problem:
-        assert problem.status == 400
+    assert _status(lambda: parse_json(json.dumps(value).encode(), CreateOrderBody)) in (None, 400)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_either_parsed_or_a_problem(text: bytes) -> None:
-    try:
-        parse_json(text, CheckoutBody)
-    except Problem as problem:
-        assert problem.status == 400
+    assert _status(lambda: parse_json(text, CheckoutBody)) in (None, 400)
 
 
 @given(st.permutations(list({**CART, "shippingAmount": 3, "metadata": {"a": "1", "b": "2"}}.items())))

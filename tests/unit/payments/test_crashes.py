@@ -87,24 +87,23 @@ async def foreign_refund(house: House) -> None:
 
 
 MANUAL = {"capture_method": "MANUAL"}
-O = OrderStatus
 BY_WEBHOOK = {"authenticated", "refunded elsewhere"}
 """Here only the gateway repeats what was cut off."""
 SCENARIOS = [
-    Scenario("paid", (make_order,), checkout(), O.PAID, ("PaymentSucceeded",), 1000),
+    Scenario("paid", (make_order,), checkout(), OrderStatus.PAID, ("PaymentSucceeded",), 1000),
     Scenario(
         "declined",
         (make_order,),
         checkout("pm_card_chargeDeclined"),
-        O.PAYMENT_FAILED,
+        OrderStatus.PAYMENT_FAILED,
         ("PaymentFailed",),
     ),
-    Scenario("no method yet", (make_order,), checkout(None), O.PENDING_PAYMENT, ()),
+    Scenario("no method yet", (make_order,), checkout(None), OrderStatus.PENDING_PAYMENT, ()),
     Scenario(
         "authenticated",
         (make_order, checkout("pm_card_authenticationRequired"), deliver),
         authenticate,
-        O.PAID,
+        OrderStatus.PAID,
         ("PaymentRequiresAction", "PaymentSucceeded"),
         1000,
     ),
@@ -112,7 +111,7 @@ SCENARIOS = [
         "second attempt",
         (make_order, checkout("pm_card_chargeDeclined"), deliver),
         retry,
-        O.PAID,
+        OrderStatus.PAID,
         ("PaymentFailed", "PaymentSucceeded"),
         1000,
     ),
@@ -120,14 +119,14 @@ SCENARIOS = [
         "authorized",
         (make_order,),
         checkout(**MANUAL),
-        O.AUTHORIZED,
+        OrderStatus.AUTHORIZED,
         ("PaymentAuthorized",),
     ),
     Scenario(
         "captured in part",
         (make_order, checkout(**MANUAL), deliver),
         capture,
-        O.PAID,
+        OrderStatus.PAID,
         ("PaymentAuthorized", "PaymentCaptured"),
         900,
     ),
@@ -135,14 +134,14 @@ SCENARIOS = [
         "voided",
         (make_order, checkout(**MANUAL), deliver),
         cancel,
-        O.PAYMENT_FAILED,
+        OrderStatus.PAYMENT_FAILED,
         ("PaymentAuthorized", "PaymentCanceled"),
     ),
     Scenario(
         "refunded in part",
         (make_order, checkout(), deliver),
         refund,
-        O.PARTIALLY_REFUNDED,
+        OrderStatus.PARTIALLY_REFUNDED,
         ("PaymentSucceeded", "RefundProcessed"),
         1000,
         400,
@@ -151,7 +150,7 @@ SCENARIOS = [
         "refunded elsewhere",
         (make_order, checkout(), deliver),
         foreign_refund,
-        O.PARTIALLY_REFUNDED,
+        OrderStatus.PARTIALLY_REFUNDED,
         ("PaymentSucceeded", "RefundProcessed"),
         1000,
         250,
