@@ -183,14 +183,33 @@ class Payment:
             return (
                 Verdict.NOTHING_NEW
             )  # an intent that nobody tried yet: the answer to its creation says as much
-        if snapshot.amount_captured > self.amount_captured and self.status is _S.REQUIRES_CAPTURE:
+        if snapshot.amount_captured > self.amount_captured and self.status in (
+            _S.REQUIRES_CAPTURE,
+            _S.CANCELED,
+        ):
             return Verdict.RECORDED  # captured amounts only grow, so that is new however late it comes
         if not INTENT_TRANSITIONS[self.status] or self._tells_the_same(snapshot):
             return Verdict.NOTHING_NEW
         if snapshot.status not in (_S.REQUIRES_CAPTURE, _S.SUCCEEDED, _S.CANCELED):
             return Verdict.FETCH  # an intent can pass here twice: only the gateway knows which time this was
-        lacks_method = snapshot.method is None and self.method is None and snapshot.status is not _S.CANCELED
-        return Verdict.FETCH if lacks_method else Verdict.RECORDED
+        return Verdict.FETCH if self._lacks_details(snapshot) else Verdict.RECORDED
+
+    def _lacks_details(self, snapshot: IntentSnapshot) -> bool:
+        """Whether the report (a webhook names its charge only) leaves out what our events must say."""
+        if snapshot.status is _S.CANCELED:
+            return False
+        lapse = snapshot.capture_before or self.capture_before
+        known_method = self.method if snapshot.charge_id == self.charge_id else None
+        return (snapshot.method or known_method) is None or (
+            snapshot.status is _S.REQUIRES_CAPTURE and lapse is None
+        )
+
+    def knows(self, snapshot: IntentSnapshot) -> bool:
+        """Whether recording this current report would change nothing."""
+        return self._tells_the_same(snapshot) and (snapshot.amount_captured, snapshot.amount_capturable) == (
+            self.amount_captured,
+            self.amount_capturable,
+        )
 
     def _tells_the_same(self, snapshot: IntentSnapshot) -> bool:
         if snapshot.status != self.status:
@@ -217,6 +236,8 @@ class Payment:
         action_before = self.next_action
         self._take_over(snapshot)
         self.updated_at = occasion.now
+        if self.attention is None and self.amount_captured + self.amount_capturable > self.amount:
+            self.attention = "CAPTURE_EXCEEDS_AUTHORIZED"
         moved = self.status != before
         if self.amount_captured > captured_before or (moved and self.status is _S.SUCCEEDED):
             self._captured(self.amount_captured - captured_before, occasion)

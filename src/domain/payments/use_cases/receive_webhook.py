@@ -110,25 +110,38 @@ class ReceiveWebhookHandler:
         occasion = Occasion(self.clock.now(), self.ids.event_id)
         snapshot = event.snapshot
         if isinstance(snapshot, RefundSnapshot):
-            return await self._apply_refund(uow, payment, snapshot, occasion)
+            return await self._apply_refund(uow, payment, snapshot, fetched, occasion)
         if isinstance(snapshot, DisputeSnapshot):
             return await self._apply_dispute(uow, payment, snapshot, occasion)
         if not isinstance(snapshot, IntentSnapshot):
             return Verdict.NOTHING_NEW
-        verdict = Verdict.RECORDED if fetched is not None else payment.judge(snapshot)
+        if fetched is not None:
+            return _record_current(payment, fetched, occasion)
+        verdict = payment.judge(snapshot)
         if verdict is Verdict.RECORDED:
-            payment.record_intent(fetched or snapshot, occasion)
+            payment.record_intent(snapshot, occasion)
         return verdict
 
     async def _apply_refund(
-        self, uow: PaymentsUnitOfWork, payment: Payment, snapshot: RefundSnapshot, occasion: Occasion
+        self,
+        uow: PaymentsUnitOfWork,
+        payment: Payment,
+        snapshot: RefundSnapshot,
+        fetched: IntentSnapshot | None,
+        occasion: Occasion,
     ) -> Verdict:
+        told = Verdict.NOTHING_NEW
+        if payment.amount_captured == 0:
+            # Money that came back was taken before: the report of that has been overtaken by this one.
+            if fetched is None:
+                return Verdict.FETCH
+            told = _record_current(payment, fetched, occasion)
         refund = await uow.refunds.get(snapshot.refund_id) if snapshot.refund_id else None
         refund = refund or await uow.refunds.find_by_gateway_id(snapshot.gateway_refund_id)
         if refund is not None and refund.payment_id == payment.payment_id:
             verdict = payment.record_refund(refund, snapshot, occasion)
             await uow.refunds.save(refund)
-            return verdict
+            return told if verdict is Verdict.NOTHING_NEW else verdict
         refund = Refund(
             refund_id=self.ids.new("ref"),
             payment_id=payment.payment_id,
@@ -164,3 +177,11 @@ class ReceiveWebhookHandler:
         if verdict is Verdict.RECORDED:
             await uow.disputes.put(dispute)
         return verdict
+
+
+def _record_current(payment: Payment, fetched: IntentSnapshot, occasion: Occasion) -> Verdict:
+    """Record what the gateway holds now."""
+    if payment.knows(fetched):
+        return Verdict.NOTHING_NEW
+    payment.record_intent(fetched, occasion)
+    return Verdict.RECORDED
