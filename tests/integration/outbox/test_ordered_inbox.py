@@ -234,6 +234,43 @@ async def test_concurrent_receivers_of_the_same_streams_do_not_deadlock(
     assert sum(total.failed + total.parked for total in totals) == 0
 
 
+async def test_a_second_copy_waits_until_the_first_is_committed(
+    engine: AsyncEngine, inbox: OrderedInbox, ledger: Ledger
+) -> None:
+    entered: asyncio.Queue[None] = asyncio.Queue()
+    go_on = asyncio.Event()
+
+    class Slow(Ledger):
+        async def __call__(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
+            await super().__call__(connection, events)
+            entered.put_nowait(None)
+            await go_on.wait()
+
+    async def second_is_blocked() -> None:
+        blocked = text(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        async with engine.connect() as connection:
+            while not await connection.scalar(blocked):
+                await asyncio.sleep(0.005)
+                await connection.rollback()  # what pg_stat_activity shows stands still in a transaction
+
+    events = stream_of("a", 4)
+    await inbox.receive(engine, events[:1])  # the stream's row exists: only its lock can hold a copy back
+    slow = OrderedInbox("orders", "orders", Slow())
+    first = asyncio.create_task(slow.receive(engine, events))
+    await entered.get()
+    second = asyncio.create_task(slow.receive(engine, events))
+    await second_is_blocked()
+    assert entered.empty()
+    go_on.set()
+
+    assert await first == Received(applied=3, repeated=1)
+    assert await second == Received(repeated=4)
+    assert await effects(engine, "a") == [1, 2, 3, 4]
+
+
 async def test_missing_and_progress_tell_a_producer_what_to_send_again(
     engine: AsyncEngine, inbox: OrderedInbox, connection: AsyncConnection
 ) -> None:
