@@ -51,7 +51,6 @@ from domain.payments.use_cases.read_payments import (
 )
 from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
 from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
-from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
 from domain.shared.callers import TokenIssuer, TokenVerifier
 from domain.shared.idempotency import IdempotencyStore
 from domain.shared.money import Currencies
@@ -283,7 +282,7 @@ def _build_payments(
         clock=clock.now,
     )
     runner = OperationRunner(uow, gateway, clock, ids)
-    refresh = RefreshPaymentHandler(uow, gateway, clock, ids)
+    receive_webhook = ReceiveWebhookHandler(uow, gateway, verifier, clock, ids)
     return PaymentSide(
         engine=engine,
         outbox=outbox,
@@ -298,7 +297,7 @@ def _build_payments(
         list_payments=ListPaymentsHandler(uow),
         create_refund=CreateRefundHandler(uow, gateway, runner, clock),
         get_refund=GetRefundHandler(uow),
-        receive_webhook=ReceiveWebhookHandler(uow, verifier, refresh, clock, ids),
+        receive_webhook=receive_webhook,
         list_events=ListEventsHandler(uow),
-        recover_operations=RecoverOperationsHandler(uow, runner, refresh, clock),
+        recover_operations=RecoverOperationsHandler(uow, runner, receive_webhook, clock),
     )

@@ -35,7 +35,6 @@ from domain.payments.use_cases.read_payments import (
 )
 from domain.payments.use_cases.receive_webhook import ReceiveWebhook, ReceiveWebhookHandler, WebhookOutcome
 from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
-from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
 from domain.shared.callers import Caller
 from domain.shared.payment_events import PaymentEvent
 from tests.support.fake_gateway import FakeGateway
@@ -95,6 +94,9 @@ class RightSignature:
     def verify(self, body: bytes, signature: str) -> GatewayEvent:
         if signature != "right":
             raise WebhookSignatureInvalid
+        return self.read(body)
+
+    def read(self, body: bytes) -> GatewayEvent:
         return self.events[body]
 
 
@@ -150,7 +152,6 @@ class House:
         self.list_orders = ListOrdersHandler(orders_uow)
         self.get_terms = GetPaymentTermsHandler(self.get_order)
         self.runner = OperationRunner(payments_uow, gateway, clock, ids)
-        self.refresh = RefreshPaymentHandler(payments_uow, gateway, clock, ids)
         terms = InProcessOrderTerms(self.get_terms)
         self.create_payment = CreatePaymentHandler(payments_uow, gateway, terms, self.runner, clock)
         self.confirm_payment = ConfirmPaymentHandler(payments_uow, gateway, self.runner, clock)
@@ -161,8 +162,10 @@ class House:
         self.list_payments = ListPaymentsHandler(payments_uow)
         self.get_refund = GetRefundHandler(payments_uow)
         self.list_events = ListEventsHandler(payments_uow)
-        self.receive_webhook = ReceiveWebhookHandler(payments_uow, world.verifier, self.refresh, clock, ids)
-        self.recover_operations = RecoverOperationsHandler(payments_uow, self.runner, self.refresh, clock)
+        self.receive_webhook = ReceiveWebhookHandler(payments_uow, gateway, world.verifier, clock, ids)
+        self.recover_operations = RecoverOperationsHandler(
+            payments_uow, self.runner, self.receive_webhook, clock
+        )
         service = InProcessPayments(self.create_payment, self.confirm_payment, RETURN_URL)
         checkout = Checkout(orders_uow, service, clock)
         self.create_order = CreateOrderHandler(orders_uow, clock)

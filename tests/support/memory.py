@@ -307,13 +307,15 @@ class MemoryWebhooks:
     async def lock_intent(self, intent_id: str) -> None:
         await self.transaction.lock(f"intent {intent_id}")
 
-    async def take_waiting(self, intent_id: str, payment_id: str) -> int:
+    async def has_waiting(self, intent_id: str) -> bool:
+        return any(webhook.intent_id == intent_id for webhook in await self._waiting())
+
+    async def take_waiting(self, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
         waiting = [webhook for webhook in await self._waiting() if webhook.intent_id == intent_id]
-        for webhook in waiting:
-            await self.transaction.update(
-                "webhook", webhook.event_id, replace(webhook, payment_id=payment_id)
-            )
-        return len(waiting)
+        taken = [replace(webhook, payment_id=payment_id) for webhook in waiting]
+        for webhook in taken:
+            await self.transaction.update("webhook", webhook.event_id, webhook)
+        return sorted(taken, key=lambda webhook: webhook.created_at)
 
     async def waiting_for_known_payments(self, *, limit: int) -> Sequence[str]:
         intents = {webhook.intent_id for webhook in await self._waiting()}

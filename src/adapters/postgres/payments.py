@@ -222,14 +222,21 @@ class PostgresWebhooks:
     async def lock_intent(self, intent_id: str) -> None:
         await self.connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(intent_id, 0))))
 
-    async def take_waiting(self, intent_id: str, payment_id: str) -> int:
+    async def has_waiting(self, intent_id: str) -> bool:
+        table = tables.webhook_event
+        waiting = select(table.c.event_id).where(table.c.intent_id == intent_id, table.c.payment_id.is_(None))
+        return await self.connection.scalar(waiting.limit(1)) is not None
+
+    async def take_waiting(self, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
         table = tables.webhook_event
         taken = await self.connection.execute(
             update(table)
             .where(table.c.intent_id == intent_id, table.c.payment_id.is_(None))
             .values(payment_id=payment_id)
+            .returning(*table.c)
         )
-        return taken.rowcount
+        webhooks = [StoredWebhook(**row) for row in taken.mappings()]
+        return sorted(webhooks, key=lambda webhook: webhook.created_at)
 
     async def waiting_for_known_payments(self, *, limit: int) -> Sequence[str]:
         table = tables.webhook_event

@@ -274,3 +274,7 @@ class WebhookVerifier(Protocol):
     def verify(self, body: bytes, signature: str) -> GatewayEvent:
         """The event in a signed raw body. Raises WebhookSignatureInvalid or WebhookBodyInvalid."""
         ...
+
+    def read(self, body: bytes) -> GatewayEvent:
+        """The event in a body that was verified when it was kept. Raises WebhookBodyInvalid."""
+        ...

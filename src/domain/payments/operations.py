@@ -156,10 +156,10 @@ class OperationRunner:
         if isinstance(answer, IntentSnapshot):
             current = payment.version == version or payment.intent_id is None
             verdict = Verdict.RECORDED if current else payment.judge(answer)
-            if operation.kind is OperationKind.CREATE:
-                waited = await uow.webhooks.take_waiting(answer.intent_id, payment.payment_id)
-                if waited and not fetched:
-                    verdict = Verdict.FETCH  # what waited is younger than the answer
+            creation = operation.kind is OperationKind.CREATE
+            if creation and not fetched and await uow.webhooks.has_waiting(answer.intent_id):
+                # What waited is younger than the answer. Recovery applies it, once the intent is bound.
+                verdict = Verdict.FETCH
             if verdict is Verdict.FETCH:
                 return False
             if verdict is Verdict.RECORDED:

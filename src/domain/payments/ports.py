@@ -103,8 +103,12 @@ class Webhooks(Protocol):
         """Serialize with everybody who binds this gateway intent to a payment, until this unit of work ends."""
         ...
 
-    async def take_waiting(self, intent_id: str, payment_id: str) -> int:
-        """Give the webhooks that waited for this intent to its payment; how many there were."""
+    async def has_waiting(self, intent_id: str) -> bool:
+        """Whether webhooks of this intent wait for its payment."""
+        ...
+
+    async def take_waiting(self, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
+        """Give the webhooks that waited for this intent to its payment: these, in the order of their making."""
         ...
 
     async def waiting_for_known_payments(self, *, limit: int) -> Sequence[str]:

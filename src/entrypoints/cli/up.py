@@ -77,7 +77,6 @@ def show_ready(console: Console, ready: Ready) -> None:
     for name, url in (
         ("API", ready.api_url),
         ("API reference", f"{ready.api_url}/schema"),
-        ("Console", ready.console_url),
         ("Sandbox gateway", ready.sandbox_url),
     ):
         console.print(f"{name:<17} {url}", soft_wrap=True)

@@ -172,8 +172,12 @@ async def test_webhooks_wait_for_their_payment(payments: Payments) -> None:
     await pay(payments)
     async with payments.unit_of_work() as uow:
         assert await uow.webhooks.waiting_for_known_payments(limit=10) == ["pay_1"]
-        assert await uow.webhooks.take_waiting("pi_pay_1", "pay_1") == 2
-        assert await uow.webhooks.take_waiting("pi_pay_1", "pay_1") == 0
+        assert await uow.webhooks.has_waiting("pi_pay_1")
+        taken = await uow.webhooks.take_waiting("pi_pay_1", "pay_1")
+        assert sorted(webhook.event_id for webhook in taken) == ["evt_1", "evt_2"]
+        assert {webhook.payment_id for webhook in taken} == {"pay_1"}
+        assert await uow.webhooks.take_waiting("pi_pay_1", "pay_1") == []
+        assert not await uow.webhooks.has_waiting("pi_pay_1")
         assert await uow.webhooks.waiting_for_known_payments(limit=10) == []
         await uow.commit()
 
@@ -186,7 +190,7 @@ async def test_binding_an_intent_is_serialized(payments: Payments) -> None:
         async with payments.unit_of_work() as uow:
             started.set()
             await uow.webhooks.lock_intent("pi_pay_1")
-            return await uow.webhooks.take_waiting("pi_pay_1", "pay_1")
+            return len(await uow.webhooks.take_waiting("pi_pay_1", "pay_1"))
 
     async with payments.unit_of_work() as uow:
         await uow.webhooks.lock_intent("pi_pay_1")

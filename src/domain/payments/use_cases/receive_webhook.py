@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.payments.dispute import Dispute
+from domain.payments.errors import GatewayUnavailable
 from domain.payments.gateway import (
     DisputeSnapshot,
     GatewayEvent,
+    GatewayFailed,
     IntentSnapshot,
+    PaymentGateway,
     RefundSnapshot,
     Snapshot,
     WebhookVerifier,
@@ -15,7 +18,6 @@ from domain.payments.gateway import (
 from domain.payments.payment import Occasion, Payment, Verdict
 from domain.payments.ports import PaymentsUnitOfWork, StoredWebhook, UnitOfWorkFactory
 from domain.payments.refund import Refund, RefundStatus
-from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
 from domain.shared.system import Clock, IdFactory
 
 
@@ -41,8 +43,8 @@ class ReceiveWebhook:
 @dataclass(frozen=True, slots=True)
 class ReceiveWebhookHandler:
     unit_of_work: UnitOfWorkFactory
+    gateway: PaymentGateway
     verifier: WebhookVerifier
-    refresh: RefreshPaymentHandler
     clock: Clock
     ids: IdFactory
 
@@ -71,7 +73,38 @@ class ReceiveWebhookHandler:
                     await uow.commit()
                     return WebhookOutcome("APPLIED" if verdict is Verdict.RECORDED else "NOTHING_NEW")
                 version = payment.version
-            fetched = await self.refresh.fetch(event.snapshot.intent_id or "")
+            fetched = await self._fetch(event.snapshot.intent_id or "")
+
+    async def apply_waiting(self, payment_id: str) -> None:
+        """Apply the webhooks that waited for this payment, which is known by now, in one transaction.
+
+        Raises GatewayUnavailable where the intent had to be fetched and could not be; they wait on then.
+        """
+        fetched: IntentSnapshot | None = None
+        version = 0
+        while True:
+            async with self.unit_of_work() as uow:
+                payment = await uow.payments.lock(payment_id)
+                if payment is None or payment.intent_id is None:
+                    return
+                current = fetched if payment.version == version else None
+                verdicts = []
+                for webhook in await uow.webhooks.take_waiting(payment.intent_id, payment_id):
+                    event = self.verifier.read(webhook.body)
+                    verdicts.append(await self._apply(uow, payment, event, current))
+                if Verdict.FETCH not in verdicts:
+                    if Verdict.RECORDED in verdicts:
+                        await uow.payments.save(payment)
+                    await uow.commit()
+                    return
+                version, intent_id = payment.version, payment.intent_id
+            fetched = await self._fetch(intent_id)
+
+    async def _fetch(self, intent_id: str) -> IntentSnapshot:
+        try:
+            return await self.gateway.get_intent(intent_id)
+        except GatewayFailed as error:
+            raise GatewayUnavailable from error
 
     async def _keep(
         self, uow: PaymentsUnitOfWork, event: GatewayEvent, body: bytes

@@ -6,7 +6,7 @@ from datetime import timedelta
 from domain.payments.errors import GatewayRefusedRequest
 from domain.payments.operations import OperationRunner
 from domain.payments.ports import UnitOfWorkFactory
-from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
+from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
 from domain.shared.system import Clock
 
 HELD_FOR = timedelta(minutes=1)
@@ -17,7 +17,7 @@ HELD_FOR = timedelta(minutes=1)
 class RecoverOperationsHandler:
     unit_of_work: UnitOfWorkFactory
     runner: OperationRunner
-    refresh: RefreshPaymentHandler
+    webhooks: ReceiveWebhookHandler
     clock: Clock
 
     async def __call__(self, *, limit: int = 20) -> int:
@@ -33,5 +33,5 @@ class RecoverOperationsHandler:
             except GatewayRefusedRequest:
                 continue  # the refusal is saved as the operation's outcome; here nobody waits for the answer
         for payment_id in waiting:
-            await self.refresh(payment_id)
+            await self.webhooks.apply_waiting(payment_id)
         return len(due) + len(waiting)
