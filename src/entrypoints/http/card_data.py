@@ -65,33 +65,40 @@ def _plain_digit(character: str) -> str:
 
 
 def _candidates(run: str) -> Iterator[str]:
-    """The digits of every stretch of whole groups that is as long as a card number.
+    """The digits of every stretch of whole groups that is as long as a card number and passes Luhn's check.
 
     Groups, because an expiry date may stand behind the number; whole, because a piece of a longer
-    number is not a card number.
+    number is not a card number. The check's sums are taken once for the whole run, so that a body
+    full of digits costs little.
     """
     groups = _GROUP.findall(run)
     digits = "".join(groups)
     if run.startswith("+") and len(digits) <= _PHONE_DIGITS:
         return
+    sums = _luhn_sums(digits)
     borders = set(accumulate(map(len, groups), initial=0))
     for start in borders:
-        if digits[start : start + 1] in _FIRST_DIGITS:
-            for end in range(start + _MIN_DIGITS, start + _MAX_DIGITS + 1):
-                if end in borders:
-                    yield digits[start:end]
+        if digits[start : start + 1] not in _FIRST_DIGITS:
+            continue
+        for end in range(start + _MIN_DIGITS, start + _MAX_DIGITS + 1):
+            # Which of the two sums counts follows from where the last digit, the check digit, stands.
+            if end in borders and (sums[end % 2][end] - sums[end % 2][start]) % 10 == 0:
+                yield digits[start:end]
+
+
+def _luhn_sums(digits: str) -> tuple[list[int], list[int]]:
+    """Luhn's sums of all beginnings: with every odd place single (by index), and with every even one."""
+    encoded = digits.encode()
+    odd, even = bytearray(encoded.translate(_DOUBLED)), bytearray(encoded.translate(_SINGLE))
+    odd[1::2], even[1::2] = even[1::2], odd[1::2]
+    return list(accumulate(odd, initial=0)), list(accumulate(even, initial=0))
 
 
 def _is_card_number(digits: str) -> bool:
-    if not _NETWORKS.fullmatch(digits):
-        return False
+    """Whether a number that passes Luhn's check is one of a known network."""
     # Visa's 13-digit numbers are long gone, while every article number of Germany (EAN-13, GTIN)
     # has 13 digits and begins with 4: what is a valid article number passes as one.
-    if len(digits) == 13 and _is_article_number(digits):
-        return False
-    encoded = digits.encode()
-    total = sum(encoded[-1::-2].translate(_SINGLE)) + sum(encoded[-2::-2].translate(_DOUBLED))
-    return total % 10 == 0
+    return bool(_NETWORKS.fullmatch(digits)) and not (len(digits) == 13 and _is_article_number(digits))
 
 
 def _is_article_number(digits: str) -> bool:
