@@ -40,7 +40,10 @@ class Sandbox:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            response = await self._answer(scope, receive)
+            try:
+                response = await self._answer(scope, receive)
+            except _ClientGone:
+                return
             if not response.held_back_seconds or await _still_waits(receive, response.held_back_seconds):
                 await _send(send, response)
 
@@ -116,13 +119,19 @@ def _end_the_process(task: asyncio.Task[None]) -> None:
         raise SystemExit(1) from task.exception()
 
 
+class _ClientGone(Exception):
+    """The client left before its request was complete: there is nothing to do, and nobody to tell."""
+
+
 async def _read(scope: Scope, receive: Receive) -> Request | None:
-    """The whole request; None where it is too large."""
+    """The whole request; None where it is too large. Raises _ClientGone."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _ClientGone
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > _MAX_BODY_BYTES:

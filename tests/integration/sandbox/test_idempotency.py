@@ -1,6 +1,8 @@
 """Idempotency keys as Stripe treats them: https://docs.stripe.com/api/idempotent_requests."""
 
 import asyncio
+import socket
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -43,6 +45,22 @@ def test_a_key_belongs_to_one_request_of_one_account(sandbox: SandboxGateway) ->
 def test_what_was_never_executed_is_not_stored(sandbox: SandboxGateway) -> None:
     assert post(sandbox, "payment_intents", {"amount": "1099"}, "k1").status_code == 400
     assert post(sandbox, "payment_intents", INTENT, "k1").status_code == 200
+
+
+def test_a_request_cut_short_is_not_executed(sandbox: SandboxGateway) -> None:
+    """A client that is killed between headers and body has asked for nothing yet."""
+    intent = post(sandbox, "payment_intents", INTENT, "k1").json()["id"]
+    address = urlsplit(sandbox.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(
+            f"POST /v1/payment_intents/{intent}/cancel HTTP/1.1\r\nHost: sandbox\r\n"
+            f"Authorization: Bearer {sandbox.secret_key}\r\nIdempotency-Key: k2\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\n".encode()
+        )
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65536) == b""
+    whole = post(sandbox, f"payment_intents/{intent}/cancel", {"cancellation_reason": "abandoned"}, "k2")
+    assert (whole.status_code, whole.json()["status"]) == (200, "canceled")
 
 
 def test_a_refusal_is_stored(sandbox: SandboxGateway) -> None:
