@@ -43,13 +43,14 @@ class Checkout:
             else:
                 payment = await self.payments.pay(order, attempt)
         except (Refused, Conflict) as refusal:
-            await self._refused(attempt, refusal.code)
+            await self._refused(attempt, refusal)
             raise
         return await self._answered(attempt, payment)
 
     async def _answered(self, attempt: Attempt, payment: PaymentView) -> CheckedOut:
         async with self.unit_of_work() as uow:
             order = await find(uow, attempt.order_id)
+            attempt = await uow.attempts.get(attempt.attempt_id) or attempt  # recovery may have answered it
             if attempt.status is not AttemptStatus.DONE:
                 order.link_payment(
                     payment.payment_id, payment.gateway_payment_intent_id, payment.status, self.clock.now()
@@ -61,16 +62,20 @@ class Checkout:
                 await uow.commit()
         return CheckedOut(order, payment)
 
-    async def _refused(self, attempt: Attempt, code: str) -> None:
+    async def _refused(self, attempt: Attempt, refusal: Refused | Conflict) -> None:
         async with self.unit_of_work() as uow:
             order = await find(uow, attempt.order_id)
             saved = await uow.attempts.get(attempt.attempt_id)
             if saved is None or saved.status is not AttemptStatus.STARTED:
                 return
-            order.attempt_refused(self.clock.now())
-            attempt.finish(AttemptStatus.REFUSED, code)
+            now = self.clock.now()
+            if isinstance(refusal, Refused) and refusal.payment_id is not None:
+                # The payment stands, and only its next confirmation can pay this order.
+                order.link_payment(refusal.payment_id, None, "REQUIRES_PAYMENT_METHOD", now)
+            order.attempt_refused(now)
+            saved.finish(AttemptStatus.REFUSED, refusal.code)
             await uow.orders.save([order])
-            await uow.attempts.put(attempt)
+            await uow.attempts.put(saved)
             await uow.commit()
 
 

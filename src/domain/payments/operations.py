@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from domain.payments.errors import GatewayRefusedRequest, PaymentNotFound
 from domain.payments.gateway import (
+    GatewayFailed,
     GatewayRefused,
     GatewayUnknown,
     IntentSnapshot,
@@ -105,12 +106,12 @@ class OperationRunner:
     ) -> Payment:
         try:
             payment, following = await self._conclude(operation, answer, then)
-        except GatewayUnknown as error:
+        except GatewayFailed as error:
             return await self._put_off(operation, str(error))
         if following is not None:
             return await self.run(following, then)
         if isinstance(answer, _Refusal) and operation.kind is not OperationKind.REFUND:
-            raise GatewayRefusedRequest(answer.error.message)
+            raise refusal(payment, answer.error.message)
         return payment
 
     async def _conclude(
@@ -135,7 +136,7 @@ class OperationRunner:
                         and isinstance(answer, _Refusal)
                         and not following
                     ):
-                        payment.abandon(self.clock.now())
+                        payment.abandon(self.occasion(), told=saved.checks > 0)
                     await self._save(uow, payment, saved, following)
                     return payment, following
                 version = payment.version
@@ -252,5 +253,13 @@ async def resume(runner: OperationRunner, operation: Operation, payment: Payment
     if operation.open:
         return await runner.recover(operation)
     if operation.status is OperationStatus.FAILED:
-        raise GatewayRefusedRequest(operation.error)
+        raise refusal(payment, operation.error)
     return payment
+
+
+def refusal(payment: Payment, message: str | None) -> GatewayRefusedRequest:
+    """The error that tells of a refused operation, and of the payment if that stands all the same."""
+    error = GatewayRefusedRequest(message)
+    if payment.status is not IntentStatus.CANCELED:
+        error.payment_id = payment.payment_id
+    return error

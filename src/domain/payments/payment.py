@@ -137,11 +137,16 @@ class Payment:
             self.in_flight = None
             self.operation_unknown = False
 
-    def abandon(self, now: datetime) -> None:
-        """The gateway refused to create the intent: there is nothing to follow, and the order is free again."""
+    def abandon(self, occasion: Occasion, *, told: bool) -> None:
+        """The gateway refused to create the intent: there is nothing to follow, and the order is free again.
+
+        An event says so only where somebody was `told` of this payment; else the call's own answer does.
+        """
         self.status = IntentStatus.CANCELED
         self.cancellation_reason = "creation_refused"
-        self.updated_at = now
+        self.updated_at = occasion.now
+        if told:
+            self._emit(PaymentCanceled, occasion, self.amount, reason=self.cancellation_reason)
 
     def check_confirmable(self) -> None:
         if self.intent_id is None or self.status not in CONFIRMABLE:
@@ -278,9 +283,16 @@ class Payment:
 
     def record_refund(self, refund: Refund, snapshot: RefundSnapshot, occasion: Occasion) -> Verdict:
         """Take over what the gateway says of a refund of this payment."""
+        given_up = refund.status is RefundStatus.FAILED and refund.gateway_refund_id is None
         refund.gateway_refund_id = refund.gateway_refund_id or snapshot.gateway_refund_id
         refund.operation_unknown = False
         status = FROM_GATEWAY[snapshot.status]
+        if given_up and status in (RefundStatus.PENDING, RefundStatus.SUCCEEDED):
+            refund.status = RefundStatus.PENDING
+            self.record_foreign_refund(refund)
+            self.attention = "GATEWAY_CONTRADICTS"  # it had proved that it did nothing
+            if status is RefundStatus.PENDING:
+                return Verdict.RECORDED
         if status not in TRANSITIONS[refund.status]:
             return Verdict.NOTHING_NEW
         self.decide_refund(refund, status, snapshot.failure_reason, occasion)

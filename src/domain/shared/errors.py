@@ -43,6 +43,8 @@ class Refused(DomainError):
     """The request is well-formed and refused."""
 
     code = "refused"
+    payment_id: str | None = None
+    """The payment that was made before a later step of the same call was refused, and that stands."""
 
 
 class Forbidden(DomainError):

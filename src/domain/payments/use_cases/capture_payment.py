@@ -38,8 +38,8 @@ class CapturePaymentHandler:
         """
         operation_id = f"{command.request_id}-capture"
         async with self.unit_of_work() as uow:
-            begun = await uow.operations.get(operation_id)
             payment = await uow.payments.lock(command.payment_id)
+            begun = await uow.operations.get(operation_id)
             if payment is None or not command.caller.may_touch(
                 user_id=payment.user_id, order_id=payment.order_id
             ):

@@ -55,17 +55,21 @@ class ConfirmPaymentHandler:
             await check_method_owned(self.gateway, command.payment_method_token, payment.gateway_customer_id)
         async with self.unit_of_work() as uow:
             payment = await uow.payments.lock(command.payment_id) or payment
-            payment.check_confirmable()
-            operation = confirmation(
-                self.gateway,
-                payment,
-                operation_id,
-                command.payment_method_token,
-                command.return_url,
-                self.clock.now(),
-            )
-            await start(uow, payment, operation)
-            await uow.commit()
+            begun = await uow.operations.get(operation_id)
+            if begun is None:
+                payment.check_confirmable()
+                operation = confirmation(
+                    self.gateway,
+                    payment,
+                    operation_id,
+                    command.payment_method_token,
+                    command.return_url,
+                    self.clock.now(),
+                )
+                await start(uow, payment, operation)
+                await uow.commit()
+        if begun is not None:  # by the same request, which runs twice
+            return await resume(self.runner, begun, payment)
         return await self.runner.run(operation)
 
 

@@ -18,7 +18,7 @@ from domain.payments.gateway import (
     PaymentGateway,
 )
 from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKind, OperationStatus
-from domain.payments.operations import OperationRunner, start
+from domain.payments.operations import OperationRunner, refusal, start
 from domain.payments.payment import CONFIRMABLE, Payment
 from domain.payments.ports import OrderTermsSource, UnitOfWorkFactory
 from domain.payments.use_cases.confirm_payment import check_method_owned, confirmation
@@ -66,8 +66,10 @@ class CreatePaymentHandler:
         payment_id = f"pay_{command.request_id}"
         async with self.unit_of_work() as uow:
             begun = await uow.payments.get(payment_id)
-        if begun is not None:
-            return await self._resume(command, begun)
+        payment = await (self._resume(command, begun) if begun else self._make(command, payment_id))
+        return await self._confirmed(command, payment)
+
+    async def _make(self, command: CreatePayment, payment_id: str) -> Payment:
         user_id = command.caller.acting_user(command.user_id)
         await self._check_terms(command)
         customer_id = await self._customer(command, user_id)
@@ -86,22 +88,22 @@ class CreatePaymentHandler:
         if latest is not None and latest.open:
             return await self.runner.recover(latest, then)
         if latest is not None and latest.status is OperationStatus.FAILED:
-            raise GatewayRefusedRequest(latest.error)
-        if (
-            command.confirm
-            and confirm is None
-            and payment.intent_id is not None
-            and payment.status in CONFIRMABLE
-        ):
-            # Recovery concluded the creation meanwhile; the confirmation was never begun.
-            operation = self.confirmation(command, payment)
-            async with self.unit_of_work() as uow:
-                locked = await uow.payments.lock(payment.payment_id) or payment
-                locked.check_confirmable()
-                await start(uow, locked, operation)
-                await uow.commit()
-            return await self.runner.run(operation)
+            raise refusal(payment, latest.error)
         return payment
+
+    async def _confirmed(self, command: CreatePayment, payment: Payment) -> Payment:
+        """Begin the confirmation where recovery concluded the creation, which knows of nothing to follow."""
+        if not command.confirm or not _may_confirm(payment):
+            return payment
+        async with self.unit_of_work() as uow:
+            payment = await uow.payments.lock(payment.payment_id) or payment
+            begun = await uow.operations.get(f"{command.request_id}-confirm")
+            if begun is not None or not _may_confirm(payment):
+                return payment
+            operation = self.confirmation(command, payment)
+            await start(uow, payment, operation)
+            await uow.commit()
+        return await self.runner.run(operation)
 
     async def _check_terms(self, command: CreatePayment) -> None:
         terms = await self.order_terms.get(command.order_id, command.caller)
@@ -210,6 +212,10 @@ class CreatePaymentHandler:
 
     def _next(self, command: CreatePayment, draft: IntentDraft) -> "_Next":
         return _Next(self, command, draft)
+
+
+def _may_confirm(payment: Payment) -> bool:
+    return payment.intent_id is not None and payment.in_flight is None and payment.status in CONFIRMABLE
 
 
 @dataclass(frozen=True, slots=True)

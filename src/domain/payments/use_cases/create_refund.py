@@ -37,8 +37,8 @@ class CreateRefundHandler:
         """
         refund_id = f"ref_{command.request_id}"
         async with self.unit_of_work() as uow:
-            begun = await uow.operations.get(f"{command.request_id}-refund")
             payment = await uow.payments.lock(command.payment_id)
+            begun = await uow.operations.get(f"{command.request_id}-refund")
             if payment is None or not command.caller.may_touch(
                 user_id=payment.user_id, order_id=payment.order_id
             ):

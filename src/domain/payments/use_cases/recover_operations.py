@@ -7,6 +7,7 @@ from domain.payments.errors import GatewayRefusedRequest
 from domain.payments.operations import OperationRunner
 from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
+from domain.shared.errors import Unavailable
 from domain.shared.system import Clock
 
 HELD_FOR = timedelta(minutes=1)
@@ -21,7 +22,10 @@ class RecoverOperationsHandler:
     clock: Clock
 
     async def __call__(self, *, limit: int = 20) -> int:
-        """Recover due operations and apply webhooks that waited; how many were taken up."""
+        """Recover due operations and apply webhooks that waited; how many were taken up.
+
+        Raises Unavailable where some webhooks wait on, since the gateway could not be asked.
+        """
         now = self.clock.now()
         async with self.unit_of_work() as uow:
             due = await uow.operations.take_due(now=now, until=now + HELD_FOR, limit=limit)
@@ -32,6 +36,12 @@ class RecoverOperationsHandler:
                 await self.runner.recover(operation)
             except GatewayRefusedRequest:
                 continue  # the refusal is saved as the operation's outcome; here nobody waits for the answer
+        unavailable: Unavailable | None = None
         for payment_id in waiting:
-            await self.webhooks.apply_waiting(payment_id)
+            try:
+                await self.webhooks.apply_waiting(payment_id)
+            except Unavailable as error:
+                unavailable = error  # it may be this one payment's alone: the others have their turn first
+        if unavailable is not None:
+            raise unavailable
         return len(due) + len(waiting)
