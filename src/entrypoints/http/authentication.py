@@ -19,7 +19,8 @@ def requires(*scopes: str) -> Guard:
     `a|b` in place of a scope means that either will do.
     """
 
-    def guard(connection: Connection, _: BaseRouteHandler) -> None:
+    # Asynchronous though nothing is awaited: Litestar sends a plain function through a thread.
+    async def guard(connection: Connection, _: BaseRouteHandler) -> None:
         caller = _authenticate(connection)
         for scope in scopes:
             if caller.scopes.isdisjoint(scope.split("|")):
