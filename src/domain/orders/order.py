@@ -238,6 +238,9 @@ class Order:
                     "PAID_TWICE" if self.status in _AFTER_MONEY else "SUPERSEDED_PAYMENT_CAPTURED"
                 )
             return
+        if event.sequence == 1 and len(self.payments) > 1 and self.status is OrderStatus.AUTHORIZED:
+            # The funds held were the former payment's: canceled before this one began, told later perhaps.
+            self.status = OrderStatus.PENDING_PAYMENT
         match event:
             case RefundProcessed() | RefundFailed():
                 self._follow_refunds(event)
