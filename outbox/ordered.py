@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from outbox.database import cause_of, identifier, transaction
 from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, Handler, Received, RetryPolicy, StreamProgress
-from outbox.inbox_sql import OrderedSql, ordered_ddl
+from outbox.ordered_sql import OrderedSql, ordered_ddl
 from outbox.ordering import Place, Plan, Stored, make_plan, sequence_of
 from outbox.rows import arrays_of, event_of
 

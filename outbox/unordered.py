@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from outbox.database import cause_of, identifier, transaction
 from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, EffectHandler, Received, RetryPolicy
-from outbox.inbox_sql import UnorderedSql, unordered_ddl
 from outbox.rows import arrays_of, event_of
+from outbox.unordered_sql import UnorderedSql, unordered_ddl
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ from alembic import op
 
 from adapters.postgres.idempotency import idempotency_ddl
 from outbox import Outbox
-from outbox.inbox_sql import ordered_ddl, unordered_ddl
+from outbox.ordered_sql import ordered_ddl
+from outbox.unordered_sql import unordered_ddl
 
 revision = "0001"
 down_revision = None

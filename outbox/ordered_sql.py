@@ -1,0 +1,233 @@
+"""The tables and statements of outbox.ordered."""
+
+from sqlalchemy import text
+
+from outbox.inbox_sql import BACKOFF, EVENT_ARRAYS, EVENT_COLUMNS
+
+
+def ordered_ddl(schema: str) -> list[str]:
+    return [
+        # One row per stream, kept for good: the next event may come months later.
+        f"""
+        CREATE TABLE {schema}.inbox_stream (
+            consumer text NOT NULL,
+            stream text NOT NULL,
+            applied bigint NOT NULL DEFAULT 0,
+            recent_ids uuid[] NOT NULL DEFAULT '{{}}',
+            forked text,
+            PRIMARY KEY (consumer, stream)
+        ) WITH (fillfactor = 80)
+        """,
+        # Events that were received and not applied: plain ones wait for those before them; one with
+        # due_at has failed, or was cut off, and is tried alone then; one with parked_at waits for an operator.
+        f"""
+        CREATE TABLE {schema}.inbox_waiting (
+            consumer text NOT NULL,
+            stream text NOT NULL,
+            sequence bigint NOT NULL,
+            id uuid NOT NULL,
+            topic text NOT NULL,
+            type text NOT NULL,
+            payload jsonb NOT NULL,
+            headers jsonb NOT NULL,
+            received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            attempts integer NOT NULL DEFAULT 0,
+            due_at timestamptz,
+            parked_at timestamptz,
+            cause text,
+            PRIMARY KEY (consumer, stream, sequence, id),
+            CHECK (due_at IS NULL OR parked_at IS NULL)
+        )
+        """,
+        f"CREATE INDEX inbox_waiting_due ON {schema}.inbox_waiting (consumer, due_at) WHERE due_at IS NOT NULL",
+        # One row per batch in hand, so that whoever finds it after a crash knows which events to suspect.
+        f"""
+        CREATE TABLE {schema}.inbox_attempt (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            consumer text NOT NULL,
+            event_ids uuid[] NOT NULL,
+            started_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        )
+        """,
+        # What an operator decided to leave out, with the reason.
+        f"""
+        CREATE TABLE {schema}.inbox_skipped (
+            consumer text NOT NULL,
+            stream text NOT NULL,
+            sequence bigint NOT NULL,
+            id uuid NOT NULL,
+            topic text NOT NULL,
+            type text NOT NULL,
+            payload jsonb NOT NULL,
+            headers jsonb NOT NULL,
+            cause text,
+            reason text NOT NULL,
+            skipped_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            PRIMARY KEY (consumer, id)
+        )
+        """,
+    ]
+
+
+class OrderedSql:
+    def __init__(self, schema: str) -> None:
+        stream, waiting, attempt, skipped = (
+            f"{schema}.inbox_{name}" for name in ("stream", "waiting", "attempt", "skipped")
+        )
+        # Committed before the attempt without waiting for the disk: it guards against the end of
+        # this process, not of PostgreSQL.
+        self.begin_attempt = text(
+            f"""
+            WITH mine AS (
+                INSERT INTO {attempt} (consumer, event_ids)
+                VALUES (:consumer, CAST(:ids AS uuid[])) RETURNING id
+            )
+            SELECT mine.id, set_config('synchronous_commit', 'off', true) AS synchronous_commit,
+                ARRAY(
+                    SELECT suspect FROM {attempt} AS other, unnest(other.event_ids) AS suspect
+                    WHERE other.consumer = :consumer AND other.event_ids && CAST(:ids AS uuid[])
+                        AND suspect = ANY (CAST(:ids AS uuid[]))
+                ) AS suspects
+            FROM mine
+            """
+        )
+        self.clear_suspects = text(
+            f"""
+            UPDATE {attempt} AS a SET event_ids = ARRAY(
+                SELECT e FROM unnest(a.event_ids) AS e WHERE e <> ALL (CAST(:ids AS uuid[]))
+            )
+            WHERE a.consumer = :consumer AND a.id <> :attempt AND a.event_ids && CAST(:ids AS uuid[])
+            """
+        )
+        self.drop_cleared = text(f"DELETE FROM {attempt} WHERE consumer = :consumer AND event_ids = '{{}}'")
+        self.forget_attempts = text(
+            f"DELETE FROM {attempt} WHERE started_at < clock_timestamp() - make_interval(hours => :hours)"
+        )
+        self.end_attempt = text(f"DELETE FROM {attempt} WHERE id = :attempt")
+        self.insert_streams = text(
+            f"""
+            INSERT INTO {stream} (consumer, stream)
+            SELECT :consumer, s FROM unnest(CAST(:streams AS text[])) AS s
+            ON CONFLICT DO NOTHING
+            """
+        )
+        self.lock_streams = text(
+            f"""
+            SELECT stream, applied, recent_ids, forked FROM {stream}
+            WHERE consumer = :consumer AND stream = ANY (CAST(:streams AS text[]))
+            ORDER BY stream COLLATE "C" FOR UPDATE
+            """
+        )
+        self.read_streams = text(
+            f"""
+            SELECT stream, applied, recent_ids, forked FROM {stream}
+            WHERE consumer = :consumer AND stream = ANY (CAST(:streams AS text[]))
+            """
+        )
+        self.read_waiting = text(
+            f"""
+            SELECT stream, sequence, id, due_at IS NULL AND parked_at IS NULL AS is_plain FROM {waiting}
+            WHERE consumer = :consumer AND stream = ANY (CAST(:streams AS text[]))
+            """
+        )
+        self.take_waiting = text(
+            f"""
+            DELETE FROM {waiting}
+            WHERE consumer = :consumer AND (stream, sequence, id) IN (
+                SELECT * FROM unnest(
+                    CAST(:streams AS text[]), CAST(:sequences AS bigint[]), CAST(:ids AS uuid[])
+                )
+            )
+            RETURNING {EVENT_COLUMNS}
+            """
+        )
+        self.store = text(
+            f"""
+            INSERT INTO {waiting} (
+                consumer, id, topic, stream, sequence, type, payload, headers, parked_at, cause
+            )
+            SELECT :consumer, id, topic, stream, sequence, type, CAST(payload AS jsonb), CAST(headers AS jsonb),
+                CASE WHEN cause IS NOT NULL THEN clock_timestamp() END, cause
+            FROM ROWS FROM ({EVENT_ARRAYS}, unnest(CAST(:causes AS text[])))
+                AS e (id, topic, stream, sequence, type, payload, headers, cause)
+            """
+        )
+        self.mark_forked = text(
+            f"""
+            UPDATE {stream} AS s SET forked = coalesce(s.forked, f.cause)
+            FROM unnest(CAST(:streams AS text[]), CAST(:causes AS text[])) AS f (stream, cause)
+            WHERE s.consumer = :consumer AND s.stream = f.stream
+            """
+        )
+        self.advance = text(
+            f"""
+            UPDATE {stream} AS s SET applied = p.applied, recent_ids = CAST(p.recent_ids AS uuid[])
+            FROM unnest(CAST(:streams AS text[]), CAST(:applied AS bigint[]), CAST(:recent_ids AS text[]))
+                AS p (stream, applied, recent_ids)
+            WHERE s.consumer = :consumer AND s.stream = p.stream
+            """
+        )
+        # The attempt counts from here, whatever becomes of the process; nobody else takes the event
+        # until the attempt has said how it ended, or has had time enough to.
+        self.claim_due = text(
+            f"""
+            UPDATE {waiting} AS w
+            SET attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => :hold)
+            WHERE (w.consumer, w.stream, w.sequence, w.id) = (
+                SELECT consumer, stream, sequence, id FROM {waiting}
+                WHERE consumer = :consumer AND due_at <= clock_timestamp()
+                    AND (CAST(:stream AS text) IS NULL OR stream = :stream)
+                ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+            )
+            RETURNING {EVENT_COLUMNS}, attempts
+            """
+        )
+        # What stands next in its stream and waits for nothing any more is due.
+        self.promote_heads = text(
+            f"""
+            UPDATE {waiting} AS w SET due_at = clock_timestamp()
+            FROM {stream} AS s
+            WHERE s.consumer = :consumer AND s.stream = ANY (CAST(:streams AS text[])) AND s.forked IS NULL
+                AND w.consumer = s.consumer AND w.stream = s.stream AND w.sequence = s.applied + 1
+                AND w.due_at IS NULL AND w.parked_at IS NULL
+            """
+        )
+        self.rest = text(
+            f"""
+            UPDATE {waiting} SET due_at = NULL, attempts = attempts - 1
+            WHERE consumer = :consumer AND id = :id AND due_at IS NOT NULL
+            """
+        )
+        self.record_failure = text(
+            f"""
+            UPDATE {waiting} SET cause = coalesce(:cause, cause, 'the process ended during each attempt'),
+                due_at = CASE WHEN attempts < :attempts THEN clock_timestamp() + {BACKOFF} END,
+                parked_at = CASE WHEN attempts >= :attempts THEN clock_timestamp() END
+            WHERE consumer = :consumer AND stream = :stream AND sequence = :sequence AND id = :id
+            RETURNING parked_at IS NOT NULL AS is_parked
+            """
+        )
+        self.unpark = text(
+            f"""
+            UPDATE {waiting} SET parked_at = NULL, attempts = 0
+            WHERE consumer = :consumer AND stream = :stream AND sequence = :sequence
+            """
+        )
+        self.clear_fork = text(
+            f"UPDATE {stream} SET forked = NULL WHERE consumer = :consumer AND stream = :stream"
+        )
+        self.find_held = text(
+            f"""
+            SELECT stream, sequence FROM {waiting}
+            WHERE consumer = :consumer AND id = CAST(:id AS uuid) AND (due_at IS NOT NULL OR parked_at IS NOT NULL)
+            """
+        )
+        self.skip = text(
+            f"""
+            WITH gone AS (DELETE FROM {waiting} WHERE consumer = :consumer AND id = :id RETURNING *)
+            INSERT INTO {skipped} (
+                consumer, stream, sequence, id, topic, type, payload, headers, cause, reason
+            )
+            SELECT consumer, stream, sequence, id, topic, type, payload, headers, cause, :reason FROM gone
+            """
+        )
