@@ -3,7 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from domain.shared.payment_events import PaymentEvent
+from adapters.system.ids import SystemIds
+from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType, PaymentEvent
 from tests.support.house import START
 
 _DETAILS: dict[str, dict[str, Any]] = {
@@ -15,6 +16,17 @@ _DETAILS: dict[str, dict[str, Any]] = {
     "RefundFailed": {"refund_id": "ref_1", "reason": None},
     "DisputeOpened": {"reason": "fraudulent"},
     "DisputeClosed": {"reason": "won"},
+}
+_FULL_DETAILS: dict[str, dict[str, Any]] = {
+    "PaymentRequiresAction": {
+        "next_action": NextAction(NextActionType.REDIRECT, "https://bank.example/3ds?a=1&b=é")
+    },
+    "PaymentCaptured": {"final": False},
+    "PaymentFailed": {"last_error": LastError("card_declined", "insufficient_funds", "Refusé — “no”.")},
+    "PaymentCanceled": {"reason": "requested_by_customer"},
+    "RefundProcessed": {"refund_id": "ref_1", "reason": "torn"},
+    "RefundFailed": {"refund_id": "ref_1", "reason": "expired_or_canceled_card"},
+    "DisputeClosed": {"reason": "lost"},
 }
 _TAKES_MONEY = ("PaymentSucceeded", "PaymentCaptured")
 
@@ -36,3 +48,9 @@ def an_event(kind: type[PaymentEvent], number: int = 1, **changes: Any) -> Payme
         **changes,
     }
     return kind(**fields)
+
+
+def full_event(kind: type[PaymentEvent], number: int = 1, **changes: Any) -> PaymentEvent:
+    """The same with a real id, and with every field of its type filled in."""
+    fields = {"event_id": SystemIds().event_id(), "method": CardMethod("visa", "4242")}
+    return an_event(kind, number, **{**fields, **_FULL_DETAILS.get(kind.type, {}), **changes})
