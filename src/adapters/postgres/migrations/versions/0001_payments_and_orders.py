@@ -1,14 +1,10 @@
 """The schemas of the payment side and the order side.
 
-Neither has a foreign key into the other: each service can have a database of its own.
+Neither has a foreign key into the other: each service can have a database of its own. Published, hence
+frozen: the statements stand here as they were, and no function that may change is called.
 """
 
 from alembic import op
-
-from adapters.postgres.idempotency import idempotency_ddl
-from outbox import Outbox
-from outbox.ordered_sql import ordered_ddl
-from outbox.unordered_sql import unordered_ddl
 
 revision = "0001"
 down_revision = None
@@ -188,10 +184,237 @@ ORDERS = [
 ]
 
 
+def _idempotency(schema: str) -> list[str]:
+    return [
+        f"""
+        CREATE TABLE {schema}.idempotency_key (
+            owner bytea NOT NULL,
+            key text NOT NULL,
+            fingerprint bytea NOT NULL,
+            request_id text NOT NULL,
+            attempt integer NOT NULL DEFAULT 1,
+            lease_until timestamptz NOT NULL,
+            expires_at timestamptz NOT NULL,
+            status smallint,
+            headers jsonb,
+            body bytea,
+            PRIMARY KEY (owner, key),
+            CONSTRAINT answer_is_whole CHECK (num_nulls(status, headers, body) IN (0, 3))
+        )
+        """,
+        f"CREATE INDEX idempotency_key_expires_at ON {schema}.idempotency_key (expires_at)",
+    ]
+
+
+def _log(schema: str) -> list[str]:
+    return [
+        f"CREATE SEQUENCE {schema}.outbox_event_position AS bigint",
+        # The transaction's id is stored because commit order, not position, decides what a
+        # reader has seen: positions commit out of order.
+        f"""
+        CREATE TABLE {schema}.outbox_event (
+            created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+            position bigint NOT NULL DEFAULT nextval('{schema}.outbox_event_position'),
+            id uuid NOT NULL,
+            topic text NOT NULL,
+            stream text NOT NULL,
+            sequence bigint CHECK (sequence > 0),
+            lane smallint NOT NULL,
+            type text NOT NULL,
+            payload jsonb NOT NULL,
+            headers jsonb NOT NULL
+        ) PARTITION BY RANGE (created_at)
+        """,
+        f"CREATE INDEX outbox_event_by_xid ON {schema}.outbox_event (lane, xid)",
+        f"CREATE INDEX outbox_event_by_position ON {schema}.outbox_event (lane, position)",
+        f"CREATE INDEX outbox_event_by_stream ON {schema}.outbox_event (topic, stream, sequence)",
+        f"CREATE TABLE {schema}.outbox_event_default PARTITION OF {schema}.outbox_event DEFAULT",
+        _make_partitions(schema),
+        f"SELECT {schema}.outbox_make_partitions(7)",
+        # Locked by whoever reads the lane, never updated: an updated row bloats under a held snapshot.
+        f"""
+        CREATE TABLE {schema}.outbox_lane (
+            publisher text NOT NULL,
+            lane smallint NOT NULL,
+            PRIMARY KEY (publisher, lane)
+        )
+        """,
+        # Appended, the newest entry of a lane counts; older ones are trimmed.
+        f"""
+        CREATE TABLE {schema}.outbox_cursor (
+            publisher text NOT NULL,
+            lane smallint NOT NULL,
+            entry bigint NOT NULL,
+            system_identifier bigint NOT NULL,
+            base pg_snapshot NOT NULL,
+            target pg_snapshot,
+            last_position bigint NOT NULL,
+            highest_position bigint NOT NULL,
+            restored_position bigint NOT NULL,
+            restored_base pg_snapshot,
+            taken_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            PRIMARY KEY (publisher, lane, entry)
+        )
+        """,
+        *_anti_entropy(schema),
+    ]
+
+
+def _make_partitions(schema: str) -> str:
+    # Attached rather than created in place, for that takes the weaker lock on the parent. A day that
+    # already has rows in the default partition stays there; the caller raises the alarm.
+    return f"""
+        CREATE FUNCTION {schema}.outbox_make_partitions(days_ahead integer) RETURNS integer
+        LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
+        DECLARE
+            day date;
+            name text;
+            made integer := 0;
+        BEGIN
+            FOR i IN 0..days_ahead LOOP
+                day := (now() AT TIME ZONE 'UTC')::date + i;
+                name := 'outbox_event_' || to_char(day, 'YYYYMMDD');
+                CONTINUE WHEN to_regclass(format('{schema}.%I', name)) IS NOT NULL;
+                BEGIN
+                    EXECUTE format('CREATE TABLE {schema}.%I (LIKE {schema}.outbox_event INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
+                    EXECUTE format(
+                        'ALTER TABLE {schema}.outbox_event ATTACH PARTITION {schema}.%I FOR VALUES FROM (%L) TO (%L)',
+                        name, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC'
+                    );
+                    made := made + 1;
+                EXCEPTION WHEN lock_not_available OR check_violation OR duplicate_table THEN
+                    RAISE WARNING 'partition % not made, %', name, SQLERRM;
+                END;
+            END LOOP;
+            RETURN made;
+        END
+        $$
+        """
+
+
+def _anti_entropy(schema: str) -> list[str]:
+    return [
+        # Events that a consumer lacked when its window passed them.
+        f"""
+        CREATE TABLE {schema}.outbox_gap (
+            consumer text NOT NULL,
+            id uuid NOT NULL,
+            lane smallint NOT NULL,
+            position bigint NOT NULL,
+            stream text NOT NULL,
+            sequence bigint,
+            published integer NOT NULL DEFAULT 0,
+            due_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            PRIMARY KEY (consumer, id)
+        )
+        """,
+        f"CREATE INDEX outbox_gap_due ON {schema}.outbox_gap (consumer, due_at)",
+        f"""
+        CREATE TABLE {schema}.outbox_marker (
+            consumer text PRIMARY KEY,
+            marker text NOT NULL
+        )
+        """,
+    ]
+
+
+def _ordered(schema: str) -> list[str]:
+    return [
+        # One row per stream, kept for good: the next event may come months later.
+        f"""
+        CREATE TABLE {schema}.inbox_stream (
+            consumer text NOT NULL,
+            stream text NOT NULL,
+            applied bigint NOT NULL DEFAULT 0,
+            recent_ids uuid[] NOT NULL DEFAULT '{{}}',
+            forked text,
+            PRIMARY KEY (consumer, stream)
+        ) WITH (fillfactor = 80)
+        """,
+        # Events that were received and not applied: plain ones wait for those before them; one with
+        # due_at has failed, or was cut off, and is tried alone then; one with parked_at waits for an operator.
+        f"""
+        CREATE TABLE {schema}.inbox_waiting (
+            consumer text NOT NULL,
+            stream text NOT NULL,
+            sequence bigint NOT NULL,
+            id uuid NOT NULL,
+            topic text NOT NULL,
+            type text NOT NULL,
+            payload jsonb NOT NULL,
+            headers jsonb NOT NULL,
+            received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            attempts integer NOT NULL DEFAULT 0,
+            due_at timestamptz,
+            parked_at timestamptz,
+            cause text,
+            PRIMARY KEY (consumer, stream, sequence, id),
+            CHECK (due_at IS NULL OR parked_at IS NULL)
+        )
+        """,
+        f"CREATE INDEX inbox_waiting_due ON {schema}.inbox_waiting (consumer, due_at) WHERE due_at IS NOT NULL",
+        # One row per batch in hand, so that whoever finds it after a crash knows which events to suspect.
+        f"""
+        CREATE TABLE {schema}.inbox_attempt (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            consumer text NOT NULL,
+            event_ids uuid[] NOT NULL,
+            started_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        )
+        """,
+        # What an operator decided to leave out, with the reason.
+        f"""
+        CREATE TABLE {schema}.inbox_skipped (
+            consumer text NOT NULL,
+            stream text NOT NULL,
+            sequence bigint NOT NULL,
+            id uuid NOT NULL,
+            topic text NOT NULL,
+            type text NOT NULL,
+            payload jsonb NOT NULL,
+            headers jsonb NOT NULL,
+            cause text,
+            reason text NOT NULL,
+            skipped_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            PRIMARY KEY (consumer, id)
+        )
+        """,
+    ]
+
+
+def _unordered(schema: str) -> list[str]:
+    return [
+        # One row per event ever received: `done_at` set and the payload dropped once it is carried out.
+        f"""
+        CREATE TABLE {schema}.inbox_event (
+            consumer text NOT NULL,
+            id uuid NOT NULL,
+            topic text NOT NULL,
+            stream text NOT NULL,
+            sequence bigint,
+            type text NOT NULL,
+            payload jsonb,
+            headers jsonb,
+            received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            attempts integer NOT NULL DEFAULT 0,
+            due_at timestamptz DEFAULT clock_timestamp(),
+            done_at timestamptz,
+            parked_at timestamptz,
+            cause text,
+            skip_reason text,
+            PRIMARY KEY (consumer, id)
+        )
+        """,
+        f"CREATE INDEX inbox_event_due ON {schema}.inbox_event (consumer, due_at) WHERE due_at IS NOT NULL",
+    ]
+
+
 def upgrade() -> None:
-    for statement in PAYMENTS + idempotency_ddl("payments") + Outbox("payments").ddl():
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    for statement in PAYMENTS + _idempotency("payments") + _log("payments"):
         op.execute(statement)
-    for statement in ORDERS + idempotency_ddl("orders") + Outbox("orders").ddl():
+    for statement in ORDERS + _idempotency("orders") + _log("orders"):
         op.execute(statement)
-    for statement in ordered_ddl("orders") + unordered_ddl("orders"):
+    for statement in _ordered("orders") + _unordered("orders"):
         op.execute(statement)
