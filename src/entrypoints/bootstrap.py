@@ -10,13 +10,12 @@ from functools import partial
 from typing import Any
 
 import redis.asyncio as redis
-import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.cloudevents import order_effects, payment_events
 from adapters.notifications.log import LogNotifier
 from adapters.postgres.idempotency import PostgresIdempotencyStore
-from adapters.postgres.orders import EffectEncoder, PostgresOrdersUnitOfWork
+from adapters.postgres.orders import PostgresOrdersUnitOfWork
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
 from adapters.postgres.readiness import check_database
 from adapters.postgres.unit_of_work import make_engine
@@ -54,8 +53,9 @@ from domain.payments.use_cases.recover_operations import RecoverOperationsHandle
 from domain.shared.callers import TokenIssuer, TokenVerifier
 from domain.shared.idempotency import IdempotencyStore
 from domain.shared.money import Currencies
-from domain.shared.system import Clock, IdFactory
+from domain.shared.system import Clock
 from entrypoints.settings import Settings
+from entrypoints.traces import current_traceparent
 from outbox import Outbox, Waker
 
 Check = Callable[[], Awaitable[None]]
@@ -142,16 +142,6 @@ class Container:
         await self.payments.engine.dispose()
 
 
-def traceparent() -> str | None:
-    """The trace context of the work under way (https://www.w3.org/TR/trace-context/)."""
-    value = structlog.contextvars.get_contextvars().get("traceparent")
-    return str(value) if value else None
-
-
-def effect_encoder(ids: IdFactory) -> EffectEncoder:
-    return partial(order_effects.encode, event_id=ids.event_id, traceparent=traceparent)
-
-
 def build_container(settings: Settings, outside: Outside | None = None) -> Container:
     """Make the application of these settings; nothing is connected before `start` or the first use."""
     outside = outside or Outside()
@@ -225,7 +215,7 @@ def _orders_unit_of_work(engine: AsyncEngine, outside: Outside) -> _OrdersUnitOf
         PostgresOrdersUnitOfWork,
         engine,
         outbox,
-        effect_encoder(outside.ids),
+        partial(order_effects.encode, event_id=outside.ids.event_id, traceparent=current_traceparent),
         waker.wake,
     )
     return _OrdersUnitOfWork(engine, outbox, waker, factory)
@@ -267,7 +257,7 @@ def _build_payments(
         PostgresPaymentsUnitOfWork,
         engine,
         outbox,
-        partial(payment_events.encode, traceparent=traceparent),
+        partial(payment_events.encode, traceparent=current_traceparent),
         waker.wake,
     )
     clock, ids = outside.clock, outside.ids

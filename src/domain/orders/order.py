@@ -8,6 +8,7 @@ never adds to them.
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from domain.orders.errors import DiscountExceedsLine, OrderStateForbids, TotalOutOfRange
 from domain.shared.money import MAX_AMOUNT
@@ -127,6 +128,8 @@ class Effect:
     type: EffectType
     order_id: str
     about: str
+    caused_by: UUID | None = None
+    """The id of the event that asks for it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -273,9 +276,12 @@ class Order:
         if after is OrderStatus.PAID:
             if event.amount_captured < self.total_amount:
                 self.attention = "CAPTURED_LESS_THAN_TOTAL"
-            self._effects.append(Effect(EffectType.NOTIFY_WAREHOUSE, self.order_id, event.type))
+            self._ask_for(EffectType.NOTIFY_WAREHOUSE, event)
         if after is not OrderStatus.AUTHORIZED:
-            self._effects.append(Effect(EffectType.NOTIFY_CUSTOMER, self.order_id, event.type))
+            self._ask_for(EffectType.NOTIFY_CUSTOMER, event)
+
+    def _ask_for(self, type: EffectType, event: PaymentEvent) -> None:
+        self._effects.append(Effect(type, self.order_id, event.type, event.event_id))
 
     def _money_is_right(self, event: PaymentEvent) -> bool:
         if event.currency != self.currency:
@@ -288,7 +294,7 @@ class Order:
         if isinstance(event, RefundFailed):
             self.attention = "REFUND_FAILED"
         else:
-            self._effects.append(Effect(EffectType.NOTIFY_CUSTOMER, self.order_id, event.type))
+            self._ask_for(EffectType.NOTIFY_CUSTOMER, event)
         if self.status not in _AFTER_MONEY:
             return
         if self.amount_refunded >= self.amount_paid:

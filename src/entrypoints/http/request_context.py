@@ -10,14 +10,11 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from domain.shared.system import IdFactory
 from entrypoints.http.card_data import contains_card_number
+from entrypoints.traces import continued, trace_fields
 
 logger = structlog.stdlib.get_logger(__name__)
 
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
-# https://www.w3.org/TR/trace-context/: version ff and ids of zeros are invalid, version 00 is no longer.
-_TRACEPARENT = re.compile(
-    rb"(?!ff)([0-9a-f]{2})-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?"
-)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -33,15 +30,18 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         started = perf_counter()
-        given_id = given_trace = b""
+        given_id = b""
+        given_traces: list[bytes] = []
         for name, value in scope["headers"]:
             if name == b"x-request-id":
                 given_id = value
             elif name == b"traceparent":
-                given_trace = value
+                given_traces.append(value)
         request_id = self._request_id(given_id)
+        # Two of them are joined as HTTP joins them, which is no valid one.
+        traceparent = continued(b",".join(given_traces).decode("latin-1"), self._ids)
         clear_contextvars()
-        bind_contextvars(request_id=request_id, traceparent=self._traceparent(given_trace))
+        bind_contextvars(request_id=request_id, **trace_fields(traceparent))
         header = (b"x-request-id", request_id.encode("ascii"))
         status = 0
 
@@ -73,14 +73,3 @@ class RequestContext:
             if not contains_card_number(text):
                 return text
         return self._ids.new("req")
-
-    def _traceparent(self, given: bytes) -> str:
-        """Our own span: in the caller's trace, or in a new one.
-
-        A UUIDv7's last eight bytes are random but for two set bits, so they are never zero.
-        """
-        new = self._ids.event_id().hex
-        found = _TRACEPARENT.fullmatch(given)
-        if found and (found[1] != b"00" or found[4] is None):
-            return f"00-{found[2].decode()}-{new[16:]}-{found[3].decode()}"
-        return f"00-{new}-{new[16:]}-01"

@@ -1,15 +1,19 @@
 """What the order side does with events: the two inboxes and their handlers."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.cloudevents import order_effects, payment_events
 from adapters.postgres.orders import PostgresOrders
+from domain.orders.order import Effect
 from domain.orders.use_cases.apply_payment_events import apply_payment_events
-from entrypoints.bootstrap import Container, effect_encoder
+from entrypoints.bootstrap import Container
+from entrypoints.traces import EventSpans, current_traceparent
 from outbox import Event, OrderedInbox, UnorderedInbox
 
 PAYMENT_EVENTS_TOPIC = payment_events.TOPIC
@@ -28,16 +32,29 @@ class PaymentEventsHandler:
     container: Container
 
     async def __call__(self, connection: AsyncConnection, events: Sequence[Event], /) -> None:
-        orders = PostgresOrders(connection, self.container.orders.outbox, effect_encoder(self.container.ids))
+        spans = EventSpans(events, self.container.ids)
+
+        def encode(effect: Effect) -> Event:
+            """An effect goes on in the trace of the event that asked for it."""
+            cause = effect.caused_by
+            trace = partial(spans.of, cause) if cause else current_traceparent
+            return order_effects.encode(effect, self.container.ids.event_id, trace)
+
+        orders = PostgresOrders(connection, self.container.orders.outbox, encode)
         decoded = [payment_events.decode(event) for event in events]
         foreign = await apply_payment_events(orders, decoded)
+        if logging.getLogger(__name__).isEnabledFor(logging.DEBUG):
+            for event in decoded:
+                with spans.work_on(event.event_id):
+                    logger.debug("event_applied", type=event.type, order_id=event.order_id)
         for event in foreign:
-            logger.info(
-                "event_of_foreign_order",
-                type=event.type,
-                order_id=event.order_id,
-                payment_id=event.payment_id,
-            )
+            with spans.work_on(event.event_id):
+                logger.info(
+                    "event_of_foreign_order",
+                    type=event.type,
+                    order_id=event.order_id,
+                    payment_id=event.payment_id,
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +64,9 @@ class EffectsHandler:
     container: Container
 
     async def __call__(self, event: Event, /) -> None:
-        effect = order_effects.decode(event)
-        await self.container.orders.carry_out_effect(effect, str(event.id))
+        with EventSpans([event], self.container.ids).work_on(event.id):
+            effect = order_effects.decode(event)
+            await self.container.orders.carry_out_effect(effect, str(event.id))
 
 
 def payment_events_inbox(container: Container) -> OrderedInbox:

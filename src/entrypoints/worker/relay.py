@@ -8,6 +8,7 @@ from adapters.dramatiq.broker import make_broker
 from adapters.dramatiq.publisher import DramatiqPublisher
 from entrypoints.bootstrap import Container, OrderSide, PaymentSide, build_container
 from entrypoints.settings import Settings
+from entrypoints.traces import in_new_traces
 from entrypoints.worker.consumers import (
     EFFECTS_TOPIC,
     PAYMENT_EVENTS_TOPIC,
@@ -61,9 +62,11 @@ def _relays(container: Container, publisher: DramatiqPublisher, stop: asyncio.Ev
 
 def _recovery(container: Container, stop: asyncio.Event) -> Work:
     """Operations at the gateway and attempts at the payment side that nobody waits for any more."""
-    operations, attempts = container.payments.recover_operations, container.orders.recover_attempts
-    yield periodically("recover_operations", RECOVERY_SECONDS, operations, stop)
-    yield periodically("recover_attempts", RECOVERY_SECONDS, attempts, stop)
+    for name, work in (
+        ("recover_operations", container.payments.recover_operations),
+        ("recover_attempts", container.orders.recover_attempts),
+    ):
+        yield periodically(name, RECOVERY_SECONDS, in_new_traces(work, container.ids), stop)
 
 
 def _housekeeping(side: OrderSide | PaymentSide, stop: asyncio.Event) -> Work:

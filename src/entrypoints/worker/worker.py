@@ -9,6 +9,7 @@ from adapters.dramatiq.actor import declare_actor
 from adapters.dramatiq.broker import make_broker
 from entrypoints.bootstrap import Container, build_container
 from entrypoints.settings import Settings
+from entrypoints.traces import work_on_batch
 from entrypoints.worker.consumers import effects_inbox, payment_events_inbox
 from entrypoints.worker.periodic import periodically
 from outbox import Event, OrderedInbox, UnorderedInbox
@@ -39,7 +40,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _receive(container: Container, inbox: Inbox, events: Sequence[Event]) -> None:
-    await inbox.receive(container.orders.engine, events)
+    with work_on_batch(events):
+        await inbox.receive(container.orders.engine, events)
     container.orders.waker.wake()  # for the effects that the orders asked for
 
 

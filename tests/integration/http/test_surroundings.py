@@ -10,9 +10,10 @@ import pytest
 import structlog
 from litestar.routes import HTTPRoute
 
-from entrypoints.bootstrap import Outside, build_container, traceparent
+from entrypoints.bootstrap import Outside, build_container
 from entrypoints.http.app import create_app_of
 from entrypoints.http.operations import Operation
+from entrypoints.traces import current_traceparent
 from tests.integration.http.conftest import CART, SERVICE, Api, MakeSettings
 from tests.support.fake_gateway import FakeGateway
 
@@ -38,7 +39,7 @@ async def traced(api: Api, monkeypatch: pytest.MonkeyPatch, **headers: str) -> s
     seen: list[str | None] = []
 
     def jwks() -> dict[str, Any]:
-        seen.append(traceparent())
+        seen.append(current_traceparent())
         return {"keys": []}
 
     monkeypatch.setattr(api.container, "public_jwks", jwks)
@@ -70,6 +71,14 @@ async def test_a_trace_goes_on_in_a_span_of_ours(api: Api, monkeypatch: pytest.M
 )
 async def test_an_invalid_trace_is_begun_anew(api: Api, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     assert "4bf92f3577b34da6a3ce929d0e0e4736" not in await traced(api, monkeypatch, traceparent=given)
+
+
+async def test_two_traces_are_none(api: Api) -> None:
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+        await api.http.get("/livez", headers=[("traceparent", PARENT), ("traceparent", PARENT)])
+    (line,) = logs
+    assert TRACEPARENT.fullmatch(line["traceparent"])
+    assert line["trace_id"] != PARENT[3:35]
 
 
 async def test_one_line_in_the_log(api: Api) -> None:

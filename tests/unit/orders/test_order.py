@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -302,10 +303,10 @@ def test_what_the_world_is_told() -> None:
         return effects
 
     def customer(about: str) -> Effect:
-        return Effect(EffectType.NOTIFY_CUSTOMER, "ord_1", about)
+        return Effect(EffectType.NOTIFY_CUSTOMER, "ord_1", about, UUID(int=1))
 
     def warehouse(about: str) -> Effect:
-        return Effect(EffectType.NOTIFY_WAREHOUSE, "ord_1", about)
+        return Effect(EffectType.NOTIFY_WAREHOUSE, "ord_1", about, UUID(int=1))
 
     taken: list[type[PaymentEvent]] = [PaymentSucceeded, PaymentCaptured]
     for kind in taken:
