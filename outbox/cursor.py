@@ -8,14 +8,14 @@ until it is in one; nothing of a stream is inverted, since its writers queue beh
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import Row, TextClause
+from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.cursor_sql import CursorSql
-from outbox.database import transaction
+from outbox.database import driver_of, transaction
 from outbox.event import Event
 from outbox.log import Outbox
 from outbox.rows import event_of
@@ -99,8 +99,8 @@ class LogReader:
 
     async def lock_lanes(self, connection: AsyncConnection, limit: int | None = None) -> list[int]:
         """Lock up to `limit` lanes that nobody else holds, until the transaction ends."""
-        rows = await connection.scalars(self._sql.lock_lanes, {"publisher": self.publisher, "limit": limit})
-        return sorted(rows)
+        driver = await driver_of(connection)
+        return sorted(row["lane"] for row in await driver.fetch(self._sql.lock_lanes, self.publisher, limit))
 
     async def places(self, connection: AsyncConnection, lanes: Sequence[int]) -> Places:
         """The places in these locked lanes.
@@ -108,33 +108,33 @@ class LogReader:
         A statement of its own: one that also took the locks could see the lanes as they
         were before the last holder's commit.
         """
-        asked = {"publisher": self.publisher, "lanes": list(lanes)}
-        rows = (await connection.execute(self._sql.newest, asked)).all()
+        driver = await driver_of(connection)
+        rows = await driver.fetch(self._sql.newest, self.publisher, lanes)
         cursors, moved = [], set()
         for row in rows:
-            cursors.append(_cursor(row) if row.entry is not None else self._first(row))
-            if row.entry is None:
-                is_foreign = await connection.scalar(self._sql.has_foreign_rows, {"lane": row.lane})
+            cursors.append(_cursor(row) if row["entry"] is not None else self._first(row))
+            if row["entry"] is None:
+                is_foreign = await connection.scalar(self._sql.has_foreign_rows, {"lane": row["lane"]})
             else:
-                is_foreign = row.system_identifier != row.current_system
+                is_foreign = row["system_identifier"] != row["current_system"]
             if is_foreign:
-                moved.add(row.lane)
+                moved.add(row["lane"])
         if not moved:
-            return Places(cursors, rows[0].snapshot)
+            return Places(cursors, rows[0]["snapshot"])
         logger.warning("%s.outbox_event was restored from another cluster", self.outbox.schema)
         snapshot, highest = await self._freeze(connection)
-        system = rows[0].current_system
+        system = rows[0]["current_system"]
         return Places(
             [_rebased(c, system, snapshot, highest) if c.lane in moved else c for c in cursors],
             snapshot,
             are_rebased=True,
         )
 
-    def _first(self, row: Row[Any]) -> Cursor:
+    def _first(self, row: Record) -> Cursor:
         return Cursor(
-            lane=row.lane,
+            lane=row["lane"],
             entry=0,
-            system_identifier=row.current_system,
+            system_identifier=row["current_system"],
             base=NOTHING_SEEN,
             target=None,
             last_position=0,
@@ -158,16 +158,16 @@ class LogReader:
 
         A lane that finished its last target takes `snapshot` as its next one.
         """
-        rows: dict[int, list[Row[Any]]] = {cursor.lane: [] for cursor in cursors}
+        found: dict[int, list[LoggedEvent]] = {cursor.lane: [] for cursor in cursors}
         aimed = [cursor if cursor.target else replace(cursor, target=snapshot) for cursor in cursors]
+        driver = await driver_of(connection)
         for statement, chosen in self._statements(aimed):
-            result = await connection.execute(statement, {**_arrays(chosen), "page": self.page})
-            for row in result:
-                rows[row.lane].append(row)
-        events = [_logged(row) for cursor in aimed for row in rows[cursor.lane]]
-        return events, [self._advanced(cursor, [r.position for r in rows[cursor.lane]]) for cursor in aimed]
+            for row in await driver.fetch(statement, *_arrays(chosen), self.page):
+                found[row["lane"]].append(_logged(row))
+        events = [logged for cursor in aimed for logged in found[cursor.lane]]
+        return events, [self._advanced(c, [logged.position for logged in found[c.lane]]) for c in aimed]
 
-    def _statements(self, cursors: Sequence[Cursor]) -> list[tuple[TextClause, list[Cursor]]]:
+    def _statements(self, cursors: Sequence[Cursor]) -> list[tuple[str, list[Cursor]]]:
         restored = [c for c in cursors if c.restored_base is not None]
         fresh = [c for c in cursors if c.restored_base is None and c.last_position == 0]
         resumed = [c for c in cursors if c.restored_base is None and c.last_position > 0]
@@ -194,7 +194,9 @@ class LogReader:
         if not cursors:
             return
         moved = [replace(cursor, entry=cursor.entry + 1) for cursor in cursors]
-        await connection.execute(self._sql.append, {"publisher": self.publisher, **_columns(moved)})
+        driver = await driver_of(connection)
+        entries, systems = [c.entry for c in moved], [c.system_identifier for c in moved]
+        await driver.execute(self._sql.append, *_arrays(moved), entries, systems, self.publisher)
         trim = [cursor for cursor in moved if cursor.entry % TRIM_EVERY == 0]
         if trim:
             await connection.execute(
@@ -208,11 +210,9 @@ class LogReader:
 
     async def fetch(self, connection: AsyncConnection, addresses: Mapping[int, int]) -> list[LoggedEvent]:
         """The events at these positions (position → lane), in the order of positions."""
-        result = await connection.execute(
-            self._sql.fetch,
-            {"lanes": list(addresses.values()), "positions": list(addresses)},
-        )
-        return [_logged(row) for row in result]
+        driver = await driver_of(connection)
+        rows = await driver.fetch(self._sql.fetch, list(addresses.values()), list(addresses))
+        return [_logged(row) for row in rows]
 
 
 def _with_highest(cursor: Cursor, position: int) -> Cursor:
@@ -239,41 +239,22 @@ def _rebased(cursor: Cursor, system: int, snapshot: str, highest: int) -> Cursor
     )
 
 
-def _cursor(row: Row[Any]) -> Cursor:
-    return Cursor(
-        row.lane,
-        row.entry,
-        row.system_identifier,
-        row.base,
-        row.target,
-        row.last_position,
-        row.highest_position,
-        row.restored_position,
-        row.restored_base,
-        row.age_seconds,
-    )
+def _cursor(row: Record) -> Cursor:
+    return Cursor(**{field.name: row[field.name] for field in fields(Cursor)})
 
 
-def _logged(row: Row[Any]) -> LoggedEvent:
-    return LoggedEvent(row.lane, row.position, event_of(row))
+def _logged(row: Record) -> LoggedEvent:
+    return LoggedEvent(row["lane"], row["position"], event_of(row))
 
 
-def _arrays(cursors: Sequence[Cursor]) -> dict[str, list[Any]]:
+def _arrays(cursors: Sequence[Cursor]) -> tuple[list[Any], ...]:
     """What the page statements need of the cursors, as parallel arrays."""
-    return {
-        "lanes": [c.lane for c in cursors],
-        "bases": [c.base for c in cursors],
-        "targets": [c.target for c in cursors],
-        "lasts": [c.last_position for c in cursors],
-        "highests": [c.highest_position for c in cursors],
-        "restoreds": [c.restored_position for c in cursors],
-        "restored_bases": [c.restored_base for c in cursors],
-    }
-
-
-def _columns(cursors: Sequence[Cursor]) -> dict[str, list[Any]]:
-    return {
-        **_arrays(cursors),
-        "entries": [c.entry for c in cursors],
-        "systems": [c.system_identifier for c in cursors],
-    }
+    return (
+        [c.lane for c in cursors],
+        [c.base for c in cursors],
+        [c.target for c in cursors],
+        [c.last_position for c in cursors],
+        [c.highest_position for c in cursors],
+        [c.restored_position for c in cursors],
+        [c.restored_base for c in cursors],
+    )

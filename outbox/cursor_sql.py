@@ -1,6 +1,6 @@
 """The statements of outbox.cursor. Each is one round trip, carried by PgBouncer's transaction mode."""
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 
 _ROW = "e.lane, e.position, e.id, e.topic, e.stream, e.sequence, e.type, e.payload, e.headers"
 
@@ -13,15 +13,15 @@ _EVENT = """
 # Cursors as parallel arrays, so that one statement serves any number of lanes.
 _CURSORS = """
     unnest(
-        CAST(:lanes AS smallint[]), CAST(CAST(:bases AS text[]) AS pg_snapshot[]),
-        CAST(CAST(:targets AS text[]) AS pg_snapshot[]), CAST(:lasts AS bigint[]),
-        CAST(:highests AS bigint[]), CAST(:restoreds AS bigint[]),
-        CAST(CAST(:restored_bases AS text[]) AS pg_snapshot[])
+        $1::smallint[], $2::text[]::pg_snapshot[], $3::text[]::pg_snapshot[], $4::bigint[],
+        $5::bigint[], $6::bigint[], $7::text[]::pg_snapshot[]
     ) AS c (lane, base, target, last_position, highest_position, restored_position, restored_base)
 """
 
 
 class CursorSql:
+    """Strings are for the driver itself, on the path of every page; the others for SQLAlchemy."""
+
     def __init__(self, schema: str) -> None:
         event, lane, cursor = (f"{schema}.outbox_{name}" for name in ("event", "lane", "cursor"))
         self.ensure_lanes = text(
@@ -32,28 +32,24 @@ class CursorSql:
             """
         )
         # In random order, so that relays that take a part each do not all want the same part.
-        self.lock_lanes = text(
-            f"""
-            SELECT lane FROM {lane} WHERE publisher = :publisher
-            ORDER BY random() LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED
-            """
-        )
-        self.newest = text(
-            f"""
-            SELECT l.lane, CAST(pg_current_snapshot() AS text) AS snapshot,
+        self.lock_lanes = f"""
+            SELECT lane FROM {lane} WHERE publisher = $1
+            ORDER BY random() LIMIT $2::integer FOR UPDATE SKIP LOCKED
+        """
+        self.newest = f"""
+            SELECT l.lane, pg_current_snapshot()::text AS snapshot,
                 (SELECT system_identifier FROM pg_control_system()) AS current_system,
-                c.entry, c.system_identifier, CAST(c.base AS text) AS base, CAST(c.target AS text) AS target,
+                c.entry, c.system_identifier, c.base::text AS base, c.target::text AS target,
                 c.last_position, c.highest_position, c.restored_position,
-                CAST(c.restored_base AS text) AS restored_base,
-                CAST(extract(epoch FROM clock_timestamp() - c.taken_at) AS float8) AS age_seconds
-            FROM unnest(CAST(:lanes AS smallint[])) AS l (lane)
+                c.restored_base::text AS restored_base,
+                extract(epoch FROM clock_timestamp() - c.taken_at)::float8 AS age_seconds
+            FROM unnest($2::smallint[]) AS l (lane)
             LEFT JOIN LATERAL (
-                SELECT * FROM {cursor} WHERE publisher = :publisher AND lane = l.lane
+                SELECT * FROM {cursor} WHERE publisher = $1 AND lane = l.lane
                 ORDER BY entry DESC LIMIT 1
             ) AS c ON true
             ORDER BY l.lane
-            """
-        )
+        """
         self.has_foreign_rows = text(
             f"""
             SELECT EXISTS (
@@ -72,24 +68,16 @@ class CursorSql:
                 (SELECT coalesce(max(position), 0) FROM {event}) AS highest
             """
         )
-        self.append = text(
-            f"""
+        self.append = f"""
             INSERT INTO {cursor} (
                 publisher, lane, base, target, last_position, highest_position, restored_position,
                 restored_base, entry, system_identifier
             )
-            SELECT :publisher, lane, CAST(base AS pg_snapshot), CAST(target AS pg_snapshot), last_position,
-                highest_position, restored_position, CAST(restored_base AS pg_snapshot), entry, system_identifier
-            FROM unnest(
-                CAST(:lanes AS smallint[]), CAST(:bases AS text[]), CAST(:targets AS text[]),
-                CAST(:lasts AS bigint[]), CAST(:highests AS bigint[]), CAST(:restoreds AS bigint[]),
-                CAST(:restored_bases AS text[]), CAST(:entries AS bigint[]), CAST(:systems AS bigint[])
-            ) AS c (
-                lane, base, target, last_position, highest_position, restored_position, restored_base,
-                entry, system_identifier
-            )
-            """
-        )
+            SELECT $10::text, c.* FROM unnest(
+                $1::smallint[], $2::text[]::pg_snapshot[], $3::text[]::pg_snapshot[], $4::bigint[],
+                $5::bigint[], $6::bigint[], $7::text[]::pg_snapshot[], $8::bigint[], $9::bigint[]
+            ) AS c
+        """
         self.trim = text(
             f"""
             DELETE FROM {cursor} AS c
@@ -97,27 +85,23 @@ class CursorSql:
             WHERE c.publisher = :publisher AND c.lane = n.lane AND c.entry < n.entry
             """
         )
-        self.fetch = text(
-            f"""
-            SELECT {_EVENT}
-            FROM unnest(CAST(:lanes AS smallint[]), CAST(:positions AS bigint[])) AS g (lane, position)
+        self.fetch = f"""
+            SELECT {_EVENT} FROM unnest($1::smallint[], $2::bigint[]) AS g (lane, position)
             JOIN {event} AS e ON e.lane = g.lane AND e.position = g.position
             ORDER BY e.position
-            """
-        )
+        """
         self.fresh_page = _fresh_page(event)
         self.resumed_page = _resumed_page(event)
         self.restored_page = _restored_page(event)
 
 
-def _fresh_page(event: str) -> TextClause:
+def _fresh_page(event: str) -> str:
     """The first page of a target: rows of transactions that began after `base`, and of those open in it.
 
     Both by index on the transaction id, so that neither the length of the log
     nor a long transaction makes it read more than what is new.
     """
-    return text(
-        f"""
+    return f"""
         SELECT {_EVENT} FROM {_CURSORS}
         CROSS JOIN LATERAL (
             SELECT {_ROW} FROM {event} AS e
@@ -128,40 +112,35 @@ def _fresh_page(event: str) -> TextClause:
             SELECT {_ROW} FROM pg_snapshot_xip(c.base) AS open (xid)
             JOIN {event} AS e ON e.lane = c.lane AND e.xid = open.xid
             WHERE pg_visible_in_snapshot(e.xid, c.target) AND e.position > c.restored_position
-            ORDER BY position LIMIT :page
+            ORDER BY position LIMIT $8
         ) AS e
         ORDER BY e.lane, e.position
-        """
-    )
+    """
 
 
-def _resumed_page(event: str) -> TextClause:
+def _resumed_page(event: str) -> str:
     """A later page of a target that one page did not hold: by position, so that a page costs a page."""
-    return text(
-        f"""
+    return f"""
         SELECT {_EVENT} FROM {_CURSORS}
         CROSS JOIN LATERAL (
             SELECT {_ROW} FROM {event} AS e
             WHERE e.lane = c.lane AND e.position > greatest(c.last_position, c.restored_position)
                 AND pg_visible_in_snapshot(e.xid, c.target) AND NOT pg_visible_in_snapshot(e.xid, c.base)
-            ORDER BY e.position LIMIT :page
+            ORDER BY e.position LIMIT $8
         ) AS e
         ORDER BY e.lane, e.position
-        """
-    )
+    """
 
 
-def _restored_page(event: str) -> TextClause:
+def _restored_page(event: str) -> str:
     """Rows of the cluster that the dump was made from, but those that its cursor proves to be done."""
-    return text(
-        f"""
+    return f"""
         SELECT {_EVENT} FROM {_CURSORS}
         CROSS JOIN LATERAL (
             SELECT {_ROW} FROM {event} AS e
             WHERE e.lane = c.lane AND e.position > c.last_position AND e.position <= c.restored_position
                 AND (e.position > c.highest_position OR NOT pg_visible_in_snapshot(e.xid, c.restored_base))
-            ORDER BY e.position LIMIT :page
+            ORDER BY e.position LIMIT $8
         ) AS e
         ORDER BY e.lane, e.position
-        """
-    )
+    """

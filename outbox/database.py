@@ -3,7 +3,9 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import asyncpg
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -24,9 +26,8 @@ def identifier(name: str) -> str:
 
 def sqlstate_of(error: BaseException) -> str | None:
     """The server's own code for this error; None where it did not come from the server."""
-    if not isinstance(error, DBAPIError):
-        return None
-    code = getattr(error.orig, "sqlstate", None)
+    said = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(said, "sqlstate", None)
     return code if isinstance(code, str) else None
 
 
@@ -58,6 +59,23 @@ async def transaction(engine: AsyncEngine, **settings: str) -> AsyncIterator[Asy
             if not is_trustworthy_after(error):
                 await connection.invalidate()
             raise
+
+
+async def driver_of(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
+    """asyncpg's connection underneath, in the same transaction, for statements run many times a second.
+
+    SQLAlchemy's part of a round trip costs more than the database's.
+    """
+    driver: asyncpg.Connection[Any] | None = None
+    if connection.in_transaction():
+        assert connection.sync_connection is not None  # it is in a transaction
+        driver = connection.sync_connection.connection.driver_connection
+    if driver is None or not driver.is_in_transaction():
+        await connection.execute(text("SELECT 1"))  # SQLAlchemy begins with its own first statement
+        assert connection.sync_connection is not None
+        driver = connection.sync_connection.connection.driver_connection
+    assert driver is not None
+    return driver
 
 
 def cause_of(error: BaseException) -> str:

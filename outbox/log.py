@@ -1,17 +1,15 @@
 """The log: events appended inside the business transaction, partitioned by day."""
 
-import logging
 from collections.abc import Sequence
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from outbox.database import identifier
+from outbox import partitions
+from outbox.database import driver_of, identifier
 from outbox.event import Event, lane_of
+from outbox.partitions import Dropped
 from outbox.rows import arrays_of
 from outbox.schema import log_ddl
-
-logger = logging.getLogger(__name__)
 
 
 class Outbox:
@@ -26,18 +24,15 @@ class Outbox:
         self.schema = identifier(schema)
         self.lanes = lanes
         # One statement whatever the number of rows; positions are drawn in the order given.
-        self._append = text(
-            f"""
-            INSERT INTO {schema}.outbox_event (id, topic, stream, sequence, lane, type, payload, headers)
-            SELECT id, topic, stream, sequence, lane, type, CAST(payload AS jsonb), CAST(headers AS jsonb)
+        self._append = f"""
+            INSERT INTO {schema}.outbox_event (id, topic, stream, sequence, type, payload, headers, lane)
+            SELECT id, topic, stream, sequence, type, payload::jsonb, headers::jsonb, lane
             FROM unnest(
-                CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:streams AS text[]),
-                CAST(:sequences AS bigint[]), CAST(:lanes AS smallint[]), CAST(:types AS text[]),
-                CAST(:payloads AS text[]), CAST(:headers AS text[])
-            ) WITH ORDINALITY AS e (id, topic, stream, sequence, lane, type, payload, headers, ordinal)
+                $1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
+                $8::smallint[]
+            ) WITH ORDINALITY AS e (id, topic, stream, sequence, type, payload, headers, lane, ordinal)
             ORDER BY ordinal
             """
-        )
 
     @property
     def channel(self) -> str:
@@ -56,10 +51,9 @@ class Outbox:
         """
         if not events:
             return
-        await connection.execute(
-            self._append,
-            {**arrays_of(events), "lanes": [lane_of(event.stream, self.lanes) for event in events]},
-        )
+        driver = await driver_of(connection)
+        lanes = [lane_of(event.stream, self.lanes) for event in events]
+        await driver.execute(self._append, *arrays_of(events).values(), lanes)
 
     async def ensure_partitions(self, connection: AsyncConnection, *, days_ahead: int = 7) -> None:
         """Make the partitions of today (UTC) and the days ahead that are missing; never commits.
@@ -67,11 +61,29 @@ class Outbox:
         A partition whose lock is not granted within two seconds is left to the next call.
         Rows in the default partition are an alarm, logged as an error: somebody let the days run out.
         """
-        await connection.execute(
-            text(f"SELECT {self.schema}.outbox_make_partitions(:days)"), {"days": days_ahead}
-        )
-        overflow = await connection.scalar(
-            text(f"SELECT EXISTS (SELECT FROM {self.schema}.outbox_event_default)")
-        )
-        if overflow:
-            logger.error("the default partition of %s.outbox_event is in use", self.schema)
+        await partitions.ensure_partitions(connection, self.schema, days_ahead=days_ahead)
+
+    async def drop_partitions(self, engine: AsyncEngine, *, retention_days: int) -> Dropped:
+        """Drop the days that ended at least so many days ago, each in a transaction of its own.
+
+        A day is kept, with a warning, while a publisher, a consumer's anti-entropy (its window, and one
+        sweep) or an open gap still needs one of its events, and while nobody has ever read the log.
+        Writers wait for a fifth of a second at most; a day whose lock is not granted by then is left
+        to the next call. Raises ValueError for less than a day.
+        """
+        return await partitions.drop_partitions(engine, self.schema, retention_days=retention_days)
+
+    async def retire_publisher(self, connection: AsyncConnection, publisher: str) -> bool:
+        """Forget a publisher that is no more, so that no day is kept for it; never commits.
+
+        A relay of that name that still runs publishes nothing from then on; one that is started later
+        begins with the oldest event of the log. False where there is none of that name.
+        """
+        return await partitions.retire_publisher(connection, self.schema, publisher)
+
+    async def retire_consumer(self, connection: AsyncConnection, consumer: str) -> bool:
+        """Forget a consumer that is no more: what anti-entropy knows of it, open gaps included; never commits.
+
+        False where there is none of that name.
+        """
+        return await partitions.retire_consumer(connection, self.schema, consumer)

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from outbox.database import cause_of, identifier, transaction
+from outbox.database import cause_of, driver_of, identifier, transaction
 from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, Handler, Received, RetryPolicy, StreamProgress
 from outbox.ordered_sql import OrderedSql, ordered_ddl
@@ -114,7 +114,7 @@ class OrderedInbox:
                 cleared = {"consumer": self.consumer, "ids": list(suspects), "attempt": attempt}
                 await connection.execute(self._sql.clear_suspects, cleared)
                 await connection.execute(self._sql.drop_cleared, {"consumer": self.consumer})
-            await connection.execute(self._sql.end_attempt, {"attempt": attempt})
+            await (await driver_of(connection)).execute(self._sql.end_attempt, attempt)
         return _counts(plan, applied=len(plan.run)), [event.stream for event in plan.suspects]
 
     async def _set_aside(
@@ -124,7 +124,7 @@ class OrderedInbox:
         async with transaction(engine, **APPLYING) as connection:
             plan = await self._plan(connection, events, {event.id for event in events})
             await self._store(connection, plan)
-            await connection.execute(self._sql.end_attempt, {"attempt": attempt})
+            await (await driver_of(connection)).execute(self._sql.end_attempt, attempt)
         return _counts(plan, applied=0), [event.stream for event in plan.suspects]
 
     async def _plan(
@@ -132,11 +132,10 @@ class OrderedInbox:
     ) -> Plan:
         """Lock the streams, in sorted order like everybody, and decide."""
         streams = sorted({event.stream for event in events})
-        asked = {"consumer": self.consumer, "streams": streams}
-        await connection.execute(self._sql.insert_streams, asked)
-        places = {row.stream: _place(row) for row in await connection.execute(self._sql.lock_streams, asked)}
-        stored = [Stored(*row) for row in await connection.execute(self._sql.read_waiting, asked)]
-        return make_plan(events, places, stored, suspects)
+        driver = await driver_of(connection)
+        await driver.execute(self._sql.insert_streams, self.consumer, streams)
+        places = await self._lock(connection, streams)
+        return make_plan(events, places, await self._read_waiting(connection, streams), suspects)
 
     async def _with_payloads(
         self, connection: AsyncConnection, members: Sequence[Event | Stored]
@@ -154,18 +153,16 @@ class OrderedInbox:
                     "ids": [row.id for row in stored],
                 },
             )
-            taken = {row.id: event_of(row) for row in result}
+            taken = {row.id: event_of(row._mapping) for row in result}
         return [taken[member.id] if isinstance(member, Stored) else member for member in members]
 
     async def _advance(self, connection: AsyncConnection, places: Mapping[str, Place]) -> None:
-        await connection.execute(
+        await (await driver_of(connection)).execute(
             self._sql.advance,
-            {
-                "consumer": self.consumer,
-                "streams": list(places),
-                "applied": [place.applied for place in places.values()],
-                "recent_ids": [_array(place.recent_ids) for place in places.values()],
-            },
+            self.consumer,
+            list(places),
+            [place.applied for place in places.values()],
+            [_array(place.recent_ids) for place in places.values()],
         )
 
     async def _store(self, connection: AsyncConnection, plan: Plan) -> None:
@@ -198,7 +195,7 @@ class OrderedInbox:
             row = result.one_or_none()
         if row is None:
             return None
-        event = event_of(row)
+        event = event_of(row._mapping)
         if row.attempts > self._retry.attempts:
             return await self._fail(engine, event, None)
         try:
@@ -208,8 +205,7 @@ class OrderedInbox:
 
     async def _apply_alone(self, engine: AsyncEngine, event: Event) -> Received:
         async with transaction(engine, **APPLYING) as connection:
-            asked = {"consumer": self.consumer, "streams": [event.stream]}
-            place = _place((await connection.execute(self._sql.lock_streams, asked)).one())
+            place = (await self._lock(connection, [event.stream]))[event.stream]
             stored = Stored(event.stream, sequence_of(event), event.id)
             if place.forked is not None or place.applied + 1 != stored.sequence:
                 # Parked as forked, or skipped, since it became due: that was no attempt.
@@ -275,8 +271,8 @@ class OrderedInbox:
         self, connection: AsyncConnection, streams: Sequence[str]
     ) -> tuple[list[Stored], dict[str, Place]]:
         # The store first: an event that is applied from it in between is then seen at least once.
+        stored = await self._read_waiting(connection, streams)
         asked = {"consumer": self.consumer, "streams": list(streams)}
-        stored = [Stored(*row) for row in await connection.execute(self._sql.read_waiting, asked)]
         places = {row.stream: _place(row) for row in await connection.execute(self._sql.read_streams, asked)}
         return stored, places
 
@@ -293,11 +289,10 @@ class OrderedInbox:
         Events whose number is already taken stay parked: skip them. False where two events
         claim to be the next, so that one must be skipped first, or where the stream is not known.
         """
-        place = await self._lock(connection, stream)
+        place = (await self._lock(connection, [stream])).get(stream)
         if place is None:
             return False
-        asked = {"consumer": self.consumer, "streams": [stream]}
-        rows = await connection.execute(self._sql.read_waiting, asked)
+        rows = await self._read_waiting(connection, [stream])
         heads = [row for row in rows if row.sequence == place.applied + 1]
         if len(heads) > 1:
             return False
@@ -314,26 +309,27 @@ class OrderedInbox:
         """
         asked = {"consumer": self.consumer, "id": event_id}
         held = (await connection.execute(self._sql.find_held, asked)).one_or_none()
-        place = await self._lock(connection, held.stream) if held else None
+        place = (await self._lock(connection, [held.stream])).get(held.stream) if held else None
         held = (await connection.execute(self._sql.find_held, asked)).one_or_none()  # now that it is locked
         if held is None or place is None:
             return False
         await connection.execute(self._sql.skip, {**asked, "reason": reason})
-        rows = await connection.execute(
-            self._sql.read_waiting, {"consumer": self.consumer, "streams": [held.stream]}
-        )
+        rows = await self._read_waiting(connection, [held.stream])
         rivals = [row for row in rows if row.sequence == held.sequence]
         if held.sequence == place.applied + 1 and not rivals:
             await self._advance(connection, {held.stream: place.after([event_id])})
             await self._promote(connection, [held.stream])
         return True
 
-    async def _lock(self, connection: AsyncConnection, stream: str) -> Place | None:
-        result = await connection.execute(
-            self._sql.lock_streams, {"consumer": self.consumer, "streams": [stream]}
-        )
-        row = result.one_or_none()
-        return _place(row) if row else None
+    async def _lock(self, connection: AsyncConnection, streams: Sequence[str]) -> dict[str, Place]:
+        """Lock the streams (sorted, as everybody does) that this consumer has heard of."""
+        driver = await driver_of(connection)
+        rows = await driver.fetch(self._sql.lock_streams, self.consumer, streams)
+        return {row["stream"]: Place(row["applied"], row["recent_ids"], row["forked"]) for row in rows}
+
+    async def _read_waiting(self, connection: AsyncConnection, streams: Sequence[str]) -> list[Stored]:
+        driver = await driver_of(connection)
+        return [Stored(*row) for row in await driver.fetch(self._sql.read_waiting, self.consumer, streams)]
 
 
 def _place(row: Row[Any]) -> Place:

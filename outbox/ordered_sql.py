@@ -40,6 +40,16 @@ def ordered_ddl(schema: str) -> list[str]:
         )
         """,
         f"CREATE INDEX inbox_waiting_due ON {schema}.inbox_waiting (consumer, due_at) WHERE due_at IS NOT NULL",
+        # For operators alone: what waits, what is parked, what is forked, each without reading the rest.
+        f"""
+        CREATE INDEX inbox_waiting_plain ON {schema}.inbox_waiting (consumer, received_at)
+            WHERE due_at IS NULL AND parked_at IS NULL
+        """,
+        f"""
+        CREATE INDEX inbox_waiting_parked ON {schema}.inbox_waiting (consumer, parked_at)
+            WHERE parked_at IS NOT NULL
+        """,
+        f"CREATE INDEX inbox_stream_forked ON {schema}.inbox_stream (consumer, stream) WHERE forked IS NOT NULL",
         # One row per batch in hand, so that whoever finds it after a crash knows which events to suspect.
         f"""
         CREATE TABLE {schema}.inbox_attempt (
@@ -70,6 +80,8 @@ def ordered_ddl(schema: str) -> list[str]:
 
 
 class OrderedSql:
+    """Strings are for the driver itself, on the path of every batch; the others for SQLAlchemy."""
+
     def __init__(self, schema: str) -> None:
         stream, waiting, attempt, skipped = (
             f"{schema}.inbox_{name}" for name in ("stream", "waiting", "attempt", "skipped")
@@ -103,33 +115,26 @@ class OrderedSql:
         self.forget_attempts = text(
             f"DELETE FROM {attempt} WHERE started_at < clock_timestamp() - make_interval(hours => :hours)"
         )
-        self.end_attempt = text(f"DELETE FROM {attempt} WHERE id = :attempt")
-        self.insert_streams = text(
-            f"""
-            INSERT INTO {stream} (consumer, stream)
-            SELECT :consumer, s FROM unnest(CAST(:streams AS text[])) AS s
+        self.end_attempt = f"DELETE FROM {attempt} WHERE id = $1"
+        self.insert_streams = f"""
+            INSERT INTO {stream} (consumer, stream) SELECT $1::text, s FROM unnest($2::text[]) AS s
             ON CONFLICT DO NOTHING
-            """
-        )
-        self.lock_streams = text(
-            f"""
+        """
+        self.lock_streams = f"""
             SELECT stream, applied, recent_ids, forked FROM {stream}
-            WHERE consumer = :consumer AND stream = ANY (CAST(:streams AS text[]))
+            WHERE consumer = $1 AND stream = ANY ($2::text[])
             ORDER BY stream COLLATE "C" FOR UPDATE
-            """
-        )
+        """
         self.read_streams = text(
             f"""
             SELECT stream, applied, recent_ids, forked FROM {stream}
             WHERE consumer = :consumer AND stream = ANY (CAST(:streams AS text[]))
             """
         )
-        self.read_waiting = text(
-            f"""
+        self.read_waiting = f"""
             SELECT stream, sequence, id, due_at IS NULL AND parked_at IS NULL AS is_plain FROM {waiting}
-            WHERE consumer = :consumer AND stream = ANY (CAST(:streams AS text[]))
-            """
-        )
+            WHERE consumer = $1 AND stream = ANY ($2::text[])
+        """
         self.take_waiting = text(
             f"""
             DELETE FROM {waiting}
@@ -159,14 +164,11 @@ class OrderedSql:
             WHERE s.consumer = :consumer AND s.stream = f.stream
             """
         )
-        self.advance = text(
-            f"""
-            UPDATE {stream} AS s SET applied = p.applied, recent_ids = CAST(p.recent_ids AS uuid[])
-            FROM unnest(CAST(:streams AS text[]), CAST(:applied AS bigint[]), CAST(:recent_ids AS text[]))
-                AS p (stream, applied, recent_ids)
-            WHERE s.consumer = :consumer AND s.stream = p.stream
-            """
-        )
+        self.advance = f"""
+            UPDATE {stream} AS s SET applied = p.applied, recent_ids = p.recent_ids::uuid[]
+            FROM unnest($2::text[], $3::bigint[], $4::text[]) AS p (stream, applied, recent_ids)
+            WHERE s.consumer = $1 AND s.stream = p.stream
+        """
         # The attempt counts from here, whatever becomes of the process; nobody else takes the event
         # until the attempt has said how it ended, or has had time enough to.
         self.claim_due = text(

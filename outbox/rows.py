@@ -1,10 +1,8 @@
 """Events as rows and back."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from sqlalchemy import Row
 
 from outbox.event import Event
 
@@ -22,14 +20,14 @@ def arrays_of(events: Sequence[Event]) -> dict[str, list[Any]]:
     }
 
 
-def event_of(row: Row[Any]) -> Event:
+def event_of(row: Mapping[Any, Any]) -> Event:
     """The event in a row whose payload and headers were selected as text."""
     return Event(
-        row.id,
-        row.topic,
-        row.stream,
-        row.sequence,
-        row.type,
-        row.payload.encode(),
-        json.loads(row.headers),
+        row["id"],
+        row["topic"],
+        row["stream"],
+        row["sequence"],
+        row["type"],
+        row["payload"].encode(),
+        json.loads(row["headers"]),
     )

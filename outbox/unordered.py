@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from outbox.database import cause_of, identifier, transaction
 from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, EffectHandler, Received, RetryPolicy
+from outbox.partitions import Dropped
 from outbox.rows import arrays_of, event_of
+from outbox.unordered_days import forget_days
 from outbox.unordered_sql import UnorderedSql, unordered_ddl
 
 logger = logging.getLogger(__name__)
@@ -44,17 +46,24 @@ class UnorderedInbox:
     async def receive(self, engine: AsyncEngine, events: Sequence[Event]) -> Received:
         """Store the new ones, then carry each out; what fails here is carried out by run_due().
 
+        An event from before the days that are remembered (see drop_partitions) is parked: it may be new
+        or a repeat, and an operator retries or skips it.
         Raises what the driver raises where the database is away: then nothing is lost as long as the
         sender sends again.
         """
         distinct = {event.id: event for event in events}
         async with transaction(engine) as connection:
-            result = await connection.scalars(
+            result = await connection.execute(
                 self._sql.store, {"consumer": self.consumer, **arrays_of(list(distinct.values()))}
             )
-            new = list(result)
-        received = Received(repeated=len(events) - len(new))
-        await self._run_all(engine, new, received)
+            stored = result.all()
+        refused = [row.id for row in stored if row.is_refused]
+        for event_id in refused:
+            logger.error(
+                "%s: event %s is parked, older than what the inbox remembers", self.consumer, event_id
+            )
+        received = Received(repeated=len(events) - len(stored), parked=len(refused))
+        await self._run_all(engine, [row.id for row in stored if not row.is_refused], received)
         return received
 
     async def run_due(self, engine: AsyncEngine, *, limit: int = 100) -> Received:
@@ -82,7 +91,7 @@ class UnorderedInbox:
             row = result.one_or_none()
         if row is None:
             return Received()  # somebody else has it, or did it
-        event = event_of(row)
+        event = event_of(row._mapping)
         if row.attempts > self._retry.attempts:
             return await self._fail(engine, event, None)
         try:
@@ -119,6 +128,25 @@ class UnorderedInbox:
 
     async def park_forked(self, connection: AsyncConnection, streams: Mapping[str, str]) -> None:
         """Nothing: without numbers, no stream can be ahead of another."""
+
+    async def ensure_partitions(self, connection: AsyncConnection, *, days_ahead: int = 7) -> None:
+        """Make the partitions of today (UTC) and the days ahead that are missing; never commits.
+
+        For all consumers of the schema. A partition whose lock is not granted within two seconds is
+        left to the next call; until then its events are kept in the default one.
+        """
+        await connection.execute(self._sql.make_partitions, {"days": days_ahead})
+
+    async def drop_partitions(self, engine: AsyncEngine, *, retention_days: int) -> Dropped:
+        """Forget the ids of days that ended at least so many days ago, for all consumers of the schema.
+
+        What comes from those days from now on is refused and parked, never taken for new. What is not
+        carried out yet or parked is kept in the default partition, and so are ids that tell no time.
+        Keep more days than the producer's log does, or its anti-entropy asks for what is forgotten.
+        Receivers wait for a fifth of a second at most; a day whose lock is not granted by then is left
+        to the next call. Raises ValueError for less than a day.
+        """
+        return await forget_days(engine, self.schema, self._sql, retention_days=retention_days)
 
     async def retry(self, connection: AsyncConnection, event_id: UUID) -> bool:
         """Make a parked event due now, with all its attempts again; never commits. False where none is."""

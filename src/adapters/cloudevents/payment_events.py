@@ -7,6 +7,7 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md; `partitionk
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -104,10 +105,12 @@ def _snake_keys(value: dict[str, Any]) -> dict[str, Any]:
     return {_snake(name): inner for name, inner in value.items()}
 
 
+@cache
 def _camel(name: str) -> str:
     head, *tail = name.split("_")
     return head + "".join(part.capitalize() for part in tail)
 
 
+@cache
 def _snake(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+import msgspec
+from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres import tables
-from adapters.postgres.rows import from_row, to_row
+from adapters.postgres.rows import HotRows, from_row, to_row
 from adapters.postgres.unit_of_work import UnitOfWork
 from domain.orders.order import Effect, Order
 from domain.orders.ports import Attempt
 from outbox import Event, Outbox
+from outbox.database import driver_of
 
 EffectEncoder = Callable[[Effect], Event]
 
@@ -29,7 +31,7 @@ class PostgresOrders:
     wrote_events: bool = False
 
     async def add(self, order: Order) -> None:
-        await self.connection.execute(insert(tables.orders).values(_row(order)))
+        await self.connection.execute(insert(tables.orders).values(row_of(order)))
 
     async def get(self, order_id: str) -> Order | None:
         wanted = select(tables.orders).where(tables.orders.c.order_id == order_id)
@@ -37,23 +39,16 @@ class PostgresOrders:
         return from_row(Order, row) if row else None
 
     async def lock(self, order_ids: Sequence[str]) -> dict[str, Order]:
-        wanted = (
-            select(tables.orders)
-            .where(tables.orders.c.order_id.in_(order_ids))
-            .order_by(tables.orders.c.order_id)
-            .with_for_update()
-        )
-        rows = (await self.connection.execute(wanted)).mappings()
-        return {row["order_id"]: from_row(Order, row) for row in rows}
+        driver = await driver_of(self.connection)
+        return {row["order_id"]: _HOT.read(row) for row in await driver.fetch(_LOCK, order_ids)}
 
     async def save(self, orders: Sequence[Order]) -> None:
         if not orders:
             return
-        rows = []
         for order in orders:
             order.version += 1
-            rows.append(_changing(order))
-        await self.connection.execute(_UPDATE, rows)
+        driver = await driver_of(self.connection)
+        await driver.execute(_UPDATE, *zip(*map(_changing, orders), strict=True))
         effects = [self.encode(effect) for order in orders for effect in order.take_effects()]
         if effects:
             await self.outbox.append(self.connection, effects)
@@ -77,7 +72,7 @@ class PostgresOrders:
         return [from_row(Order, row) for row in rows]
 
 
-def _row(order: Order) -> dict[str, Any]:
+def row_of(order: Order) -> dict[str, Any]:
     """An order's columns; the derived amounts are stored beside it for those who query the table."""
     return to_row(order) | {
         "total_amount": order.total_amount,
@@ -86,20 +81,22 @@ def _row(order: Order) -> dict[str, Any]:
     }
 
 
-_CHANGING = (
+_HOT = HotRows(Order, tables.orders)
+_LOCK = f"{_HOT.select()} WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE"
+_UPDATE = _HOT.update(
+    "order_id",
     *("status", "attention", "payments", "accepted_at", "fulfilled_at", "updated_at", "version"),
     *("amount_paid", "amount_refunded"),
 )
-_UPDATE = (
-    update(tables.orders)
-    .where(tables.orders.c.order_id == bindparam("b_order_id"))
-    .values({name: bindparam(f"b_{name}") for name in _CHANGING})
-)
 
 
-def _changing(order: Order) -> dict[str, Any]:
-    row = _row(order)
-    return {f"b_{name}": row[name] for name in ("order_id", *_CHANGING)}
+def _changing(order: Order) -> tuple[Any, ...]:
+    """The values of `_UPDATE`: what may change once the order is confirmed."""
+    return (
+        *(order.order_id, order.status, order.attention, msgspec.json.encode(order.payments).decode()),
+        *(order.accepted_at, order.fulfilled_at, order.updated_at, order.version),
+        *(order.amount_paid, order.amount_refunded),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+import asyncpg
 import msgspec
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -45,15 +46,18 @@ def make_engine(url: str, *, pool_size: int, application: str) -> AsyncEngine:
 def lost_connection(error: BaseException) -> bool:
     """Whether the database, not the statement, is at fault.
 
-    asyncpg raises errors outside its own classes when a backend is killed, so any error that is
-    neither SQLAlchemy's report about a statement nor ours counts as one.
+    asyncpg's own errors come without SQLAlchemy's from the statements that run on the driver itself.
     """
-    if isinstance(error, PoolTimeout | OSError | InterfaceError):
+    if isinstance(error, PoolTimeout | OSError | InterfaceError | asyncpg.InternalClientError):
         return True
-    if isinstance(error, DBAPIError):
-        state = getattr(error.orig, "sqlstate", None) or ""
+    if isinstance(error, asyncpg.InterfaceError):
+        return not isinstance(error, ValueError)  # of a parameter that does not fit its type
+    if isinstance(error, DBAPIError | asyncpg.PostgresError):
+        said = error.orig if isinstance(error, DBAPIError) else error
+        state = getattr(said, "sqlstate", None) or ""
+        invalidated = isinstance(error, DBAPIError) and error.connection_invalidated
         # 08 connection, 57 shutdown, 53 resources, 25P03 idle too long, none: the driver's own
-        return error.connection_invalidated or state[:2] in ("08", "57", "53") or state in ("", "25P03")
+        return invalidated or state[:2] in ("08", "57", "53") or state in ("", "25P03")
     return False
 
 

@@ -1,0 +1,75 @@
+"""The relay and the worker of a benchmark: processes of their own, made of the application's parts.
+
+`python -m benchmarks.process relay|worker FILE`; on SIGTERM the worker writes to FILE when each batch
+was applied, by the clock that all processes of a machine share, and the ids of its events.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from adapters.dramatiq.actor import declare_actor
+from adapters.dramatiq.broker import make_broker
+from adapters.dramatiq.publisher import DramatiqPublisher
+from adapters.dramatiq.worker import run_worker
+from entrypoints.bootstrap import build_container
+from entrypoints.logging import configure_logging
+from entrypoints.settings import Settings, load_settings
+from entrypoints.worker.consumers import PAYMENT_EVENTS_TOPIC, consumers, payment_events_inbox
+from outbox import AntiEntropy, Event, InboxView, Relay
+
+
+async def relay(settings: Settings, stop: asyncio.Event) -> None:
+    """The payments' log alone: what the orders ask the world for is not this benchmark's subject."""
+    container = build_container(settings)
+    await container.start()
+    broker = make_broker(settings.redis_url.reveal())
+    publisher = DramatiqPublisher(broker, consumers())
+    side = container.payments
+    view = InboxView(container.orders.engine, payment_events_inbox(container), PAYMENT_EVENTS_TOPIC)
+    url = settings.payments_database_url.reveal()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(Relay(side.engine, side.outbox, publisher, listen_dsn=url).run(stop))
+        tasks.create_task(AntiEntropy(side.engine, side.outbox, publisher, [view]).run(stop))
+    publisher.close()
+    await container.stop()
+
+
+async def worker(settings: Settings, stop: asyncio.Event, file: Path) -> None:
+    container = build_container(settings)
+    await container.start()
+    broker = make_broker(settings.redis_url.reveal())
+    inbox = payment_events_inbox(container)
+    applied: list[tuple[float, list[str]]] = []
+
+    async def receive(events: Sequence[Event]) -> None:
+        await inbox.receive(container.orders.engine, events)
+        applied.append((time.monotonic(), [str(event.id) for event in events]))
+
+    declare_actor(broker, inbox.consumer, receive)
+    await run_worker(broker, stop)
+    await asyncio.to_thread(file.write_text, json.dumps(applied), "ascii")
+    await container.stop()
+
+
+def main(role: str, file: str) -> None:
+    settings = load_settings(os.environ)
+    configure_logging("WARNING", "console")
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        await (relay(settings, stop) if role == "relay" else worker(settings, stop, Path(file)))
+
+    import uvloop
+
+    uvloop.run(run())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
