@@ -50,10 +50,12 @@ def log_ddl(schema: str) -> list[str]:
             restored_position bigint NOT NULL,
             restored_base pg_snapshot,
             taken_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            events bigint NOT NULL DEFAULT 0,
             PRIMARY KEY (publisher, lane, entry)
         )
         """,
         *_anti_entropy(schema),
+        _baseline(schema),
     ]
 
 
@@ -112,4 +114,37 @@ def _anti_entropy(schema: str) -> list[str]:
             marker text NOT NULL
         )
         """,
+        # What each round found, appended; the newest counts, and its totals are of all rounds ever.
+        f"""
+        CREATE TABLE {schema}.outbox_round (
+            consumer text NOT NULL,
+            round bigint NOT NULL,
+            ended_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            took_seconds double precision NOT NULL,
+            compared bigint NOT NULL,
+            missing bigint NOT NULL,
+            closed bigint NOT NULL,
+            published bigint NOT NULL,
+            forked bigint NOT NULL,
+            total_compared bigint NOT NULL,
+            total_missing bigint NOT NULL,
+            total_closed bigint NOT NULL,
+            total_published bigint NOT NULL,
+            total_forked bigint NOT NULL,
+            PRIMARY KEY (consumer, round)
+        )
+        """,
     ]
+
+
+def _baseline(schema: str) -> str:
+    # What is visible in the snapshot had been committed before the consumer came: not for it.
+    return f"""
+        CREATE TABLE {schema}.outbox_baseline (
+            consumer text PRIMARY KEY,
+            topic text NOT NULL,
+            system_identifier bigint NOT NULL,
+            snapshot pg_snapshot NOT NULL,
+            taken_at timestamptz NOT NULL DEFAULT clock_timestamp()
+        )
+        """

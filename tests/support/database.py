@@ -16,11 +16,11 @@ ROOT = Path(__file__).parents[2]
 _TEMPLATE = "payonce_template"
 
 
-def migrate(url: str) -> None:
-    """Bring this database to the newest revision, as `alembic upgrade head` does."""
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring this database to a revision, as `alembic upgrade` does."""
     config = Config(ROOT / "alembic.ini")
     config.attributes["url"] = url
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 @pytest.fixture(scope="session")
