@@ -18,7 +18,10 @@ from outbox import Event
 
 TOPIC = "payment.events"
 
-_ENVELOPE = frozenset({"event_id", "sequence", "occurred_at"})
+SOURCE = "/payments"
+
+ENVELOPE_FIELDS = frozenset({"event_id", "sequence", "occurred_at"})
+"""Fields of an event that are attributes of its envelope; the others are its data."""
 
 
 class EventUnreadable(Exception):
@@ -45,7 +48,7 @@ def encode(event: PaymentEvent, traceparent: Callable[[], str | None]) -> Event:
     envelope = _CloudEvent(
         specversion="1.0",
         id=event.event_id,
-        source="/payments",
+        source=SOURCE,
         type=event.type,
         subject=event.payment_id,
         time=event.occurred_at,
@@ -89,15 +92,15 @@ def decode(event: Event) -> PaymentEvent:
 def _data(event: PaymentEvent) -> dict[str, Any]:
     """The fields of this event's type in camel case, without those of the envelope."""
     values = {
-        field.name: getattr(event, field.name) for field in fields(event) if field.name not in _ENVELOPE
+        field.name: getattr(event, field.name) for field in fields(event) if field.name not in ENVELOPE_FIELDS
     }
-    return {_camel(name): _camel_keys(value) for name, value in values.items()}
+    return {camel(name): _camel_keys(value) for name, value in values.items()}
 
 
 def _camel_keys(value: Any) -> Any:
     builtin = msgspec.to_builtins(value)
     if isinstance(builtin, dict):
-        return {_camel(name): inner for name, inner in builtin.items()}
+        return {camel(name): inner for name, inner in builtin.items()}
     return builtin
 
 
@@ -106,7 +109,8 @@ def _snake_keys(value: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """A field's name as it is on the wire."""
     head, *tail = name.split("_")
     return head + "".join(part.capitalize() for part in tail)
 

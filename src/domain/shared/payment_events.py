@@ -63,40 +63,54 @@ class PaymentEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentRequiresAction(PaymentEvent):
+    """The customer has to act: 3-D Secure, or a redirect."""
+
     type = "PaymentRequiresAction"
     next_action: NextAction | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentAuthorized(PaymentEvent):
+    """Manual capture: the funds are held."""
+
     type = "PaymentAuthorized"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentCaptured(PaymentEvent):
+    """A part or the whole of held funds is taken; `final` on the last capture."""
+
     type = "PaymentCaptured"
     final: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentSucceeded(PaymentEvent):
+    """Automatic capture: the funds are taken."""
+
     type = "PaymentSucceeded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentFailed(PaymentEvent):
+    """An attempt was declined, or its authentication failed; the payment can be tried again."""
+
     type = "PaymentFailed"
     last_error: LastError | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentCanceled(PaymentEvent):
+    """The payment was canceled or voided, or its authorization expired."""
+
     type = "PaymentCanceled"
     reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundProcessed(PaymentEvent):
+    """The gateway confirms a refund."""
+
     type = "RefundProcessed"
     refund_id: str
     reason: str | None
@@ -104,6 +118,8 @@ class RefundProcessed(PaymentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundFailed(PaymentEvent):
+    """The gateway refuses a refund, or reverses one that it had confirmed."""
+
     type = "RefundFailed"
     refund_id: str
     reason: str | None
@@ -112,12 +128,16 @@ class RefundFailed(PaymentEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisputeOpened(PaymentEvent):
+    """The customer disputes the charge with their bank."""
+
     type = "DisputeOpened"
     reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisputeClosed(PaymentEvent):
+    """The dispute is over."""
+
     type = "DisputeClosed"
     reason: str | None
     """How it ended: `won`, `lost`, `warning_closed`."""

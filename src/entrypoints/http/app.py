@@ -8,7 +8,7 @@ from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
 from entrypoints.bootstrap import Container, build_container
-from entrypoints.http import documentation, events, health, orders, payments, refunds, webhooks
+from entrypoints.http import asyncapi, documentation, events, health, orders, payments, refunds, webhooks
 from entrypoints.http.bodies import MAX_BODY_BYTES
 from entrypoints.http.problems import answer_exception
 from entrypoints.http.request_context import RequestContext
@@ -16,7 +16,7 @@ from entrypoints.settings import Settings
 
 _ROUTES_BY_SERVICE = {
     "orders": orders.ROUTES,
-    "payments": [*payments.ROUTES, *refunds.ROUTES, *webhooks.ROUTES, *events.ROUTES],
+    "payments": [*payments.ROUTES, *refunds.ROUTES, *webhooks.ROUTES, *events.ROUTES, *asyncapi.ROUTES],
 }
 
 

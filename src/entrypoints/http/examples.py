@@ -33,6 +33,7 @@ from entrypoints.http.schemas.payments import (
 _ORDER = "ord_01KAQ3V5T6W7X8Y9Z0ABCDEFGH"
 _PAYMENT = "pay_01KAQ3VB1C2D3E4F5G6H7J8K9M"
 _INTENT = "pi_3SxExampleExample"
+REDIRECT_URL = "https://hooks.stripe.com/redirect/authenticate/src_1"
 _MADE = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 _PAID = datetime(2026, 11, 23, 12, 1, tzinfo=UTC)
 _ADDRESS = AddressBody(line1="1 Analytical Way", city="London", postal_code="W1J 7NT", country="GB")
@@ -130,9 +131,7 @@ PAYMENT = PaymentAnswer(
     gateway="stripe",
     gateway_payment_intent_id=_INTENT,
     client_secret=f"{_INTENT}_secret_example",
-    next_action=NextActionAnswer(
-        type=NextActionType.REDIRECT, redirect_url="https://hooks.stripe.com/redirect/authenticate/src_1"
-    ),
+    next_action=NextActionAnswer(type=NextActionType.REDIRECT, redirect_url=REDIRECT_URL),
     operation=None,
     capture_method=CaptureMethod.AUTOMATIC,
     capture_before=None,
