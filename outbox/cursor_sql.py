@@ -41,7 +41,7 @@ class CursorSql:
                 (SELECT system_identifier FROM pg_control_system()) AS current_system,
                 c.entry, c.system_identifier, c.base::text AS base, c.target::text AS target,
                 c.last_position, c.highest_position, c.restored_position,
-                c.restored_base::text AS restored_base,
+                c.restored_base::text AS restored_base, coalesce(c.events, 0) AS events,
                 extract(epoch FROM clock_timestamp() - c.taken_at)::float8 AS age_seconds
             FROM unnest($2::smallint[]) AS l (lane)
             LEFT JOIN LATERAL (
@@ -71,18 +71,21 @@ class CursorSql:
         self.append = f"""
             INSERT INTO {cursor} (
                 publisher, lane, base, target, last_position, highest_position, restored_position,
-                restored_base, entry, system_identifier
+                restored_base, entry, system_identifier, events
             )
-            SELECT $10::text, c.* FROM unnest(
+            SELECT $11::text, c.* FROM unnest(
                 $1::smallint[], $2::text[]::pg_snapshot[], $3::text[]::pg_snapshot[], $4::bigint[],
-                $5::bigint[], $6::bigint[], $7::text[]::pg_snapshot[], $8::bigint[], $9::bigint[]
+                $5::bigint[], $6::bigint[], $7::text[]::pg_snapshot[], $8::bigint[], $9::bigint[],
+                $10::bigint[]
             ) AS c
         """
+        # Some stay: operators see by them how fast a lane moves, and where a sweep begins anew, the last
+        # but one tells how far the one before has come.
         self.trim = text(
             f"""
             DELETE FROM {cursor} AS c
             USING unnest(CAST(:lanes AS smallint[]), CAST(:entries AS bigint[])) AS n (lane, entry)
-            WHERE c.publisher = :publisher AND c.lane = n.lane AND c.entry < n.entry
+            WHERE c.publisher = :publisher AND c.lane = n.lane AND c.entry < n.entry - 32
             """
         )
         self.fetch = f"""

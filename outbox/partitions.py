@@ -75,8 +75,9 @@ async def expired(engine: AsyncEngine, table: str, *, retention_days: int) -> li
                 JOIN pg_class AS parent ON parent.oid = i.inhparent
                 WHERE i.inhparent = to_regclass(:table)
                     AND child.relname ~ ('^' || parent.relname || '_[0-9]{8}$')
-                    AND to_date(right(child.relname, 8), 'YYYYMMDD')
-                        < CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date) - CAST(:days AS integer)
+                    AND right(child.relname, 8) < to_char(
+                        CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date) - CAST(:days AS integer), 'YYYYMMDD'
+                    )
                 ORDER BY child.relname
                 """
             ),
