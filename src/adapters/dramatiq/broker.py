@@ -39,7 +39,12 @@ def make_broker(url: str) -> Broker:
             rabbitmq = importlib.import_module("dramatiq.brokers.rabbitmq")
         except ImportError as error:
             raise UnknownBroker("RabbitMQ needs the package dramatiq[rabbitmq]") from error
-        return cast(Broker, rabbitmq.RabbitmqBroker(url=url, confirm_delivery=True, middleware=[]))
+        # Its queues are durable and its messages persistent; a confirmed one is on disk.
+        broker = rabbitmq.RabbitmqBroker(url=url.split(";"), confirm_delivery=True, middleware=[])
+        for server in broker.parameters:
+            # One that has run out of memory or disk blocks its publishers, by default for ever.
+            server.blocked_connection_timeout = server.blocked_connection_timeout or ANSWER_SECONDS
+        return cast(Broker, broker)
     raise UnknownBroker(f"no broker is known for URLs that begin with {scheme}://")
 
 
