@@ -4,9 +4,11 @@ from outbox.anti_entropy import AntiEntropy, ConsumerView, Pace, Report
 from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, EffectHandler, Handler, Received, RetryPolicy, StreamProgress
 from outbox.log import Outbox
+from outbox.operations import Consumer, Operations
 from outbox.ordered import OrderedInbox
 from outbox.publisher import Publisher, PublishFailed
 from outbox.relay import Relay
+from outbox.selection import Selection
 from outbox.unordered import UnorderedInbox
 from outbox.views import InboxView
 from outbox.waker import Waker
@@ -14,12 +16,14 @@ from outbox.waker import Waker
 __all__ = [
     "AntiEntropy",
     "Comparison",
+    "Consumer",
     "ConsumerView",
     "EffectHandler",
     "Event",
     "EventKey",
     "Handler",
     "InboxView",
+    "Operations",
     "OrderedInbox",
     "Outbox",
     "Pace",
@@ -29,6 +33,7 @@ __all__ = [
     "Relay",
     "Report",
     "RetryPolicy",
+    "Selection",
     "StreamProgress",
     "UnorderedInbox",
     "Waker",

@@ -8,8 +8,9 @@ becomes a gap: a row that stays until the consumer has the event.
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -26,6 +27,7 @@ from outbox.signals import wait_any
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_SECONDS = 300.0  # between two publications of the same gap
+TRIM_ROUNDS_EVERY = 64  # as the cursors: appended, for an updated row bloats under a held snapshot
 LONGEST_BACKOFF_SECONDS = 30.0  # while the database, the broker or a consumer is away
 
 
@@ -128,6 +130,7 @@ class AntiEntropy:
             await wait_any(stop, seconds=pause)
 
     async def _round(self, consumer: "_Compared") -> Report:
+        began = time.monotonic()
         marker = await self._publisher.marker()
         grace = max(self._pace.grace_seconds, 2 * await self._publisher.delay_seconds())
         report = Report()
@@ -140,7 +143,19 @@ class AntiEntropy:
         await self._send_gaps(consumer, grace, report)
         if report.missing or report.published:
             logger.info("%s lacked %d, was sent %d", consumer.view.name, report.missing, report.published)
+        await self._record(consumer.view.name, report, time.monotonic() - began)
         return report
+
+    async def _record(self, name: str, report: Report, took_seconds: float) -> None:
+        """Keep what the round found, for operators."""
+        async with transaction(self._engine, synchronous_commit="off") as connection:
+            await connection.execute(
+                self._sql.lock_rounds, {"lock": f"{self._outbox.schema} rounds of {name}"}
+            )
+            added = {"consumer": name, "took_seconds": took_seconds, **asdict(report)}
+            number = (await connection.execute(self._sql.add_round, added)).scalar_one()
+            if number % TRIM_ROUNDS_EVERY == 0:
+                await connection.execute(self._sql.trim_rounds, {"consumer": name, "round": number})
 
     async def _has_forgotten(self, consumer: "_Compared", marker: str | None) -> bool:
         """Whether the broker's marker is another than last time; then every open gap is due."""

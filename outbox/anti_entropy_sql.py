@@ -5,7 +5,9 @@ from sqlalchemy import text
 
 class AntiEntropySql:
     def __init__(self, schema: str) -> None:
-        event, gap, marker = (f"{schema}.outbox_{name}" for name in ("event", "gap", "marker"))
+        event, gap, marker, round_ = (
+            f"{schema}.outbox_{name}" for name in ("event", "gap", "marker", "round")
+        )
         self.is_marker_known = text(
             f"SELECT EXISTS (SELECT FROM {marker} WHERE consumer = :consumer AND marker = :marker)"
         )
@@ -56,3 +58,21 @@ class AntiEntropySql:
             FROM unnest(CAST(:streams AS text[])) AS s (stream)
             """
         )
+        # A round at a time is added for a consumer, so that no total is lost.
+        self.lock_rounds = text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))")
+        counts = ("compared", "missing", "closed", "published", "forked")
+        self.add_round = text(
+            f"""
+            INSERT INTO {round_} (
+                consumer, round, took_seconds, {", ".join(counts)}, {", ".join(f"total_{c}" for c in counts)}
+            )
+            SELECT :consumer, coalesce(last.round, 0) + 1, :took_seconds, {", ".join(f":{c}" for c in counts)},
+                {", ".join(f"coalesce(last.total_{c}, 0) + :{c}" for c in counts)}
+            FROM (SELECT) AS one
+            LEFT JOIN LATERAL (
+                SELECT * FROM {round_} WHERE consumer = :consumer ORDER BY round DESC LIMIT 1
+            ) AS last ON true
+            RETURNING round
+            """
+        )
+        self.trim_rounds = text(f"DELETE FROM {round_} WHERE consumer = :consumer AND round < :round")

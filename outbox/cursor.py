@@ -48,6 +48,7 @@ class Cursor:
     highest_position: int  # of all rows ever passed
     restored_position: int  # rows up to here came with a dump of another cluster; 0 for none
     restored_base: str | None  # the base in that other cluster, while those rows are being read
+    events: int  # ever read in this lane, repetitions of a page that was not recorded aside
     age_seconds: float  # since this entry was made
 
     @property
@@ -141,6 +142,7 @@ class LogReader:
             highest_position=0,
             restored_position=0,
             restored_base=None,
+            events=0,
             age_seconds=0.0,
         )
 
@@ -179,6 +181,7 @@ class LogReader:
         return [(statement, chosen) for statement, chosen in statements if chosen]
 
     def _advanced(self, cursor: Cursor, positions: Sequence[int]) -> Cursor:
+        cursor = replace(cursor, events=cursor.events + len(positions))
         if len(positions) == self.page:
             passed = replace(cursor, last_position=positions[-1])
             return passed if cursor.restored_base is not None else _with_highest(passed, positions[-1])
@@ -196,7 +199,8 @@ class LogReader:
         moved = [replace(cursor, entry=cursor.entry + 1) for cursor in cursors]
         driver = await driver_of(connection)
         entries, systems = [c.entry for c in moved], [c.system_identifier for c in moved]
-        await driver.execute(self._sql.append, *_arrays(moved), entries, systems, self.publisher)
+        events = [c.events for c in moved]
+        await driver.execute(self._sql.append, *_arrays(moved), entries, systems, events, self.publisher)
         trim = [cursor for cursor in moved if cursor.entry % TRIM_EVERY == 0]
         if trim:
             await connection.execute(
