@@ -151,11 +151,13 @@ def build_container(settings: Settings, outside: Outside | None = None) -> Conta
         settings.orders_database_url.reveal(),
         pool_size=settings.database_pool_size,
         application="payonce-orders",
+        pooled=settings.database_pooler == "transaction",
     )
     payment_engine = make_engine(
         settings.payments_database_url.reveal(),
         pool_size=settings.database_pool_size,
         application="payonce-payments",
+        pooled=settings.database_pooler == "transaction",
     )
     orders_uow = _orders_unit_of_work(order_engine, outside)
     terms = GetPaymentTermsHandler(GetOrderHandler(orders_uow.factory))

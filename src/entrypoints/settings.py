@@ -81,6 +81,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The payment service's own database; default: `database_url`."""
     database_pool_size: PositiveInt = 10
     """The most connections that one process keeps to each database."""
+    database_pooler: Literal["none", "transaction"] = "none"
+    """`transaction` where the database URLs lead to PgBouncer in its transaction mode."""
+    listen_database_url: Secret = UNSET
+    """Past a pooler to the database itself, for the one connection on which a relay listens.
+
+    Default: `database_url`; behind a pooler none, and relays find events by polling."""
+    orders_listen_database_url: Secret = UNSET
+    """The same for the order service's own database; default: `listen_database_url`, else as above."""
+    payments_listen_database_url: Secret = UNSET
+    """The same for the payment service's own database."""
+    outbox_retention_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
+    """How long events that everybody has are kept in the logs, to be replayed."""
+    inbox_retention_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 60
+    """How long the ids of carried out effects are remembered; longer than the logs are kept.
+
+    What comes later than that is parked, since it could be a repeat."""
     redis_url: Secret = UNSET
     """Redis or Valkey, Dramatiq's broker: `redis://:password@host:port/0`."""
     kafka_bootstrap: NonEmpty | None = None
@@ -116,6 +132,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             msgspec.structs.force_setattr(self, "orders_database_url", self.database_url)
         if not self.payments_database_url:
             msgspec.structs.force_setattr(self, "payments_database_url", self.database_url)
+        for service in ("orders", "payments"):
+            direct = UNSET if self.database_pooler != "none" else getattr(self, f"{service}_database_url")
+            name = f"{service}_listen_database_url"
+            msgspec.structs.force_setattr(
+                self, name, getattr(self, name) or self.listen_database_url or direct
+            )
         if self.signing_key_file == Path():
             msgspec.structs.force_setattr(self, "signing_key_file", self.home / "keys.json")
 
@@ -139,6 +161,9 @@ _SCHEMES = {
     "database_url": _DATABASE_SCHEMES,
     "orders_database_url": _DATABASE_SCHEMES,
     "payments_database_url": _DATABASE_SCHEMES,
+    "listen_database_url": _DATABASE_SCHEMES,
+    "orders_listen_database_url": _DATABASE_SCHEMES,
+    "payments_listen_database_url": _DATABASE_SCHEMES,
     "redis_url": ("redis", "rediss"),
     "stripe_api_base": ("https", "http"),
     "return_url": ("https", "http"),
@@ -167,7 +192,14 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         sources[key] = variable
     _check_names(sources)
     _normalize(values, sources)
-    return _convert(values, sources)
+    settings = _convert(values, sources)
+    if settings.inbox_retention_days <= settings.outbox_retention_days:
+        # Or anti-entropy would ask for events that the inbox has forgotten, and park them all.
+        raise SettingsInvalid(
+            f"{PREFIX}INBOX_RETENTION_DAYS must be more than {PREFIX}OUTBOX_RETENTION_DAYS: "
+            f"{settings.inbox_retention_days} is not more than {settings.outbox_retention_days}."
+        )
+    return settings
 
 
 def _read_file(path: Path) -> dict[str, Any]:

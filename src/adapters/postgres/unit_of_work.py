@@ -1,11 +1,12 @@
 """One transaction on one connection, the only place that commits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import asyncpg
 import msgspec
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -22,9 +23,26 @@ class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
 
 
-def make_engine(url: str, *, pool_size: int, application: str) -> AsyncEngine:
-    """A pool of connections to `url` (`postgresql://…`), whose statements end within 10 s."""
-    return create_async_engine(
+UNPREPARED: Mapping[str, Any] = {
+    "statement_cache_size": 0,
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: "",
+}
+"""How a connection through a pooler leaves nothing behind: each statement is parsed, nameless, in the same
+message as it is executed, since the next message may go to another server."""
+
+
+def make_engine(url: str, *, pool_size: int, application: str, pooled: bool = False) -> AsyncEngine:
+    """A pool of connections to `url` (`postgresql://…`), whose statements end within 10 s.
+
+    `pooled` where it leads to PgBouncer in transaction mode: nothing is then kept between transactions,
+    and the limits, which PgBouncer refuses at the start of a connection, begin each transaction.
+    """
+    limits = {
+        "statement_timeout": str(STATEMENT_SECONDS * 1000),
+        "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_SECONDS * 1000),
+    }
+    engine = create_async_engine(
         url.replace("postgresql://", "postgresql+asyncpg://", 1),
         pool_size=pool_size,
         max_overflow=0,
@@ -34,13 +52,20 @@ def make_engine(url: str, *, pool_size: int, application: str) -> AsyncEngine:
         json_deserializer=msgspec.json.decode,
         connect_args={
             "timeout": 5,
-            "server_settings": {
-                "application_name": application,
-                "statement_timeout": str(STATEMENT_SECONDS * 1000),
-                "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_SECONDS * 1000),
-            },
+            "server_settings": {"application_name": application, **({} if pooled else limits)},
+            **(UNPREPARED if pooled else {}),
         },
     )
+    if pooled:
+        calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in limits.items())
+
+        def limit(connection: Connection) -> None:
+            # Outside a transaction, as the idempotency keys' statements are, they would have no effect.
+            if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+                connection.exec_driver_sql(f"SELECT {calls}")
+
+        event.listen(engine.sync_engine, "begin", limit)
+    return engine
 
 
 def lost_connection(error: BaseException) -> bool:

@@ -37,8 +37,9 @@ async def run_relay(settings: Settings, stop: asyncio.Event) -> None:
             for work in (
                 *_relays(container, publisher, stop),
                 *_recovery(container, stop),
-                *_housekeeping(container.orders, stop),
-                *_housekeeping(container.payments, stop),
+                *_housekeeping(container.orders, settings, stop),
+                *_housekeeping(container.payments, settings, stop),
+                *_forgetting(container, settings, stop),
             ):
                 tasks.create_task(work)
     finally:
@@ -53,10 +54,10 @@ def _relays(container: Container, publisher: DramatiqPublisher, stop: asyncio.Ev
     payment_events = InboxView(orders.engine, payment_events_inbox(container), PAYMENT_EVENTS_TOPIC)
     effects = InboxView(orders.engine, effects_inbox(container), EFFECTS_TOPIC)
     for side, consumer, url in (
-        (payments, payment_events, settings.payments_database_url),
-        (orders, effects, settings.orders_database_url),
+        (payments, payment_events, settings.payments_listen_database_url),
+        (orders, effects, settings.orders_listen_database_url),
     ):
-        yield Relay(side.engine, side.outbox, publisher, listen_dsn=url.reveal()).run(stop)
+        yield Relay(side.engine, side.outbox, publisher, listen_dsn=url.reveal() or None).run(stop)
         yield AntiEntropy(side.engine, side.outbox, publisher, [consumer]).run(stop)
 
 
@@ -69,10 +70,13 @@ def _recovery(container: Container, stop: asyncio.Event) -> Work:
         yield periodically(name, RECOVERY_SECONDS, in_new_traces(work, container.ids), stop)
 
 
-def _housekeeping(side: OrderSide | PaymentSide, stop: asyncio.Event) -> Work:
+def _housekeeping(side: OrderSide | PaymentSide, settings: Settings, stop: asyncio.Event) -> Work:
     async def make_partitions() -> None:
         async with side.engine.begin() as connection:
             await side.outbox.ensure_partitions(connection)
+
+    async def drop_partitions() -> None:
+        await side.outbox.drop_partitions(side.engine, retention_days=settings.outbox_retention_days)
 
     async def forget_keys() -> None:
         while await side.idempotency.delete_expired(FORGET_KEYS_AT_ONCE) == FORGET_KEYS_AT_ONCE:
@@ -80,4 +84,21 @@ def _housekeeping(side: OrderSide | PaymentSide, stop: asyncio.Event) -> Work:
 
     schema = side.outbox.schema
     yield periodically(f"{schema}: make partitions", HOUSEKEEPING_SECONDS, make_partitions, stop)
+    yield periodically(f"{schema}: drop partitions", HOUSEKEEPING_SECONDS, drop_partitions, stop)
     yield periodically(f"{schema}: forget idempotency keys", HOUSEKEEPING_SECONDS, forget_keys, stop)
+
+
+def _forgetting(container: Container, settings: Settings, stop: asyncio.Event) -> Work:
+    """The days of the inbox of effects: made ahead, and forgotten after the retention."""
+    engine, inbox = container.orders.engine, effects_inbox(container)
+
+    async def make_partitions() -> None:
+        async with engine.begin() as connection:
+            await inbox.ensure_partitions(connection)
+
+    async def drop_partitions() -> None:
+        await inbox.drop_partitions(engine, retention_days=settings.inbox_retention_days)
+
+    name = f"{inbox.schema} inbox"
+    yield periodically(f"{name}: make partitions", HOUSEKEEPING_SECONDS, make_partitions, stop)
+    yield periodically(f"{name}: drop partitions", HOUSEKEEPING_SECONDS, drop_partitions, stop)

@@ -53,7 +53,8 @@ async def forget(engine: AsyncEngine, inbox: UnorderedInbox) -> Dropped:
 
 async def partition_of(engine: AsyncEngine, event: Event) -> str | None:
     async with engine.connect() as connection:
-        return await connection.scalar(PARTITION, {"id": event.id})
+        found = await connection.scalar(PARTITION, {"id": event.id})
+    return None if found is None else str(found)
 
 
 async def test_each_day_has_its_partition_and_a_repeat_of_any_day_is_recognised(

@@ -25,6 +25,38 @@ def test_both_services_use_the_one_database_unless_they_have_their_own() -> None
     assert settings.payments_database_url.reveal() == "postgresql://u:p@h/two"
 
 
+ONE, TWO, DIRECT = "postgresql://u:p@h/one", "postgresql://u:p@h/two", "postgresql://u:p@direct/one"
+
+
+@pytest.mark.parametrize(
+    ("given", "orders", "payments"),
+    [
+        ({}, ONE, ONE),
+        ({"PAYMENTS_DATABASE_URL": TWO}, ONE, TWO),
+        ({"LISTEN_DATABASE_URL": DIRECT}, DIRECT, DIRECT),
+        ({"DATABASE_POOLER": "transaction"}, "", ""),
+        ({"DATABASE_POOLER": "transaction", "LISTEN_DATABASE_URL": DIRECT}, DIRECT, DIRECT),
+        ({"DATABASE_POOLER": "transaction", "ORDERS_LISTEN_DATABASE_URL": DIRECT}, DIRECT, ""),
+        ({"LISTEN_DATABASE_URL": DIRECT, "PAYMENTS_LISTEN_DATABASE_URL": TWO}, DIRECT, TWO),
+    ],
+)
+def test_relays_listen_at_the_database_itself_and_never_through_a_pooler(
+    given: dict[str, str], orders: str, payments: str
+) -> None:
+    environ = {"PAYONCE_DATABASE_URL": ONE} | {f"PAYONCE_{name}": value for name, value in given.items()}
+    settings = load_settings(environ)
+    assert settings.orders_listen_database_url.reveal() == orders
+    assert settings.payments_listen_database_url.reveal() == payments
+
+
+def test_an_inbox_remembers_longer_than_the_log_is_kept() -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        load_settings({"PAYONCE_OUTBOX_RETENTION_DAYS": "60"})
+    assert str(refused.value) == (
+        "PAYONCE_INBOX_RETENTION_DAYS must be more than PAYONCE_OUTBOX_RETENTION_DAYS: 60 is not more than 60."
+    )
+
+
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     config = tmp_path / "payonce.toml"
     config.write_text('port = 9000\nlog_level = "debug"\nhome = "/srv/payonce"\n')

@@ -7,6 +7,8 @@ from alembic import context
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from adapters.postgres.unit_of_work import UNPREPARED
+
 LOCK_SECONDS = 5
 """A migration that waits longer for a lock gives up, rather than queue the whole service behind it."""
 
@@ -29,7 +31,7 @@ def _migrate(connection: Connection) -> None:
 
 
 async def _run() -> None:
-    engine = create_async_engine(_url(), poolclass=pool.NullPool)
+    engine = create_async_engine(_url(), poolclass=pool.NullPool, connect_args=UNPREPARED)
     async with engine.connect() as connection:
         await connection.run_sync(_migrate)
         await connection.commit()
