@@ -5,12 +5,14 @@ neither sees nor disturbs another one on this machine.
 """
 
 import collections
+import gc
 import os
 import signal
 import socket
 import subprocess
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -171,7 +173,11 @@ def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbit
 
 
 @pytest.fixture
-def rabbitmq(rabbitmq_server: RabbitMQ) -> RabbitMQ:
+def rabbitmq(rabbitmq_server: RabbitMQ) -> Iterator[RabbitMQ]:
     """A node without the queues that tests use."""
     rabbitmq_server.delete_queues("orders")
-    return rabbitmq_server
+    yield rabbitmq_server
+    with warnings.catch_warnings():
+        # pika leaves the sockets of a connection that broke to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

@@ -2,86 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
 
 import pytest
 import redis
-from dramatiq import Broker
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from adapters.dramatiq.actor import declare_actor
-from adapters.dramatiq.broker import WakingRedisBroker, make_broker
-from adapters.dramatiq.publisher import DramatiqPublisher
+from adapters.dramatiq.broker import WakingRedisBroker
 from adapters.dramatiq.worker import run_worker
-from outbox import AntiEntropy, Event, InboxView, OrderedInbox, Outbox, Pace, Relay, Waker
-from outbox.signals import wait_any
+from outbox import Event, OrderedInbox, Outbox, Pace
 from tests.integration.outbox.conftest import async_url
 from tests.integration.outbox.events import event
 from tests.integration.outbox.ledger import effects
+from tests.integration.outbox.system import System
 
-PACE = Pace(round_seconds=0.1, grace_seconds=0.5)
-
-
-class System:
-    """All parts over one engine, and a wait for a number of effects that needs no polling."""
-
-    def __init__(self, engine: AsyncEngine, outbox: Outbox, inbox: OrderedInbox, url: str, dsn: str) -> None:
-        self.engine, self.outbox, self.inbox = engine, outbox, inbox
-        self.broker: Broker = make_broker(url)
-        self.publisher = DramatiqPublisher(self.broker, {"facts": ["orders"]})
-        self.waker = Waker(engine, outbox)
-        self.relay = Relay(engine, outbox, self.publisher, listen_dsn=dsn)
-        view = InboxView(engine, inbox, "facts")
-        self.anti_entropy = AntiEntropy(engine, outbox, self.publisher, [view], pace=PACE)
-        self._moved = asyncio.Event()
-        declare_actor(self.broker, "orders", self._receive)
-
-    async def _receive(self, events: Sequence[Event]) -> None:
-        try:
-            await self.inbox.receive(self.engine, events)
-        finally:
-            self._moved.set()
-
-    async def _run_due(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            with suppress(DBAPIError):
-                await self.inbox.run_due(self.engine)
-            self._moved.set()
-            await wait_any(stop, seconds=0.1)
-
-    async def append(self, *events: Event) -> None:
-        async with self.engine.begin() as connection:
-            await self.outbox.append(connection, events)
-        self.waker.wake()
-
-    async def wait_for(self, effects: int, engine: AsyncEngine | None = None) -> None:
-        """Until there are so many effects. The database is asked: a commit may go through unheard."""
-        while True:
-            self._moved.clear()
-            async with (engine or self.engine).connect() as connection:
-                if (await connection.scalar(text("SELECT count(*) FROM effect")) or 0) >= effects:
-                    return
-            await self._moved.wait()
-
-    @asynccontextmanager
-    async def running(self, *, worker: bool = True) -> AsyncIterator[None]:
-        stop = asyncio.Event()
-        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.relay.run(stop))
-            tasks.create_task(self.waker.run(stop))
-            tasks.create_task(self.anti_entropy.run(stop))
-            tasks.create_task(self._run_due(stop))
-            if worker:
-                tasks.create_task(run_worker(self.broker, stop))
-            yield
-            stop.set()
-
-    def close(self) -> None:
-        self.publisher.close()
-        self.broker.close()
+FLUSHALL_SECONDS = 15  # from a broker that lost everything to the last effect of what was committed before
 
 
 @pytest.fixture
@@ -102,7 +38,7 @@ async def test_events_reach_the_consumer(system: System) -> None:
     assert await effects(system.engine, "b") == list(range(1, 21))
 
 
-async def test_a_broker_that_forgets_under_load_loses_nothing(system: System, valkey_url: str) -> None:
+async def test_a_broker_that_forgets_again_and_again_loses_nothing(system: System, valkey_url: str) -> None:
     streams = [f"s{n}" for n in range(10)]
     with redis.Redis.from_url(valkey_url) as client:
         async with system.running():
@@ -113,6 +49,61 @@ async def test_a_broker_that_forgets_under_load_loses_nothing(system: System, va
             await system.wait_for(400)
     for stream in streams:
         assert await effects(system.engine, stream) == list(range(1, 41))
+
+
+class Load:
+    """Appends to twenty streams, transaction after transaction, until it is stopped."""
+
+    STREAMS = tuple(f"s{n}" for n in range(20))
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._stopped = False
+        self.committed = 0  # transactions, which is events in each stream
+        self.in_full_swing = asyncio.Event()
+
+    async def run(self) -> None:
+        while not self._stopped:
+            number = self.committed + 1
+            await self._system.append(*(event(stream, number) for stream in self.STREAMS))
+            self.committed = number
+            if number >= 100:
+                self.in_full_swing.set()
+
+    def stop(self) -> None:
+        self._stopped = True
+
+
+def flush(client: "redis.Redis") -> int:
+    """FLUSHALL; how many messages it took away that no worker had fetched."""
+    with client.pipeline(transaction=True) as pipeline:
+        pipeline.llen("payonce:orders")
+        pipeline.flushall()
+        queued, _ = pipeline.execute()
+    return int(queued)
+
+
+async def test_after_flushall_under_load_every_event_is_applied_in_time(
+    engine: AsyncEngine, outbox: Outbox, inbox: OrderedInbox, valkey_url: str, empty_database_url: str
+) -> None:
+    """At the pace of production. The load goes on meanwhile: what came later has to wait for nothing either."""
+    system = System(engine, outbox, inbox, valkey_url, empty_database_url, Pace())
+    load = Load(system)
+    with redis.Redis.from_url(valkey_url) as client:
+        async with system.running(), asyncio.TaskGroup() as tasks:
+            tasks.create_task(load.run())
+            await load.in_full_swing.wait()
+            while not await asyncio.to_thread(flush, client):
+                pass  # nothing was queued at that moment, so nothing was lost
+            before = load.committed
+            async with asyncio.timeout(FLUSHALL_SECONDS):
+                await system.wait_for(before * len(load.STREAMS), up_to=before)
+            load.stop()
+            async with asyncio.timeout(FLUSHALL_SECONDS):
+                await system.wait_for(load.committed * len(load.STREAMS))
+    for stream in load.STREAMS:
+        assert await effects(engine, stream) == list(range(1, load.committed + 1))
+    system.close()
 
 
 async def test_what_a_dead_worker_had_in_hand_comes_again(system: System) -> None:
