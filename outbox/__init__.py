@@ -1,6 +1,7 @@
 """A transactional outbox and inbox on PostgreSQL. See README.md for a complete small example."""
 
 from outbox.anti_entropy import AntiEntropy, ConsumerView, Pace, Report
+from outbox.baseline import Baseline, ConsumerAlreadyBegun
 from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, EffectHandler, Handler, Received, RetryPolicy, StreamProgress
 from outbox.log import Outbox
@@ -15,8 +16,10 @@ from outbox.waker import Waker
 
 __all__ = [
     "AntiEntropy",
+    "Baseline",
     "Comparison",
     "Consumer",
+    "ConsumerAlreadyBegun",
     "ConsumerView",
     "EffectHandler",
     "Event",

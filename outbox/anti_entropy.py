@@ -11,8 +11,9 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.anti_entropy_sql import AntiEntropySql
@@ -186,8 +187,12 @@ class AntiEntropy:
             if places.are_rebased:
                 await reader.append(connection, places.cursors)
                 return True
-            aim = _aimed_sweep if reader is consumer.sweep else _aimed
-            cursors = [cursor if cursor.target else aim(cursor, places.snapshot) for cursor in places.cursors]
+            cursors = places.cursors
+            if reader is consumer.sweep and not all(cursor.target for cursor in cursors):
+                asked = {"consumer": consumer.view.name}
+                line = (await connection.execute(self._sql.baseline, asked)).one_or_none()
+                cursors = [c if c.target else _from_the_beginning(c, line) for c in cursors]
+            cursors = [cursor if cursor.target else _aimed(cursor, places.snapshot) for cursor in cursors]
             if grace == 0:
                 cursors = [c if c.last_position else _aimed(c, places.snapshot) for c in cursors]
             ripe = [c for c in cursors if grace == 0 or c.last_position > 0 or c.age_seconds >= grace]
@@ -286,13 +291,12 @@ def _aimed(cursor: Cursor, snapshot: str) -> Cursor:
     return replace(cursor, target=snapshot, age_seconds=0.0)
 
 
-def _aimed_sweep(cursor: Cursor, snapshot: str) -> Cursor:
-    """The cursor at the beginning of the log again, restored rows included."""
-    return replace(
-        _aimed(cursor, snapshot),
-        base=NOTHING_SEEN,
-        restored_base=NOTHING_SEEN if cursor.restored_position else None,
-    )
+def _from_the_beginning(cursor: Cursor, baseline: Row[Any] | None) -> Cursor:
+    """The cursor at the consumer's first event again, restored rows included."""
+    base = baseline.snapshot if baseline is not None else NOTHING_SEEN
+    if baseline is not None and baseline.system_identifier == cursor.system_identifier:
+        return replace(cursor, base=base, restored_base=None)  # what was restored came before it
+    return replace(cursor, base=NOTHING_SEEN, restored_base=base if cursor.restored_position else None)
 
 
 def _gaps(missing: Sequence[LoggedEvent]) -> dict[str, list[object]]:

@@ -58,6 +58,12 @@ class AntiEntropySql:
             FROM unnest(CAST(:streams AS text[])) AS s (stream)
             """
         )
+        self.baseline = text(
+            f"""
+            SELECT system_identifier, CAST(snapshot AS text) AS snapshot FROM {schema}.outbox_baseline
+            WHERE consumer = :consumer
+            """
+        )
         # A round at a time is added for a consumer, so that no total is lost.
         self.lock_rounds = text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))")
         counts = ("compared", "missing", "closed", "published", "forked")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox import partitions
+from outbox.baseline import Baseline, record_baseline
 from outbox.database import driver_of, identifier
 from outbox.event import Event, lane_of
 from outbox.partitions import Dropped
@@ -80,6 +81,15 @@ class Outbox:
         begins with the oldest event of the log. False where there is none of that name.
         """
         return await partitions.retire_publisher(connection, self.schema, publisher)
+
+    async def begin_consumer(self, connection: AsyncConnection, consumer: str, topic: str) -> Baseline:
+        """Record that this consumer begins after what is committed now; the same again if called again.
+
+        To be called before anti-entropy knows the consumer, which then never sends it what is before.
+        An ordered consumer's inbox is told by `begin_at`. Never commits; reads the whole log once.
+        Raises ConsumerAlreadyBegun, and ValueError for a consumer with a baseline in another topic.
+        """
+        return await record_baseline(connection, self.schema, consumer, topic, self.lanes)
 
     async def retire_consumer(self, connection: AsyncConnection, consumer: str) -> bool:
         """Forget a consumer that is no more: what anti-entropy knows of it, open gaps included; never commits.

@@ -189,7 +189,7 @@ async def retire_consumer(connection: AsyncConnection, schema: str, consumer: st
     was_read = False
     for reader in ("anti-entropy", "sweep"):
         was_read |= await retire_publisher(connection, schema, f"{reader}:{consumer}")
-    for table in ("outbox_gap", "outbox_marker", "outbox_baseline"):
+    for table in ("outbox_gap", "outbox_marker", "outbox_baseline", "outbox_round"):
         await connection.execute(
             text(f"DELETE FROM {schema}.{table} WHERE consumer = :consumer"), {"consumer": consumer}
         )

@@ -108,6 +108,7 @@ def _baseline(schema: str) -> str:
             topic text NOT NULL,
             system_identifier bigint NOT NULL,
             snapshot pg_snapshot NOT NULL,
+            restored_position bigint NOT NULL,
             taken_at timestamptz NOT NULL DEFAULT clock_timestamp()
         )
         """
