@@ -110,14 +110,16 @@ class Operations:
             answer = await consumer.inbox.compare(connection, keys) if keys else None
         lacking = {row.id: row for row in asked_for if answer and row.id in answer.missing}
         ages = [(now - row.created_at).total_seconds() for row in lacking.values() if row.created_at]
-        if held.oldest_seconds is not None:
-            ages.append(held.oldest_seconds)
+        on_the_way = max(ages, default=None)
+        unreceived = Count(len(lacking), is_cut)
         waiting, due, parked = (_count(number, HELD) for number in (held.waiting, held.due, held.parked))
         return ConsumerStatus(
             consumer=name,
             topic=consumer.topic,
-            lag=Count(len(lacking), is_cut) + waiting + due + parked,
-            lag_seconds=max(ages, default=None),
+            lag=unreceived + waiting + due + parked,
+            lag_seconds=_longer(on_the_way, held.oldest_seconds),
+            behind_seconds=_longer(on_the_way, held.overdue_seconds),
+            unreceived=unreceived,
             waiting=waiting,
             due=due,
             parked=parked,
@@ -281,6 +283,10 @@ async def _retry_event(engine: AsyncEngine, inbox: UnorderedInbox, event_id: UUI
 
 def _count(number: int, bound: int) -> Count:
     return Count(min(number, bound), number >= bound)
+
+
+def _longer(one: float | None, other: float | None) -> float | None:
+    return max((seconds for seconds in (one, other) if seconds is not None), default=None)
 
 
 def _lane(publisher: str, row: Row[Any]) -> LaneStatus:

@@ -275,7 +275,11 @@ def _counts(held: str, forked: str, *, is_ordered: bool) -> TextClause:
     return text(
         f"""
         SELECT {waiting}, due, parked, (SELECT count(*) FROM ({forked} LIMIT :limit) AS f) AS forked,
-            CAST(extract(epoch FROM clock_timestamp() - least({since})) AS float8) AS oldest_seconds
+            CAST(extract(epoch FROM clock_timestamp() - least({since})) AS float8) AS oldest_seconds,
+            (
+                SELECT CAST(extract(epoch FROM clock_timestamp() - due_at) AS float8) FROM {held}
+                WHERE consumer = :consumer AND due_at < clock_timestamp() ORDER BY due_at LIMIT 1
+            ) AS overdue_seconds
         FROM {bounded}
         """
     )

@@ -78,6 +78,8 @@ class ConsumerStatus:
     topic: str
     lag: Count
     lag_seconds: float | None  # age of the oldest of these, held ones counted from their receipt
+    behind_seconds: float | None  # age of the oldest not received, or how long the longest due one is overdue
+    unreceived: Count  # on their way, or lost and to be sent again
     waiting: Count  # held until the ones before them have come or succeeded
     due: Count  # new, failed or cut off; tried again by the schedule
     parked: Count  # given up: an operator decides
@@ -154,7 +156,7 @@ class Limits:
     """Beyond which a status is an alarm. Times in seconds."""
 
     unpublished_seconds: float = 30.0
-    lag_seconds: float = 60.0
+    behind_seconds: float = 60.0
     round_seconds: float = 120.0
 
 
@@ -181,8 +183,11 @@ def _consumer_alarms(status: ConsumerStatus, limits: Limits) -> Iterator[str]:
         yield f"{name}: {status.parked} event(s) parked"
     if status.forked.number:
         yield f"{name}: {status.forked} stream(s) forked"
-    if (status.lag_seconds or 0.0) > limits.lag_seconds:
-        yield f"{name}: {status.lag} event(s) not applied, the oldest for {status.lag_seconds:.0f} s"
+    if (status.behind_seconds or 0.0) > limits.behind_seconds:
+        yield (
+            f"{name}: {status.behind_seconds:.0f} s behind, with {status.unreceived} event(s) not received "
+            f"and {status.due} due"
+        )
     last = status.window.last_round
     if last is None:
         yield f"{name}: anti-entropy has never run"

@@ -1,6 +1,7 @@
 """The group of commands: each lives in a module of its own, loaded only when it is used."""
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +33,9 @@ class CommandGroup(click.Group):
         module = importlib.import_module(f"entrypoints.cli.{cmd_name}")
         command: click.Command = module.command
         command.name = cmd_name
-        command.help = "\n\n".join(filter(None, (self._sentences[cmd_name], command.help)))
+        command.help = "\n\n".join(
+            filter(None, (self._sentences[cmd_name], inspect.cleandoc(command.help or "")))
+        )
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -8,7 +8,17 @@ from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
 from entrypoints.bootstrap import Container, build_container
-from entrypoints.http import asyncapi, documentation, events, health, orders, payments, refunds, webhooks
+from entrypoints.http import (
+    asyncapi,
+    documentation,
+    events,
+    health,
+    metrics,
+    orders,
+    payments,
+    refunds,
+    webhooks,
+)
 from entrypoints.http.bodies import MAX_BODY_BYTES
 from entrypoints.http.problems import answer_exception
 from entrypoints.http.request_context import RequestContext
@@ -37,7 +47,12 @@ def create_app_of(container: Container) -> Litestar:
             await container.stop()
 
     app = Litestar(
-        route_handlers=[*_service_routes(container.settings.service), *health.ROUTES, *documentation.ROUTES],
+        route_handlers=[
+            *_service_routes(container.settings.service),
+            *health.ROUTES,
+            *metrics.ROUTES,
+            *documentation.ROUTES,
+        ],
         exception_handlers={Exception: answer_exception},
         request_max_body_size=MAX_BODY_BYTES,
         lifespan=[lifespan],
@@ -46,6 +61,7 @@ def create_app_of(container: Container) -> Litestar:
         logging_config=None,
     )
     documentation.add_document(app)
+    metrics.add_metrics(app)
     # Around the routing, where Litestar's own middleware does not reach: an unknown path too has its
     # request id and its line in the log.
     app.asgi_handler = RequestContext(app.asgi_handler, container.ids)

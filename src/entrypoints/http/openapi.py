@@ -181,7 +181,7 @@ def _responses(
             {
                 "description": HTTPStatus(status).phrase,
                 "headers": headers,
-                "content": {"application/json": content},
+                "content": {operation.media_type: content},
             },
         )
     for status, codes in sorted(_problems(path, operation).items()):

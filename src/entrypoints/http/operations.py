@@ -17,6 +17,8 @@ class Operation:
     answer: Any
     answer_example: Any
     status: int = 200
+    media_type: str = "application/json"
+    """Of the answer; problems have their own."""
     description: str = ""
     scopes: tuple[str, ...] = ()
     """What the token must allow, all of it (`a|b`: either); none where the call takes no token."""

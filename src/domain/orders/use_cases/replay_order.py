@@ -1,0 +1,70 @@
+"""What an order would be if its payment events were applied anew: to tell whether it still agrees with them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from domain.orders.order import Order, OrderPayment, OrderStatus
+from domain.shared.payment_events import PaymentEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field in which the order and its replayed copy differ, with both values."""
+
+    field: str
+    now: object
+    replayed: object
+
+
+def replay_order(order: Order, events: Sequence[PaymentEvent]) -> Order:
+    """A copy of the order as it stood after its confirmation, to which all these events were applied.
+
+    The events of each payment must be there from the first on and in their order. What the warehouse did
+    is taken over from the order, and so is a further attempt that a client began after the last event,
+    for no payment event tells of either. Nothing else is: an order that a client canceled differs.
+    """
+    copy = replace(
+        order,
+        status=OrderStatus.PENDING_PAYMENT,
+        attention=None,
+        payments=[],
+        accepted_at=None,
+        fulfilled_at=order.fulfilled_at,
+        _effects=[],
+    )
+    for event in events:
+        copy.apply(event)
+        if copy.status is OrderStatus.PAID and order.accepted_at is not None:
+            copy.accept_fulfilment(order.accepted_at)
+    if order.fulfilled_at is not None and copy.status is OrderStatus.PROCESSING_FULFILLMENT:
+        copy.status = OrderStatus.FULFILLED
+    if order.status is OrderStatus.PENDING_PAYMENT and copy.status is OrderStatus.PAYMENT_FAILED:
+        copy.status = OrderStatus.PENDING_PAYMENT
+    return copy
+
+
+def differences(order: Order, copy: Order) -> Iterator[Difference]:
+    """Where the two differ in what events decide; payments without an event so far are left out."""
+    for name in ("status", "attention", "amount_paid", "amount_refunded"):
+        yield from _compared(name, getattr(order, name), getattr(copy, name))
+    known = {payment.payment_id: payment for payment in order.payments}
+    for payment in copy.payments:
+        now = known.get(payment.payment_id)
+        prefix = f"payments.{payment.payment_id}"
+        if now is None:
+            yield Difference(prefix, None, payment.status)
+            continue
+        for name in _OF_A_PAYMENT:
+            yield from _compared(f"{prefix}.{name}", getattr(now, name), getattr(payment, name))
+
+
+_OF_A_PAYMENT = tuple(
+    name
+    for name in OrderPayment.__dataclass_fields__
+    if name not in ("payment_id", "gateway_payment_intent_id")  # the latter may come with an answer
+)
+
+
+def _compared(field: str, now: object, replayed: object) -> Iterator[Difference]:
+    if now != replayed:
+        yield Difference(field, now, replayed)

@@ -1,0 +1,38 @@
+"""`/metrics`, for Prometheus."""
+
+from typing import Any
+
+from litestar import Litestar, Request, get
+from litestar.response.base import ASGIResponse
+
+from entrypoints.http.container import container_of
+from entrypoints.http.operations import Operation, route
+from entrypoints.operating.logs import operations_of
+from entrypoints.operating.metrics import CONTENT_TYPE, Metrics
+
+METRICS = Operation(
+    operation_id="getMetrics",
+    tag="Health",
+    summary="How far events are, for Prometheus",
+    description="docs/operating.md says what each metric means.",
+    media_type="text/plain",
+    answer=str,
+    answer_example='payonce_outbox_parked_events{consumer="orders",log="payments"} 0.0\n',
+)
+
+
+def add_metrics(app: Litestar) -> None:
+    """Make what the route serves: the logs of the services that this process runs."""
+    container = container_of(app)
+    logs = operations_of(container.payments.engine, container.orders.engine)
+    service = container.settings.service
+    app.state["metrics"] = Metrics({name: log for name, log in logs.items() if service in {"all", name}})
+
+
+@get("/metrics", **route(METRICS))
+async def metrics(request: Request[Any, Any, Any]) -> ASGIResponse:
+    body = await request.app.state["metrics"].exposition()
+    return ASGIResponse(body=body, media_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+
+
+ROUTES = [metrics]

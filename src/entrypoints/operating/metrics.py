@@ -1,0 +1,245 @@
+"""Prometheus metrics of the outbox, read from the database.
+
+All of it is state that lies in PostgreSQL, totals included, so one scrape of any HTTP process tells
+everything, whatever number of relays and workers run and however often they were restarted; they need
+no port of their own. A scrape costs little: the answer is kept for a few seconds. A database that is
+away fails no scrape: `payonce_up` tells, and what only it knows is left out rather than guessed.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from outbox import Operations
+from outbox.status import ConsumerStatus, LaneStatus, LogStatus, RoundStatus
+
+logger = structlog.stdlib.get_logger(__name__)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+KEPT_SECONDS = 5.0
+ANSWER_SECONDS = 4.0  # what is asked is asked side by side; a scrape waits for 10 s by default
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind(Generic[S]):
+    """One metric: its name, what it says, and its value in a status; None leaves the sample out."""
+
+    name: str
+    help: str
+    value: Callable[[S], float | None]
+    is_total: bool = False
+
+    def family(self, labels: Sequence[str], samples: Iterable[tuple[Sequence[str], S]]) -> Metric:
+        made = CounterMetricFamily if self.is_total else GaugeMetricFamily
+        family = made(self.name, self.help, labels=labels)
+        for values, status in samples:
+            value = self.value(status)
+            if value is not None:
+                family.add_metric(values, value)
+        return family
+
+    @property
+    def sample_name(self) -> str:
+        return f"{self.name}_total" if self.is_total else self.name
+
+
+def _of_round(value: Callable[[RoundStatus], float]) -> Callable[[ConsumerStatus], float | None]:
+    def of(status: ConsumerStatus) -> float | None:
+        last = status.window.last_round
+        return None if last is None else value(last)
+
+    return of
+
+
+_P = "payonce_outbox_"
+_LOG: Sequence[_Kind[LogStatus]] = (
+    _Kind(
+        _P + "appended_events",
+        "Events appended to the log, those rolled back included.",
+        lambda log: log.appended_total,
+        is_total=True,
+    ),
+    _Kind(
+        _P + "default_partition_used",
+        "1 where events had to go into the default partition, for the days ahead ran out.",
+        lambda log: log.is_default_partition_used,
+    ),
+)
+_LANE: Sequence[_Kind[LaneStatus]] = (
+    _Kind(
+        _P + "unpublished_events",
+        "Events that the publisher has not handed to the broker, counted up to 1000.",
+        lambda lane: lane.unpublished.number,
+    ),
+    _Kind(
+        _P + "oldest_unpublished_seconds",
+        "Age of the oldest of them; 0 where there is none.",
+        lambda lane: lane.oldest_seconds or 0.0,
+    ),
+    _Kind(
+        _P + "published_events",
+        "Events that the publisher has handed to the broker.",
+        lambda lane: lane.published_total,
+        is_total=True,
+    ),
+)
+_CONSUMER: Sequence[_Kind[ConsumerStatus]] = (
+    _Kind(_P + "lag_events", "Committed events that the consumer has not applied.", lambda c: c.lag.number),
+    _Kind(
+        _P + "lag_seconds", "Age of the oldest of them; 0 where there is none.", lambda c: c.lag_seconds or 0
+    ),
+    _Kind(
+        _P + "behind_seconds",
+        "Age of the oldest event not received, or how long a due one is overdue; 0 where neither is.",
+        lambda c: c.behind_seconds or 0.0,
+    ),
+    _Kind(
+        _P + "unreceived_events",
+        "Events on their way to the consumer, or lost and to be sent again.",
+        lambda c: c.unreceived.number,
+    ),
+    _Kind(
+        _P + "waiting_events", "Events held until those before them are applied.", lambda c: c.waiting.number
+    ),
+    _Kind(_P + "due_events", "Events in hand, or to be tried again by schedule.", lambda c: c.due.number),
+    _Kind(_P + "parked_events", "Events given up: an operator decides.", lambda c: c.parked.number),
+    _Kind(_P + "forked_streams", "Streams in which log and consumer disagree.", lambda c: c.forked.number),
+    _Kind(
+        _P + "window_edge_seconds",
+        "Time since the moment up to which everything is compared; none before the first.",
+        lambda c: c.window.edge_seconds,
+    ),
+    _Kind(
+        _P + "gap_events",
+        "Events that the consumer lacked and has not been seen to have.",
+        lambda c: c.window.gaps.number,
+    ),
+    _Kind(
+        _P + "last_round_timestamp_seconds",
+        "When anti-entropy last completed a round.",
+        _of_round(lambda last: last.ended_at.timestamp()),
+    ),
+    _Kind(_P + "last_round_duration_seconds", "How long it took.", _of_round(lambda last: last.took_seconds)),
+    *(
+        _Kind(_P + name, help, _of_round(value), is_total=True)
+        for name, help, value in (
+            ("compared_events", "Events the consumer was asked about.", lambda last: last.total_compared),
+            ("missing_events", "Of these, events that it lacked.", lambda last: last.total_missing),
+            (
+                "closed_gaps",
+                "Of these, gaps that it was seen to have filled.",
+                lambda last: last.total_closed,
+            ),
+            ("republished_events", "Events sent again.", lambda last: last.total_published),
+            (
+                "found_forks",
+                "Streams found in which it was ahead of the log.",
+                lambda last: last.total_forked,
+            ),
+        )
+    ),
+)
+_UP: _Kind[float] = _Kind(
+    "payonce_up", "1 where this log's (and its consumer's) database answered.", lambda up: up
+)
+
+SAMPLE_NAMES = frozenset(
+    (
+        _UP.sample_name,
+        *(k.sample_name for k in _LOG),
+        *(k.sample_name for k in _LANE),
+        *(k.sample_name for k in _CONSUMER),
+    )
+)
+"""What this module's metrics are called where they are read."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the databases answered."""
+
+    ups: list[tuple[Sequence[str], float]] = field(default_factory=list)
+    logs: list[tuple[Sequence[str], LogStatus]] = field(default_factory=list)
+    consumers: list[tuple[Sequence[str], ConsumerStatus]] = field(default_factory=list)
+
+    def families(self) -> list[Metric]:
+        lanes = [
+            ((log.schema, lane.publisher, str(lane.lane)), lane) for _, log in self.logs for lane in log.lanes
+        ]
+        return [
+            _UP.family(("log", "consumer"), self.ups),
+            *(kind.family(("log",), self.logs) for kind in _LOG),
+            *(kind.family(("log", "publisher", "lane"), lanes) for kind in _LANE),
+            *(kind.family(("log", "consumer"), self.consumers) for kind in _CONSUMER),
+        ]
+
+
+class _Families(Collector):
+    def __init__(self, families: Iterable[Metric]):
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+class Metrics:
+    """What `/metrics` answers, asked of the databases at most once in `kept_seconds`."""
+
+    def __init__(self, logs: Mapping[str, Operations], *, kept_seconds: float = KEPT_SECONDS) -> None:
+        self._logs = logs
+        self._kept_seconds = kept_seconds
+        self._asking = asyncio.Lock()
+        self._kept: bytes | None = None
+        self._asked_at = 0.0
+
+    async def exposition(self) -> bytes:
+        """The metrics in Prometheus' text format. Raises nothing for a database that is away."""
+        async with self._asking:
+            now = asyncio.get_running_loop().time()
+            if self._kept is None or now - self._asked_at >= self._kept_seconds:
+                found = await self._ask()
+                registry = CollectorRegistry()
+                ProcessCollector(registry=registry)
+                registry.register(_Families(found.families()))
+                self._kept, self._asked_at = generate_latest(registry), now
+        return self._kept
+
+    async def _ask(self) -> _Found:
+        found = _Found()
+
+        async def ask_log(name: str, log: Operations) -> None:
+            status = await _answer((name, ""), log.log_status(), found)
+            if status is not None:
+                found.logs.append(((name,), status))
+
+        async def ask_consumer(name: str, log: Operations, consumer: str) -> None:
+            status = await _answer((name, consumer), log.consumer_status(consumer), found)
+            if status is not None:
+                found.consumers.append(((name, consumer), status))
+
+        await asyncio.gather(
+            *(ask_log(name, log) for name, log in self._logs.items()),
+            *(ask_consumer(name, log, c) for name, log in self._logs.items() for c in log.consumers),
+        )
+        return found
+
+
+async def _answer(labels: tuple[str, str], asked: Awaitable[T], found: _Found) -> T | None:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            answer = await asked
+    except Exception as error:  # noqa: BLE001 - answered by payonce_up; asyncpg's errors know no bounds
+        logger.warning("metrics_unanswered", log=labels[0], consumer=labels[1], error=type(error).__name__)
+        found.ups.append((labels, 0.0))
+        return None
+    found.ups.append((labels, 1.0))
+    return answer
