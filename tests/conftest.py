@@ -4,6 +4,7 @@
 pytest_plugins = [
     "tests.support.postgres",
     "tests.support.database",
+    "tests.support.pgbouncer",
     "tests.support.rabbitmq",
     "tests.support.sandbox",
     "tests.support.valkey",
