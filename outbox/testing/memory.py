@@ -40,3 +40,19 @@ class InMemoryPublisher:
     def forget(self) -> None:
         self.events.clear()
         self._lives += 1
+
+
+class InMemoryBroker:
+    """An InMemoryPublisher as the contract of publishers sees a broker; a model for those of real ones."""
+
+    def __init__(self) -> None:
+        self.publisher = InMemoryPublisher()
+
+    async def received(self) -> Sequence[Event]:
+        return self.publisher.events
+
+    async def forget(self) -> None:
+        self.publisher.forget()
+
+    async def go_away(self) -> None:
+        self.publisher.accept = 0

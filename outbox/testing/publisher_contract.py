@@ -1,4 +1,7 @@
-"""What every publisher must do. Subclass PublisherContract in a test module and give it a `broker` fixture."""
+"""What every publisher must do. Subclass PublisherContract in a test module and give it a `broker` fixture.
+
+The tests are coroutines for pytest-asyncio, in its strict mode as well as in its automatic one.
+"""
 
 import itertools
 from collections.abc import Sequence
@@ -48,6 +51,8 @@ def make_events(stream: str, count: int) -> list[Event]:
 
 
 class PublisherContract:
+    pytestmark = pytest.mark.asyncio
+
     @pytest.fixture
     def broker(self) -> BrokerUnderTest:
         raise NotImplementedError("give the suite a broker")
