@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import redis.asyncio as redis
+from dramatiq import Broker
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.cloudevents import order_effects, payment_events
+from adapters.dramatiq.broker import UnknownBroker, make_broker
+from adapters.dramatiq.readiness import check_broker
 from adapters.notifications.log import LogNotifier
 from adapters.postgres.idempotency import PostgresIdempotencyStore
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
@@ -54,7 +56,7 @@ from domain.shared.callers import TokenIssuer, TokenVerifier
 from domain.shared.idempotency import IdempotencyStore
 from domain.shared.money import Currencies
 from domain.shared.system import Clock
-from entrypoints.settings import Settings
+from entrypoints.settings import PREFIX, Settings, SettingsInvalid
 from entrypoints.traces import current_traceparent
 from outbox import Outbox, Waker
 
@@ -123,7 +125,7 @@ class Container:
     orders: OrderSide
     payments: PaymentSide
     checks: Mapping[str, Check]
-    _broker: "redis.Redis"
+    _broker: Broker
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _wakers: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -137,15 +139,25 @@ class Container:
         await asyncio.gather(*self._wakers)
         if isinstance(self.payments.gateway, StripeGateway):
             await self.payments.gateway.aclose()
-        await self._broker.aclose()
+        self._broker.close()
         await self.orders.engine.dispose()
         await self.payments.engine.dispose()
+
+
+def make_broker_of(settings: Settings) -> Broker:
+    """Dramatiq's broker; nothing is connected before its first use. Raises SettingsInvalid."""
+    settings.require_broker()
+    try:
+        return make_broker(settings.broker_url.reveal())
+    except UnknownBroker as error:
+        raise SettingsInvalid(f"{PREFIX}BROKER_URL is not to be used here: {error}.") from error
 
 
 def build_container(settings: Settings, outside: Outside | None = None) -> Container:
     """Make the application of these settings; nothing is connected before `start` or the first use."""
     outside = outside or Outside()
-    settings.require("database_url", "redis_url", "stripe_api_key", "stripe_webhook_secret")
+    settings.require("database_url", "stripe_api_key", "stripe_webhook_secret")
+    broker = make_broker_of(settings)
     keys = KeyFile(settings.signing_key_file)
     order_engine = make_engine(
         settings.orders_database_url.reveal(),
@@ -163,11 +175,6 @@ def build_container(settings: Settings, outside: Outside | None = None) -> Conta
     terms = GetPaymentTermsHandler(GetOrderHandler(orders_uow.factory))
     payments = _build_payments(settings, outside, payment_engine, InProcessOrderTerms(terms))
     orders = _build_orders(settings, outside, orders_uow, terms, payments)
-    broker: redis.Redis = redis.Redis.from_url(settings.redis_url.reveal(), socket_timeout=2)
-
-    async def check_broker() -> None:
-        await broker.ping()
-
     return Container(
         settings=settings,
         clock=outside.clock,
@@ -192,7 +199,7 @@ def build_container(settings: Settings, outside: Outside | None = None) -> Conta
         checks={
             "ordersDatabase": partial(check_database, order_engine),
             "paymentsDatabase": partial(check_database, payment_engine),
-            "broker": check_broker,
+            "broker": partial(asyncio.to_thread, check_broker, broker),
         },
         _broker=broker,
     )

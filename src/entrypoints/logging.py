@@ -34,7 +34,7 @@ _SECRET_TEXTS = (
 _LONG_NUMBER = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
 
 # Libraries that tell of each request what we tell ourselves, with addresses in it.
-_QUIET = ("httpx", "httpcore", "stripe", "urllib3", "asyncio", "dramatiq.broker", "uvicorn.access")
+_QUIET = ("httpx", "httpcore", "stripe", "urllib3", "asyncio", "dramatiq.broker", "pika", "uvicorn.access")
 
 
 def configure_logging(level: str, form: Literal["json", "console"]) -> None:

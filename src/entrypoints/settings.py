@@ -99,6 +99,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     What comes later than that is parked, since it could be a repeat."""
     redis_url: Secret = UNSET
     """Redis or Valkey, Dramatiq's broker: `redis://:password@host:port/0`."""
+    broker_url: Secret = UNSET
+    """Dramatiq's broker where it is another: RabbitMQ, `amqp://user:password@host:port/vhost`, with the
+    extra `rabbitmq`; default: `redis_url`."""
     kafka_bootstrap: NonEmpty | None = None
     """Kafka brokers, `host:port,host:port`; none: events travel by Dramatiq."""
 
@@ -128,6 +131,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_format: Literal["json", "console"] = "json"
 
     def __post_init__(self) -> None:
+        if not self.broker_url:
+            msgspec.structs.force_setattr(self, "broker_url", self.redis_url)
         if not self.orders_database_url:
             msgspec.structs.force_setattr(self, "orders_database_url", self.database_url)
         if not self.payments_database_url:
@@ -147,6 +152,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             if not getattr(self, name):
                 raise SettingsInvalid(f"{PREFIX}{name.upper()} is not set and has no default.")
 
+    def require_broker(self) -> None:
+        """Check that Dramatiq's broker is set, under either name. Raises SettingsInvalid."""
+        self.require("broker_url" if self.broker_url else "redis_url")
+
     def require_databases(self) -> tuple[Secret, ...]:
         """The distinct databases of the services that this process runs. Raises SettingsInvalid."""
         services = ("orders", "payments") if self.service == "all" else (self.service,)
@@ -165,6 +174,7 @@ _SCHEMES = {
     "orders_listen_database_url": _DATABASE_SCHEMES,
     "payments_listen_database_url": _DATABASE_SCHEMES,
     "redis_url": ("redis", "rediss"),
+    "broker_url": ("amqp", "amqps", "redis", "rediss"),
     "stripe_api_base": ("https", "http"),
     "return_url": ("https", "http"),
 }

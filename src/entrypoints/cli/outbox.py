@@ -17,9 +17,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters.cloudevents.payment_events import EventUnreadable
-from adapters.dramatiq.broker import make_broker
 from adapters.dramatiq.publisher import DramatiqPublisher
 from adapters.system.clock import SystemClock
+from entrypoints.bootstrap import make_broker_of
 from entrypoints.cli.group import WrongUsage
 from entrypoints.cli.outbox_show import Show
 from entrypoints.local.ready import Ready
@@ -69,13 +69,15 @@ def command(context: click.Context, ready_file: Path | None) -> None:
     settings = load_settings(os.environ)
     if ready_file is not None:
         ready = msgspec.json.decode(ready_file.read_bytes(), type=Ready)
-        url = Secret(ready.database_url)
+        url, redis_url = Secret(ready.database_url), Secret(ready.redis_url)
+        names_another = settings.broker_url != settings.redis_url  # RabbitMQ, which the file does not name
         settings = msgspec.structs.replace(
             settings,
             database_url=url,
             orders_database_url=url,
             payments_database_url=url,
-            redis_url=Secret(ready.redis_url),
+            redis_url=redis_url,
+            broker_url=settings.broker_url if names_another else redis_url,
         )
     context.obj = settings
 
@@ -268,7 +270,7 @@ def replay(
     show = Show(as_json)
     if is_shadow:
         _run(settings, lambda databases: _shadow(databases, selection(LOGS["payments"]), limit, show))
-    settings.require("redis_url")
+    settings.require_broker()
     names = [consumer] if consumer else list(CONSUMERS)
 
     async def work(databases: Operating) -> int:
@@ -289,7 +291,7 @@ async def _replay(
     show: Show,
 ) -> None:
     async with AsyncExitStack() as stack:
-        broker = make_broker(settings.redis_url.reveal())
+        broker = make_broker_of(settings)
         stack.callback(broker.close)
         publisher = DramatiqPublisher(broker, {selection.topics[0]: (consumer,)})
         stack.callback(publisher.close)

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
-from adapters.dramatiq.broker import make_broker
 from adapters.dramatiq.publisher import DramatiqPublisher
-from entrypoints.bootstrap import Container, OrderSide, PaymentSide, build_container
+from entrypoints.bootstrap import Container, OrderSide, PaymentSide, build_container, make_broker_of
 from entrypoints.settings import Settings
 from entrypoints.traces import in_new_traces
 from entrypoints.worker.consumers import (
@@ -30,7 +29,7 @@ async def run_relay(settings: Settings, stop: asyncio.Event) -> None:
     """Run until `stop`. Any number of these processes may run: they share the work."""
     container = build_container(settings)
     await container.start()
-    broker = make_broker(settings.redis_url.reveal())
+    broker = make_broker_of(settings)
     publisher = DramatiqPublisher(broker, consumers())
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -6,8 +6,7 @@ from functools import partial
 
 from adapters.dramatiq import worker as dramatiq_worker
 from adapters.dramatiq.actor import declare_actor
-from adapters.dramatiq.broker import make_broker
-from entrypoints.bootstrap import Container, build_container
+from entrypoints.bootstrap import Container, build_container, make_broker_of
 from entrypoints.settings import Settings
 from entrypoints.traces import work_on_batch
 from entrypoints.worker.consumers import effects_inbox, payment_events_inbox
@@ -24,7 +23,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Run until `stop`, then finish what is in hand. Any number of these processes may run."""
     container = build_container(settings)
     await container.start()
-    broker = make_broker(settings.redis_url.reveal())
+    broker = make_broker_of(settings)
     try:
         async with asyncio.TaskGroup() as tasks:
             for inbox in (payment_events_inbox(container), effects_inbox(container)):

@@ -12,7 +12,6 @@ import structlog
 from sqlalchemy import text
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
-from structlog.typing import EventDict, WrappedLogger
 
 from adapters.cloudevents import payment_events
 from domain.shared.payment_events import PaymentFailed, PaymentSucceeded
@@ -22,37 +21,13 @@ from entrypoints.worker.relay import run_relay
 from entrypoints.worker.worker import run_worker
 from outbox import Event
 from tests.integration.http.conftest import OPERATOR, Api, MakeSettings
+from tests.integration.http.lines import NOTIFICATIONS_OF_A_SALE, Lines
 from tests.support.events import full_event
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 OTHER_TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 OTHER_PARENT = f"00-{OTHER_TRACE}-b7ad6b7169203331-00"
-NOTIFICATIONS_OF_A_SALE = 2  # the warehouse's and the customer's
-LONGEST_WAIT_SECONDS = 30.0
-
-
-class Lines:
-    """The lines of the log with what is bound to them, and a wait for some of them."""
-
-    def __init__(self) -> None:
-        self.all: list[EventDict] = []
-        self._came = asyncio.Event()
-
-    def watch(self, _logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-        self.all.append(dict(line))
-        self._came.set()
-        return line
-
-    def named(self, name: str) -> list[EventDict]:
-        return [line for line in self.all if line["event"] == name]
-
-    async def wait_for(self, name: str, count: int) -> list[EventDict]:
-        async with asyncio.timeout(LONGEST_WAIT_SECONDS):
-            while len(self.named(name)) < count:
-                self._came.clear()
-                await self._came.wait()
-        return self.named(name)
 
 
 @asynccontextmanager

@@ -131,6 +131,22 @@ def test_a_wrong_file_is_named_in_one_sentence(tmp_path: Path, text: str, senten
     assert str(refused.value).startswith(sentence.format(path=config))
 
 
+def test_the_broker_is_redis_unless_another_is_named() -> None:
+    redis, rabbitmq = "redis://h:1/0", "amqp://h:2/%2F"
+    settings = load_settings({"PAYONCE_REDIS_URL": redis})
+    settings.require_broker()
+    assert settings.broker_url.reveal() == redis
+    settings = load_settings({"PAYONCE_BROKER_URL": rabbitmq})
+    settings.require_broker()
+    assert settings.broker_url.reveal() == rabbitmq
+    both = {"PAYONCE_REDIS_URL": redis, "PAYONCE_BROKER_URL": rabbitmq}
+    assert load_settings(both).broker_url.reveal() == rabbitmq
+    with pytest.raises(SettingsInvalid, match="PAYONCE_REDIS_URL is not set"):
+        load_settings({}).require_broker()
+    with pytest.raises(SettingsInvalid, match="PAYONCE_BROKER_URL is not an address"):
+        load_settings({"PAYONCE_BROKER_URL": "kafka://h:1"})
+
+
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(SettingsInvalid, match=r"PAYONCE_CONFIG: .*nowhere\.toml cannot be read"):
         load_settings({"PAYONCE_CONFIG": "/nowhere.toml"})
