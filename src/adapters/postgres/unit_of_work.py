@@ -23,13 +23,9 @@ class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
 
 
-UNPREPARED: Mapping[str, Any] = {
-    "statement_cache_size": 0,
-    "prepared_statement_cache_size": 0,
-    "prepared_statement_name_func": lambda: "",
-}
-"""How a connection through a pooler leaves nothing behind: each statement is parsed, nameless, in the same
-message as it is executed, since the next message may go to another server."""
+UNPREPARED: Mapping[str, Any] = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+"""How a connection through a pooler leaves nothing behind: with both caches off, asyncpg gives a statement
+no name and parses it in the message that executes it, since the next may go to another server."""
 
 
 def make_engine(url: str, *, pool_size: int, application: str, pooled: bool = False) -> AsyncEngine:

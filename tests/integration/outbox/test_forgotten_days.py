@@ -1,13 +1,17 @@
 """The unordered inbox forgets its oldest days, and takes nothing from them for new."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from outbox import Event, Received, RetryPolicy, UnorderedInbox
+from outbox import Event, OrderedInbox, Received, RetryPolicy, UnorderedInbox
+from outbox.ordering import REMEMBERED_IDS
 from outbox.partitions import Dropped
 from tests.integration.outbox.conftest import create
 from tests.integration.outbox.days import OLD_DAY, event_of, inbox_of_old_day
@@ -139,24 +143,38 @@ async def test_what_is_not_carried_out_outlives_its_day(
     assert await partition_of(engine, parked) is None
 
 
-async def test_ids_that_tell_no_time_are_never_forgotten(
+def random_event_among_those_of(day: date) -> Event:
+    """Its id is of version 4, and by chance where the ids of that day are."""
+    made = event_of(day)
+    random_id = UUID(int=made.id.int & ~(0xF << 76) | 0x4 << 76)
+    return Event(random_id, made.topic, made.stream, None, made.type, made.payload, made.headers)
+
+
+async def test_ids_that_tell_no_time_are_never_forgotten_nor_refused(
     engine: AsyncEngine, inbox: UnorderedInbox, shop: Shop, old_day: str
 ) -> None:
-    made = event("o", None)
-    within = Event(
-        # Random, and by chance among those of the old day.
-        type(made.id)(int=event_of(OLD_DAY).id.int & ~(0xF << 76) | 0x4 << 76),
-        made.topic,
-        made.stream,
-        None,
-        made.type,
-        made.payload,
-        made.headers,
-    )
-    assert await inbox.receive(engine, [made, within]) == Received(applied=2)
-    assert await partition_of(engine, within) == f"orders.{old_day}"
+    somewhere, among = event("o", None), random_event_among_those_of(OLD_DAY)
+    assert await inbox.receive(engine, [somewhere, among]) == Received(applied=2)
+    assert await partition_of(engine, among) == f"orders.{old_day}"
     assert (await forget(engine, inbox)).dropped == [old_day]
-    assert await inbox.receive(engine, [made, within, event("o", None)]) == Received(applied=1, repeated=2)
+    new = [event("o", None), random_event_among_those_of(OLD_DAY)]
+    assert await inbox.receive(engine, [somewhere, among, *new]) == Received(applied=2, repeated=2)
+
+
+async def test_an_ordered_inbox_knows_a_repeat_of_any_age(engine: AsyncEngine) -> None:
+    """It keeps a number per stream for good, so nothing of it is ever too old to be told from new."""
+    applied: list[Event] = []
+
+    async def apply(_: AsyncConnection, events: Sequence[Event]) -> None:
+        applied.extend(events)
+
+    ordered = OrderedInbox("orders", "orders", apply)
+    await create(engine, "orders", ordered.ddl())
+    events = [replace(event_of(OLD_DAY, "a"), sequence=n) for n in range(1, 3 * REMEMBERED_IDS)]
+    assert await ordered.receive(engine, events[:-1]) == Received(applied=len(events) - 1)
+    assert await ordered.receive(engine, events[:-1]) == Received(repeated=len(events) - 1)
+    assert await ordered.receive(engine, events[-1:]) == Received(applied=1)
+    assert [e.id for e in applied] == [e.id for e in events]
 
 
 async def test_a_day_in_use_is_left_to_the_next_call(
