@@ -17,29 +17,29 @@ from structlog.contextvars import bound_contextvars
 from domain.shared.system import IdFactory
 from outbox import Event
 
-# Version ff and ids of zeros are invalid; version 00 ends after the flags, a later one may go on.
-_TRACEPARENT = re.compile(
-    "(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}"
-    "-(?P<flags>[0-9a-f]{2})(?P<more>-[^,]*)?"
-)
+_IDS_AND_FLAGS = "(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+# Version 00 ends after the flags, a later one may go on; ff is none.
+_TRACEPARENT = re.compile(f"00-{_IDS_AND_FLAGS}|(?!00|ff)[0-9a-f]{{2}}-{_IDS_AND_FLAGS}(-[^,]*)?")
+_TRACE, _FLAGS = slice(3, 35), slice(53, 55)
 _SAMPLED = 0x01  # the one flag of version 00; the others are sent on as zero
 
 
-def continued(given: str | None, ids: IdFactory) -> str:
-    """The context of a new span: in the given trace, or where there is no valid one, in a new trace.
+def new_span(ids: IdFactory) -> str:
+    """A UUIDv7's last eight bytes are random but for two set bits, so they are never zero."""
+    return ids.event_id().hex[16:]
 
-    A UUIDv7's last eight bytes are random but for two set bits, so they are never zero.
-    """
-    new = ids.event_id().hex
-    found = _TRACEPARENT.fullmatch(given) if given else None
-    if found is None or (found["version"] == "00" and found["more"] is not None):
-        return f"00-{new}-{new[16:]}-01"
-    return f"00-{found['trace']}-{new[16:]}-{int(found['flags'], 16) & _SAMPLED:02x}"
+
+def continued(given: str | None, ids: IdFactory, span: str | None = None) -> str:
+    """The context of a new span (or this one): in the given trace, or where there is no valid one, in a new trace."""
+    if given is None or _TRACEPARENT.fullmatch(given) is None:
+        return f"00-{ids.event_id().hex}-{span or new_span(ids)}-01"
+    sampled = int(given[_FLAGS], 16) & _SAMPLED
+    return f"00-{given[_TRACE]}-{span or new_span(ids)}-{sampled:02x}"
 
 
 def trace_fields(traceparent: str) -> dict[str, str]:
     """What the log's lines say of it; the trace's id by itself is what people search for."""
-    return {"traceparent": traceparent, "trace_id": traceparent[3:35]}
+    return {"traceparent": traceparent, "trace_id": traceparent[_TRACE]}
 
 
 def current_traceparent() -> str | None:
@@ -49,16 +49,18 @@ def current_traceparent() -> str | None:
 
 
 class EventSpans:
-    """For each event of a batch the context of our work on it, made when it is first asked for."""
+    """Our work on a batch: one span, in the trace of each of its events."""
 
     def __init__(self, events: Sequence[Event], ids: IdFactory) -> None:
         self._given = {event.id: event.headers.get("traceparent") for event in events}
         self._ids = ids
+        self._span = new_span(ids)
         self._made: dict[UUID, str] = {}
 
     def of(self, event_id: UUID) -> str:
+        """The context in this event's trace."""
         if event_id not in self._made:
-            self._made[event_id] = continued(self._given.get(event_id), self._ids)
+            self._made[event_id] = continued(self._given.get(event_id), self._ids, self._span)
         return self._made[event_id]
 
     @contextmanager
