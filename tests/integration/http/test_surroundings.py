@@ -189,3 +189,24 @@ async def test_the_page_needs_nobody_else(api: Api) -> None:
 async def test_answers_are_kept_by_nobody_on_the_way(api: Api) -> None:
     answer = await api.post("/v1/orders", CART, scopes=SERVICE)
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_metrics_need_no_token(api: Api) -> None:
+    answer = await api.http.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert answer.headers["cache-control"] == "no-store"
+    assert 'payonce_up{consumer="orders",log="payments"} 1.0' in answer.text
+    assert "process_resident_memory_bytes " in answer.text
+
+
+@pytest.mark.parametrize("service", ["orders", "payments"])
+async def test_a_service_tells_of_its_own_log(
+    make_settings: MakeSettings, gateway: FakeGateway, service: str
+) -> None:
+    container = build_container(make_settings(service=service), Outside(gateway=gateway))
+    api = Api(create_app_of(container), container)
+    told = (await api.http.get("/metrics")).text
+    assert set(re.findall(r'log="(\w+)"', told)) == {service}
+    await api.http.aclose()
+    await container.stop()

@@ -1,0 +1,105 @@
+"""`/metrics` says what is in the database, and survives one that is away."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+
+from adapters.postgres.unit_of_work import make_engine
+from domain.shared.payment_events import PaymentFailed, PaymentSucceeded
+from entrypoints.operating.logs import operations_of
+from entrypoints.operating.metrics import SAMPLE_NAMES, Metrics
+from tests.integration.operating.conftest import Shop
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@pytest.fixture
+def metrics(shop: Shop) -> Metrics:
+    return Metrics(operations_of(shop.engine, shop.engine), kept_seconds=0.0)
+
+
+async def scraped(metrics: Metrics) -> Samples:
+    families = text_string_to_metric_families((await metrics.exposition()).decode())
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name.startswith("payonce_")
+    }
+
+
+def of(samples: Samples, name: str, **labels: str) -> float:
+    """The sum of the samples with these labels, whatever others they have."""
+    found = [
+        v
+        for (n, given), v in samples.items()
+        if n == f"payonce_{name}" and labels.items() <= dict(given).items()
+    ]
+    assert found, name
+    return sum(found)
+
+
+async def test_each_metric_says_what_is_there(shop: Shop, metrics: Metrics) -> None:
+    shop.refuses.add(await shop.confirm(1))
+    events = await shop.append(1, PaymentFailed, PaymentSucceeded)
+    await shop.append(2, PaymentSucceeded)
+    await shop.orders.receive(shop.engine, events)
+    async with shop.engine.begin() as connection:
+        await connection.execute(
+            text(
+                "UPDATE payments.outbox_event SET created_at = created_at - interval '99 s' WHERE stream = 'pay_2'"
+            )
+        )
+        await connection.execute(text("UPDATE orders.inbox_stream SET forked = 'forked: by a test'"))
+        await connection.execute(
+            text(
+                "INSERT INTO payments.outbox_round VALUES"
+                " ('orders', 7, to_timestamp(1000), 0.25, 1, 2, 3, 4, 5, 100, 200, 300, 400, 500)"
+            )
+        )
+
+    samples = await scraped(metrics)
+
+    assert {name for name, _ in samples} == SAMPLE_NAMES - {"payonce_outbox_window_edge_seconds"}
+    orders = {"log": "payments", "consumer": "orders"}
+    assert of(samples, "up") == 4
+    assert of(samples, "outbox_unpublished_events", log="payments", publisher="dramatiq") == 3
+    assert of(samples, "outbox_unpublished_events", log="orders") == 0
+    assert of(samples, "outbox_oldest_unpublished_seconds", log="payments") == pytest.approx(99, abs=10)
+    assert of(samples, "outbox_appended_events_total", log="payments") == 3
+    assert of(samples, "outbox_published_events_total") == 0
+    assert of(samples, "outbox_default_partition_used") == 0
+    assert of(samples, "outbox_lag_events", **orders) == 3
+    assert of(samples, "outbox_lag_seconds", **orders) == pytest.approx(99, abs=10)
+    assert of(samples, "outbox_unreceived_events", **orders) == 1
+    assert of(samples, "outbox_behind_seconds", **orders) == pytest.approx(99, abs=10)
+    assert of(samples, "outbox_waiting_events", **orders) == 1
+    assert of(samples, "outbox_due_events", **orders) == 0
+    assert of(samples, "outbox_parked_events", **orders) == 1
+    assert of(samples, "outbox_forked_streams", **orders) == 1
+    assert of(samples, "outbox_gap_events", **orders) == 0
+    assert of(samples, "outbox_last_round_timestamp_seconds", **orders) == 1000
+    assert of(samples, "outbox_last_round_duration_seconds", **orders) == 0.25
+    assert of(samples, "outbox_compared_events_total", **orders) == 100
+    assert of(samples, "outbox_missing_events_total", **orders) == 200
+    assert of(samples, "outbox_closed_gaps_total", **orders) == 300
+    assert of(samples, "outbox_republished_events_total", **orders) == 400
+    assert of(samples, "outbox_found_forks_total", **orders) == 500
+
+
+async def test_a_scrape_within_a_few_seconds_asks_nobody(shop: Shop) -> None:
+    metrics = Metrics(operations_of(shop.engine, shop.engine), kept_seconds=3600)
+    first = await metrics.exposition()
+    await shop.append(1, PaymentSucceeded)
+    assert await metrics.exposition() == first
+
+
+async def test_a_database_that_is_away_fails_no_scrape_and_leaves_its_metrics_out(shop: Shop) -> None:
+    away = make_engine("postgresql://nobody@127.0.0.1:1/nothing", pool_size=1, application="test")
+    samples = await scraped(Metrics(operations_of(shop.engine, away)))
+    await away.dispose()
+    assert of(samples, "up", log="payments", consumer="") == 1
+    assert of(samples, "up", log="payments", consumer="orders") == 0
+    assert of(samples, "up", log="orders", consumer="") == 0
+    assert {dict(labels)["log"] for name, labels in samples if name != "payonce_up"} == {"payments"}
+    assert "payonce_outbox_lag_events" not in {name for name, _ in samples}
