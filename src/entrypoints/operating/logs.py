@@ -50,7 +50,12 @@ async def operating(settings: Settings) -> AsyncIterator[Operating]:
     if not (settings.orders_database_url and settings.payments_database_url):
         settings.require("database_url")
     payments, orders = (
-        make_engine(url.reveal(), pool_size=2, application="payonce-operator")
+        make_engine(
+            url.reveal(),
+            pool_size=2,
+            application="payonce-operator",
+            pooled=settings.database_pooler == "transaction",
+        )
         for url in (settings.payments_database_url, settings.orders_database_url)
     )
     try:
