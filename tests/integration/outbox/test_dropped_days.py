@@ -12,6 +12,7 @@ from outbox.event import lane_of
 from outbox.partitions import Dropped
 from outbox.testing.memory import InMemoryPublisher
 from tests.integration.outbox.days import log_of_old_day, log_of_today
+from tests.integration.outbox.elsewhere import restore_elsewhere
 from tests.integration.outbox.events import event, numbers, stream_of
 
 EAGER = Pace(grace_seconds=0.0, sweep_seconds=0.0)
@@ -284,20 +285,6 @@ async def test_a_consumer_that_is_no_more_is_retired(
         assert await outbox.retire_consumer(connection, "orders")
         assert not await outbox.retire_consumer(connection, "orders")
     assert (await drop(engine, outbox)).dropped == [old_day]
-
-
-async def restore_elsewhere(engine: AsyncEngine) -> None:
-    """As a dump looks in another cluster: of another system, and a million transactions ahead of it."""
-    later = "CAST(CAST(CAST(CAST({xid} AS text) AS bigint) + 1000000 AS text) AS xid8)"
-    end = f"CAST({later.format(xid='pg_snapshot_xmax(base)')} AS text)"
-    async with engine.begin() as connection:
-        await connection.execute(
-            text(
-                "UPDATE shop.outbox_cursor SET system_identifier = 1, "
-                f"base = CAST({end} || ':' || {end} || ':' AS pg_snapshot)"
-            )
-        )
-        await connection.execute(text(f"UPDATE shop.outbox_event SET xid = {later.format(xid='xid')}"))
 
 
 async def test_a_day_of_a_restored_dump_is_kept_until_all_of_it_is_read_in_the_new_cluster(
