@@ -74,16 +74,18 @@ class Shop:
     async def append(
         self, number: int, *kinds: type[PaymentEvent], first: int = 1, **changes: Any
     ) -> list[Event]:
-        """The next events of this payment, committed to the log."""
+        """The next events of this order's payment, committed to the log."""
         encoded = [
             payment_events.encode(
                 full_event(
                     kind,
                     sequence,
-                    payment_id=f"pay_{number}",
-                    order_id=f"ord_{number}",
-                    occurred_at=datetime.now(UTC),
-                    **changes,
+                    **{
+                        "payment_id": f"pay_{number}",
+                        "order_id": f"ord_{number}",
+                        "occurred_at": datetime.now(UTC),
+                        **changes,
+                    },
                 ),
                 lambda: None,
             )

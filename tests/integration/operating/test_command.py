@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from adapters.dramatiq.wire import decode_batch
-from domain.shared.payment_events import PaymentFailed, PaymentSucceeded, RefundProcessed
+from domain.shared.payment_events import PaymentCanceled, PaymentFailed, PaymentSucceeded, RefundProcessed
 from entrypoints.cli import main
 from outbox import Event
 from tests.integration.operating.conftest import Shop
@@ -255,6 +255,16 @@ async def test_a_shadow_tells_which_orders_differ_and_changes_nothing(
     shown = await run("replay", "--shadow", "--stream", "pay_2")
     assert "✗ 1 order(s) replayed, 1 differ; nothing was changed" in shown.stdout
     assert published(valkey_url, "orders") == []
+
+
+async def test_a_shadow_of_one_payment_knows_the_others_of_its_order(run: Run, shop: Shop) -> None:
+    await shop.confirm(1)
+    canceled = await shop.append(1, PaymentFailed, PaymentCanceled)
+    paid = await shop.append(1, PaymentSucceeded, payment_id="pay_2")
+    await shop.orders.receive(shop.engine, [*canceled, *paid])
+    for stream in ("pay_1", "pay_2"):
+        told = await answer(run, "replay", "--shadow", "--stream", stream)
+        assert told == {"orders": 1, "differing": []}
 
 
 async def test_a_shadow_tells_what_is_not_applied_yet_and_what_the_log_lost(run: Run, shop: Shop) -> None:

@@ -93,6 +93,28 @@ async def test_the_edge_ages_while_the_window_stands(
     assert status.window.edge_seconds < 10
 
 
+async def test_the_edge_is_as_old_as_the_snapshot_and_not_as_its_comparison(
+    engine: AsyncEngine,
+    consumer_engine: AsyncEngine,
+    outbox: Outbox,
+    operations: Operations,
+    inbox: OrderedInbox,
+    publisher: InMemoryPublisher,
+) -> None:
+    pace = Pace(grace_seconds=30.0, sweep_seconds=1e9)
+    rounds = anti_entropy(engine, consumer_engine, outbox, publisher, inbox, pace=pace)
+    await rounds.run_once()  # learns the broker's marker, and compares what there is without waiting
+    await rounds.run_once()  # aims at the present, to be compared in 30 s
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE shop.outbox_cursor SET taken_at = taken_at - interval '40 s'"))
+    await rounds.run_once()  # compares it
+
+    edge = (await operations.consumer_status("orders")).window.edge_seconds
+
+    assert edge is not None
+    assert 40 <= edge < 50
+
+
 async def test_rounds_are_recorded_with_their_totals(
     engine: AsyncEngine,
     consumer_engine: AsyncEngine,
