@@ -1,7 +1,7 @@
 # `make demo` and `make test` need Python 3.11 or newer, git and make, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint format clean
+.PHONY: help install demo up test soak lint format clean
 
 UV_VERSION := 0.13.9
 BIN := .venv/bin
@@ -12,6 +12,7 @@ help:
 	@echo "make demo     start everything, place orders, watch them being paid, end everything"
 	@echo "make up       start everything and keep it running until Ctrl-C"
 	@echo "make test     check and test"
+	@echo "make soak     look for failures of the outbox on new seeds: SOAK_MINUTES=60, or SEED=… to replay one"
 	@echo "make install  build the environment .venv, and nothing else"
 	@echo "make lint     check without tests     make format   format the code"
 	@echo "make clean    remove what these commands have made, the data in .payonce included"
@@ -24,6 +25,12 @@ up: .venv/complete
 
 test: lint
 	$(BIN)/pytest -n 2 --dist loadgroup -q
+
+# Minutes of new seeds, or one seed again.
+SOAK_MINUTES ?= 10
+SEED ?=
+soak: .venv/complete
+	PYTHONPATH=src:. $(BIN)/python -m tests.simulation.soak $(if $(SEED),--seed $(SEED),--minutes $(SOAK_MINUTES))
 
 lint: .venv/complete
 	$(BIN)/ruff check

@@ -4,7 +4,8 @@ It lies below SQLAlchemy and below asyncpg's own API, so that it catches whateve
 was written.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Protocol
@@ -35,6 +36,19 @@ class ProbedConnection(asyncpg.Connection):  # type: ignore[misc]
 
     def __init__(self, protocol: Any, *arguments: Any, **named: Any) -> None:
         super().__init__(_ProbedProtocol(protocol, self), *arguments, **named)
+
+
+@contextmanager
+def aside(connection: ProbedConnection) -> Iterator[None]:
+    """Lets a probe use the connection that it stands beside, unseen by probes."""
+    token = probe.set(None)
+    section = connection._stmt_exclusive_section
+    connection._stmt_exclusive_section = type(section)()
+    try:
+        yield
+    finally:
+        connection._stmt_exclusive_section = section
+        probe.reset(token)
 
 
 class _ProbedProtocol:

@@ -107,18 +107,24 @@ def misplaced(streams: Mapping[str, Stream], effects: Iterable[Fact], skipped: C
 
 
 def lost(
-    facts: Iterable[Fact], effects: Collection[Fact], skipped: Collection[Fact], held: Collection[Held]
+    facts: Iterable[Fact],
+    effects: Collection[Fact],
+    skipped: Collection[Fact],
+    held: Collection[Held],
+    forked: Collection[str] = (),
 ) -> list[str]:
     """Committed events of which nothing is left: neither effect, nor skipped, nor held for an operator.
 
-    To be asked when all is quiet. What waits is accounted for only behind a parked event of its stream.
+    To be asked when all is quiet. What waits is accounted for behind a parked event of its stream, or in
+    a stream that is parked as a whole (`forked`).
     """
     done = {event.id for event in (*effects, *skipped)}
     waiting = {event.fact.id: event for event in held}
-    parked: dict[str, list[int]] = {}
+    first_parked = dict.fromkeys(forked, 0)
     for event in held:
         if event.is_parked:
-            parked.setdefault(event.fact.stream, []).append(event.fact.sequence or 0)
+            number = event.fact.sequence or 0
+            first_parked[event.fact.stream] = min(number, first_parked.get(event.fact.stream, number))
     found = []
     for fact in facts:
         if fact.id in done:
@@ -126,17 +132,30 @@ def lost(
         here = waiting.get(fact.id)
         if here is None:
             found.append(f"{fact} was committed and is lost")
-        elif not here.is_parked and min(parked.get(fact.stream, [1 << 62])) >= (fact.sequence or 0):
+        elif not here.is_parked and not first_parked.get(fact.stream, 1 << 62) < (fact.sequence or 0):
             found.append(f"{fact} waits for nothing")
     return found
 
 
+def mistaken(facts: Iterable[Fact], effects: Iterable[Fact], forked: Collection[str]) -> list[str]:
+    """Events that were taken for repeats of others: their number took effect under another id.
+
+    To be asked when all is quiet. Their streams must be parked as forked.
+    """
+    took_effect = {(effect.stream, effect.sequence): effect.id for effect in effects}
+    return [
+        f"{fact} was taken for a repeat of {took_effect[fact.stream, fact.sequence]}"
+        for fact in facts
+        if took_effect.get((fact.stream, fact.sequence), fact.id) != fact.id and fact.stream not in forked
+    ]
+
+
 def blamed(held: Iterable[Held], poisonous: Collection[UUID]) -> list[str]:
-    """Parked events that were never at fault."""
+    """Parked events that were never at fault; a fork is nobody's fault."""
     return [
         f"{event.fact} is parked for {event.cause!r}, and is innocent"
         for event in held
-        if event.is_parked and event.fact.id not in poisonous
+        if event.is_parked and event.fact.id not in poisonous and not (event.cause or "").startswith("forked")
     ]
 
 

@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from entrypoints.local.postgres import EmbeddedPostgres
 from outbox import Report
 from tests.simulation.outbox import checkers
+from tests.simulation.outbox.dump import Dump
 from tests.simulation.outbox.operations import KINDS, Fault, Operation
 from tests.simulation.outbox.record import Record
 from tests.simulation.outbox.world import (
@@ -49,6 +50,15 @@ PARTS = st.builds(
     savepoint=st.sampled_from(("none", "none", "release", "roll back")),
     poison=POISONS,
 )
+ACCIDENTS = (
+    "time passes",
+    "time passes",
+    "a day passes",
+    "days are dropped",
+    "a dump is taken",
+    "the broker forgets",
+    "connections break",
+)
 UNDER_WAY = 3  # operations that may be paused or blocked at a time
 ROUNDS = 150  # of delivery, after which the system must have come to rest
 
@@ -68,6 +78,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.url, self.observer, self.world = self.runner.run(self._open())
         self.sweeps = False
         self.forgets_at_the_end = False
+        self.dumps: list[Dump] = []
         self.struck = 0  # faults that may have cost an event an attempt
         self.disturbed = False  # connections in the pool were killed
         self.totals["runs"] += 1
@@ -75,7 +86,9 @@ class OutboxMachine(RuleBasedStateMachine):
     async def _open(self) -> tuple[str, asyncpg.Connection, World]:
         url = await create_database(self.server, self.template)
         observer = await asyncpg.connect(url)
-        return url, observer, World(url, observer)
+        world = World(url, observer)
+        await world.open()
+        return url, observer, world
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(coroutine)
@@ -118,6 +131,8 @@ class OutboxMachine(RuleBasedStateMachine):
         self.operate("relay", self.world.relays[relay].drain, fault, accept is not None)
         self.world.broker.accept = None
 
+    relay_more = relay
+
     # Consumers
 
     @rule(
@@ -140,6 +155,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def run_due(self, fault: Fault | None) -> None:
         self.operate("run due", self.world.run_due, fault)
 
+    @precondition(lambda self: not self.world.vanished)  # an operator may mend a fork by halves
     @rule(stream=st.sampled_from(ORDERED), fault=FAULTS, skips=st.booleans())
     def operator(self, stream: str, fault: Fault | None, skips: bool) -> None:
         decide = self.world.operator_skips if skips else self.world.operator_retries
@@ -157,15 +173,36 @@ class OutboxMachine(RuleBasedStateMachine):
 
     # The world
 
-    @rule(what=st.sampled_from(("time passes", "time passes", "the broker forgets", "connections break")))
+    @rule(what=st.sampled_from(ACCIDENTS))
     def accident(self, what: str) -> None:
         if what == "time passes":
             self.run(self.world.time_passes())
+        elif what == "a day passes":
+            self.run(self.world.a_day_passes())
+        elif what == "days are dropped":
+            self.operate("drop", self.world.drop_days, None)
+        elif what == "a dump is taken":
+            self.dump()
         elif what == "the broker forgets":
             self.world.broker.forget()
         else:
             self.disturbed = True
             self.run(self.world.kill_idle())
+
+    def dump(self) -> None:
+        self.dumps.append(Dump())
+        self.run(self.dumps[-1].take(self.observer))
+
+    @precondition(lambda self: self.dumps)
+    @rule(fresh=st.booleans(), offset=st.sampled_from((0, 30, 100_000)))
+    def restore(self, fresh: bool, offset: int) -> None:
+        """The producer is restored into another cluster: as it is, or as it was when it was last dumped."""
+        for writer in self.world.writers:
+            self.run(self.world.end(writer, "roll back"))
+        self.let_go_on(dead=True)
+        if fresh:
+            self.dump()
+        self.run(self.world.restore(self.dumps[-1], offset))
 
     @precondition(lambda self: self.world.stage.operations)
     @rule(which=st.integers(0, UNDER_WAY - 1), dead=st.booleans())
@@ -190,6 +227,14 @@ class OutboxMachine(RuleBasedStateMachine):
         operation = self.run(self.world.stage.start(name, call, fault))
         operation.may_fail = may_fail
         self.reap()
+
+    def let_go_on(self, *, dead: bool) -> None:
+        """Whatever is under way comes to its end, or, where it is dead, to the end of its sessions."""
+        while self.world.stage.operations:
+            if dead:
+                self.run(self.world.stage.end_backends(self.world.stage.operations[0]))
+            self.run(self.world.stage.resume(self.world.stage.operations[0]))
+            self.reap()
 
     def reap(self) -> None:
         for operation in self.world.stage.take_ended():
@@ -224,18 +269,19 @@ class OutboxMachine(RuleBasedStateMachine):
     def check(self, seen: Record) -> None:
         published = self.world.published
         ids = {event.id for event in published}
-        ordered = [fact for fact in seen.facts if fact.sequence is not None]
+        known = {*seen.facts, *self.world.vanished}
+        may_fork = {fact.stream for fact in self.world.vanished}
         self.report(
             [
-                *checkers.ghosts(seen.effects, ordered),
+                *checkers.ghosts(seen.effects, known),
                 *checkers.doubled(seen.effects),
                 *checkers.inverted(seen.effects, seen.skipped),
                 *checkers.misplaced(seen.streams, seen.effects, seen.skipped),
                 *checkers.unexplained(seen.held),
-                *checkers.invented(published, seen.facts),
+                *checkers.invented(published, known),
                 *checkers.published_out_of_order(published),
                 *checkers.run_ahead(seen.places, seen.log, ids),
-                *(f"{s} is forked: {place.forked}" for s, place in seen.streams.items() if place.forked),
+                *(f"{stream} is forked" for stream in seen.forked if stream not in may_fork),
             ]
         )
         if self.struck < ATTEMPTS:
@@ -264,9 +310,7 @@ class OutboxMachine(RuleBasedStateMachine):
     def come_to_rest(self) -> None:
         for number, writer in enumerate(self.world.writers):
             self.run(self.world.end(writer, "commit" if number % 2 == 0 else "roll back"))
-        while self.world.stage.operations:
-            self.run(self.world.stage.resume(self.world.stage.operations[0]))
-            self.reap()
+        self.let_go_on(dead=False)
         self.run(self.world.engine.dispose())  # the pool may hold connections that were killed
         self.disturbed = False
         self.operate("relay", self.world.relays[-1].drain, None)
@@ -278,7 +322,9 @@ class OutboxMachine(RuleBasedStateMachine):
         self.deliver_until_quiet()
         seen = self.run(self.world.look())
         self.check(seen)
-        self.report(checkers.lost(self.ordered(seen), seen.effects, seen.skipped, seen.held))
+        ordered = [fact for fact in seen.facts if fact.sequence is not None]
+        self.report(checkers.mistaken(ordered, seen.effects, seen.forked))
+        self.report(checkers.lost(ordered, seen.effects, seen.skipped, seen.held, seen.forked))
         self.report(self.run(self.untold(seen)))
 
     def deliver_until_quiet(self) -> None:
@@ -305,9 +351,6 @@ class OutboxMachine(RuleBasedStateMachine):
         for first in range(0, len(queue), 5):
             batch = queue[first : first + 5]
             self.operate("receive", partial(self.world.receive, batch, topic), None)
-
-    def ordered(self, seen: Record) -> list[checkers.Fact]:
-        return [fact for fact in seen.facts if fact.sequence is not None]
 
     async def untold(self, seen: Record) -> list[str]:
         """Committed unordered events that the world was not told of, though nobody parked or skipped them."""

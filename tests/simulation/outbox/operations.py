@@ -17,7 +17,14 @@ from tests.support.crash import Crash
 from tests.support.driver import ProbedConnection, probe
 
 Kind = Literal["kill", "lose the answer", "crash before", "crash after", "pause"]
-KINDS: tuple[Kind, ...] = ("kill", "lose the answer", "crash before", "crash after", "pause")
+KINDS: tuple[Kind, ...] = ("kill", "lose the answer", "crash before", "crash after", "pause", "pause")
+
+
+ENDLESS = 3_000  # steps
+
+
+class EndlessOperation(AssertionError):
+    """An operation runs in circles."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class Course:
     ) -> Any:
         self._stay_dead()
         self.steps += 1
+        if self.steps > ENDLESS:
+            raise EndlessOperation(f"after {ENDLESS} steps, before {' '.join(statement.split())}")
         strikes = self.fault.kind if self.fault is not None and self.steps == self.fault.step else None
         if strikes == "kill":
             self.has_struck = True

@@ -12,7 +12,7 @@ CREATE TABLE fact (id uuid PRIMARY KEY, stream text NOT NULL, sequence bigint);
 CREATE TABLE counter (stream text PRIMARY KEY, last bigint NOT NULL DEFAULT 0);
 """
 # No key: a doubled effect is to be seen, not refused.
-CONSUMER = "CREATE TABLE effect (place bigserial, id uuid NOT NULL, stream text NOT NULL, sequence bigint)"
+CONSUMER = "CREATE TABLE effect (place bigserial, id uuid NOT NULL, stream text NOT NULL, sequence bigint);"
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,15 @@ class Record:
     places: list[Place]  # the relays' newest, but those that speak of another cluster
     log: list[LogRow]
 
+    @property
+    def forked(self) -> set[str]:
+        return {name for name, stream in self.streams.items() if stream.forked}
+
 
 async def look(observer: asyncpg.Connection, publisher: str) -> Record:
     async with observer.transaction(isolation="repeatable_read", readonly=True):
         return Record(
-            facts=await _facts(observer, "SELECT id, stream, sequence FROM fact"),
+            facts=await facts(observer),
             effects=await _facts(observer, "SELECT id, stream, sequence FROM effect ORDER BY place"),
             skipped=await _facts(observer, "SELECT id, stream, sequence FROM orders.inbox_skipped"),
             held=[
@@ -57,6 +61,10 @@ async def look(observer: asyncpg.Connection, publisher: str) -> Record:
                 for r in await observer.fetch("SELECT id, lane, position, xid::text FROM shop.outbox_event")
             ],
         )
+
+
+async def facts(observer: asyncpg.Connection) -> list[Fact]:
+    return await _facts(observer, "SELECT id, stream, sequence FROM fact")
 
 
 async def _facts(observer: asyncpg.Connection, query: str) -> list[Fact]:

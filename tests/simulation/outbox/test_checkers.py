@@ -86,6 +86,19 @@ def test_what_is_not_applied_must_stand_behind_a_parked_event(waiting: list[Held
     assert len(checkers.lost([A1, A2, A3, A4, B1], [A1], [B1], waiting)) == wrong
 
 
+def test_what_waits_in_a_forked_stream_is_not_lost() -> None:
+    assert len(checkers.lost([A1, A2], [A1], [], [held(A2)])) == 1
+    assert checkers.lost([A1, A2], [A1], [], [held(A2)], ["a"]) == []
+    assert len(checkers.lost([A1, A2], [A1], [], [], ["a"])) == 1
+
+
+def test_an_event_whose_number_took_effect_under_another_id_was_mistaken() -> None:
+    rival = fact("a", 2, number=9)
+    assert checkers.mistaken([A1, A2], [A1, A2], []) == []
+    assert len(checkers.mistaken([A1, rival], [A1, A2], [])) == 1
+    assert checkers.mistaken([A1, rival], [A1, A2], ["a"]) == []
+
+
 def test_a_parked_event_must_have_been_at_fault_and_have_a_cause() -> None:
     parked = [held(A1, parked=True, cause="RuntimeError: no"), held(A2, due=True)]
     assert checkers.blamed(parked, {A1.id}) == []

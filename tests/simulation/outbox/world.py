@@ -26,6 +26,7 @@ from outbox import (
 from outbox.testing.memory import InMemoryPublisher
 from tests.simulation.outbox import record
 from tests.simulation.outbox.checkers import Fact
+from tests.simulation.outbox.dump import Dump
 from tests.simulation.outbox.operations import Course, Stage
 from tests.support.crash import Crash
 from tests.support.driver import ProbedConnection, probe
@@ -37,8 +38,31 @@ UNORDERED = ("u", "v")
 WRITERS = 3
 PAGES = (1, 2, 3)  # of the relays: small, so that targets are resumed in the middle
 ATTEMPTS = 3
+DAYS = 4
+# What a writer meets whose session was ended or whose lock was not granted, from the driver or through SQLAlchemy.
+LOST = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 NEVER = 1e9
 PATIENT, EAGER, SWEEPING = range(3)  # the three anti-entropies
+
+
+# The log's clock, in this simulation, runs behind: DAYS days at first, and each day that passes less. A
+# table rather than a setting, for a transaction that is open sees its day end.
+PRETENDED_DAYS = f"""
+CREATE TABLE pretended (days_ago integer NOT NULL);
+INSERT INTO pretended VALUES ({DAYS});
+CREATE FUNCTION pretended_now() RETURNS timestamptz LANGUAGE sql VOLATILE
+    AS 'SELECT clock_timestamp() - make_interval(days => days_ago) FROM public.pretended';
+ALTER TABLE shop.outbox_event ALTER created_at SET DEFAULT public.pretended_now();
+DO $$ DECLARE day date; BEGIN
+    FOR i IN 1..{DAYS} LOOP
+        day := (now() AT TIME ZONE 'UTC')::date - i;
+        EXECUTE format(
+            'CREATE TABLE shop.outbox_event_%s PARTITION OF shop.outbox_event FOR VALUES FROM (%L) TO (%L)',
+            to_char(day, 'YYYYMMDD'), day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC'
+        );
+    END LOOP;
+END $$;
+"""
 
 
 @dataclass
@@ -173,6 +197,7 @@ class World:
         self.writers = [Writer() for _ in range(WRITERS)]
         self.poisonous: set[UUID] = set()
         self.written = 0
+        self.vanished: set[Fact] = set()  # committed, and lost by restoring an older dump
 
     def _anti_entropy(self, grace: float, sweep: float) -> AntiEntropy:
         views = [
@@ -189,8 +214,14 @@ class World:
                 await connection.execute(text(f"CREATE SCHEMA {schema}"))
             for statement in [*self.outbox.ddl(), *self.orders.ddl(), *self.mail.ddl()]:
                 await connection.execute(text(statement))
-        await self.observer.execute(record.PRODUCER + record.CONSUMER)
+        await self.observer.execute(record.PRODUCER + record.CONSUMER + PRETENDED_DAYS)
         await self.observer.execute("INSERT INTO counter SELECT unnest($1::text[])", [*ORDERED, *UNORDERED])
+
+    async def open(self) -> None:
+        """Let SQLAlchemy ask the server what it is: whoever is paused in that would hold up all the others."""
+        for engine in (self.engine, self.writing):
+            async with engine.connect():
+                pass
 
     async def close(self) -> None:
         for writer in self.writers:
@@ -214,7 +245,7 @@ class World:
             await self._append(writer.connection, part)
             if nested is not None:
                 await (nested.rollback() if part.savepoint == "roll back" else nested.commit())
-        except DBAPIError:  # its backend was killed, or the log is locked: a business would try again
+        except LOST:  # its backend was killed, or the log is locked: a business would try again
             await self.end(writer, "give up")
 
     async def _append(self, connection: AsyncConnection, part: Part) -> None:
@@ -258,7 +289,7 @@ class World:
                 await connection.rollback()
             else:
                 await connection.invalidate()
-        except DBAPIError:
+        except LOST:
             await connection.invalidate()
         finally:
             await connection.close()
@@ -330,10 +361,27 @@ class World:
         )
         self.stage.kills += len(pids)
 
+    async def drop_days(self) -> None:
+        await self.outbox.drop_partitions(self.engine, retention_days=1)
+
+    async def a_day_passes(self) -> None:
+        """What is written from now on belongs to the next day, up to today."""
+        await self.observer.execute("UPDATE pretended SET days_ago = greatest(days_ago - 1, 0)")
+
+    async def restore(self, dump: Dump, offset: int) -> None:
+        """The producer moves to another cluster, whose transaction ids have another meaning.
+
+        Nothing of what was open survives it: the caller has ended all writers and operations.
+        """
+        facts = await record.facts(self.observer)
+        await dump.load(self.observer, offset)
+        self.vanished |= set(facts) - set(await record.facts(self.observer))
+
     async def look(self) -> record.Record:
         return await record.look(self.observer, PUBLISHER)
 
     @property
     def published(self) -> list[Fact]:
-        """What the relays have handed to the broker, in that order."""
-        return [Fact(event.id, event.stream, event.sequence) for event in self.relayed.accepted]
+        """What the relays have handed to the broker, in that order, but what its producer knows no more."""
+        accepted = [Fact(event.id, event.stream, event.sequence) for event in self.relayed.accepted]
+        return [fact for fact in accepted if fact not in self.vanished]

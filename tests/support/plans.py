@@ -1,0 +1,147 @@
+"""Plans of what is really executed: each statement is explained, with its arguments, just before it runs.
+
+Explained in a savepoint that is rolled back, on the same session and under the same settings, once with the
+plan for these arguments and once with the generic one that a prepared statement comes to after a while.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.driver import ProbedConnection, aside
+
+# What is not planned.
+_CONTROL = (
+    "begin",
+    "commit",
+    "rollback",
+    "savepoint",
+    "release",
+    "set",
+    "lock",
+    "show",
+    "truncate",
+    "notify",
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a statement was carried out, and what that cost."""
+
+    statement: str
+    is_generic: bool
+    tree: dict[str, Any]
+
+    def nodes(self) -> Iterator[dict[str, Any]]:
+        waiting = [self.tree]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting.extend(node.get("Plans", ()))
+
+    def scanned(self, *, more_than: int) -> set[str]:
+        """The tables that are read from one end to the other and have more rows than this."""
+        return {
+            node["Relation Name"]
+            for node in self.nodes()
+            if node["Node Type"] == "Seq Scan"
+            and node["Actual Rows"] + node.get("Rows Removed by Filter", 0) > more_than
+        }
+
+    @property
+    def rows(self) -> float:
+        """Returned or written."""
+        return max(node["Actual Rows"] * node["Actual Loops"] for node in self.nodes())
+
+    @property
+    def discarded(self) -> float:
+        """Rows that were read for nothing."""
+        return sum(
+            node["Actual Loops"]
+            * (node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0))
+            for node in self.nodes()
+        )
+
+    @property
+    def buffers(self) -> int:
+        return int(self.tree["Shared Hit Blocks"] + self.tree["Shared Read Blocks"])
+
+    def __str__(self) -> str:
+        kind = "generic plan" if self.is_generic else "plan"
+        lines = [
+            f"{n['Node Type']} {n.get('Index Name') or n.get('Relation Name', '')}: {n['Actual Rows']} rows × {n['Actual Loops']}"
+            for n in self.nodes()
+        ]
+        return f"{kind} of {self.statement}, {self.buffers} buffers\n  " + "\n  ".join(lines)
+
+
+@dataclass
+class Explainer:
+    """A probe that explains what touches these schemas.
+
+    `most` bounds how often the same statement is explained, since a backlog repeats it.
+    """
+
+    schemas: tuple[str, ...]
+    most: int = 3
+    plans: list[Plan] = field(default_factory=list)
+    _seen: dict[str, int] = field(default_factory=dict)
+
+    async def around(
+        self, connection: ProbedConnection, statement: str, arguments: Any, call: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        text = " ".join(statement.split())
+        if self._touches(text) and not text.lower().startswith(_CONTROL):
+            self._seen[text] = self._seen.get(text, 0) + 1
+            if self._seen[text] <= self.most:
+                with aside(connection):
+                    self.plans += [
+                        await explain(connection, text, arguments, generic) for generic in (False, True)
+                    ]
+        return await call()
+
+    def _touches(self, statement: str) -> bool:
+        return any(f"{schema}." in statement for schema in self.schemas)
+
+
+async def explain(connection: ProbedConnection, statement: str, arguments: Any, generic: bool) -> Plan:
+    """SQLAlchemy has taught the session to read JSON."""
+    is_inside = connection.is_in_transaction()
+    await connection.execute("SAVEPOINT explaining" if is_inside else "BEGIN")
+    try:
+        await connection.execute(
+            f"SET LOCAL plan_cache_mode = {'force_generic_plan' if generic else 'force_custom_plan'}"
+        )
+        asked = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON, TIMING OFF)"
+        if not arguments:
+            found = await connection.fetchval(f"{asked} {statement}")
+        else:
+            prepared = await connection.prepare(statement)
+            types = [
+                f"{t.schema}.{t.name.removesuffix('[]')}" + "[]" * t.name.endswith("[]")
+                for t in prepared.get_parameters()
+            ]
+            columns = ", ".join(f"quote_nullable(${n}::{kind}::text)" for n, kind in enumerate(types, 1))
+            literals = await connection.fetchrow(f"SELECT {columns}", *arguments)
+            assert literals is not None
+            await connection.execute(f"PREPARE explained ({', '.join(types)}) AS {statement}")
+            try:
+                found = await connection.fetchval(f"{asked} EXECUTE explained ({', '.join(literals)})")
+            finally:
+                await connection.execute("DEALLOCATE explained")
+        return Plan(statement, generic, found[0]["Plan"])
+    finally:
+        await connection.execute("ROLLBACK TO explaining" if is_inside else "ROLLBACK")
+
+
+def wasteful(plans: Iterable[Plan], *, never_scanned: tuple[str, ...] = ()) -> list[str]:
+    """Those that read a table to its end, or much more than they need; some tables not even while they are small."""
+    return [
+        str(plan)
+        for plan in plans
+        if plan.scanned(more_than=100)
+        or any(name.startswith(never_scanned) for name in plan.scanned(more_than=-1))
+        or plan.discarded > 100 + 2 * plan.rows
+        or plan.buffers > 1_000 + 30 * plan.rows
+    ]
