@@ -154,5 +154,7 @@ async def test_checkouts_until_the_orders_know_that_they_are_paid(
         tasks.create_task(run_worker(settings, stop))
         await asyncio.gather(*(check_out(number) for number in range(CLIENTS)))
         stop.set()
+    async with container.orders.engine.connect() as connection:  # the relay process's housekeeping was here
+        assert await connection.scalar(text("SELECT count(*) FROM orders.inbox_horizon")) == 1
     await api.http.aclose()
     await container.stop()
