@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from outbox.baseline import begin_streams
 from outbox.database import cause_of, driver_of, identifier, transaction
 from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, Handler, Received, RetryPolicy, StreamProgress
@@ -282,6 +283,15 @@ class OrderedInbox:
             self._sql.mark_forked,
             {"consumer": self.consumer, "streams": list(streams), "causes": list(streams.values())},
         )
+
+    async def begin_at(self, connection: AsyncConnection, last_numbers: Mapping[str, int]) -> None:
+        """Count these streams as applied up to these numbers, for a consumer that came later; never commits.
+
+        The numbers are those of `Outbox.begin_consumer`. The log no longer knows a stream whose events
+        are all past its retention: a producer that keeps counters of its own reads them first, calls
+        begin_consumer then, and gives the higher of both. Called again it changes nothing.
+        """
+        await begin_streams(connection, self.schema, self.consumer, last_numbers)
 
     async def retry(self, connection: AsyncConnection, stream: str) -> bool:
         """Let a parked or forked stream go on with its next event, due now; never commits.
