@@ -52,15 +52,14 @@ class Plan:
     @property
     def rows(self) -> float:
         """Returned or written."""
-        return max(node["Actual Rows"] * node["Actual Loops"] for node in self.nodes())
+        return float(max(node["Actual Rows"] * node["Actual Loops"] for node in self.nodes()))
 
     @property
     def discarded(self) -> float:
         """Rows that were read for nothing."""
-        return sum(
-            node["Actual Loops"]
-            * (node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0))
-            for node in self.nodes()
+        removed = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
+        return float(
+            sum(node["Actual Loops"] * sum(node.get(why, 0) for why in removed) for node in self.nodes())
         )
 
     @property

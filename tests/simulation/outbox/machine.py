@@ -156,10 +156,12 @@ class OutboxMachine(RuleBasedStateMachine):
         self.operate("run due", self.world.run_due, fault)
 
     @precondition(lambda self: not self.world.vanished)  # an operator may mend a fork by halves
-    @rule(stream=st.sampled_from(ORDERED), fault=FAULTS, skips=st.booleans())
-    def operator(self, stream: str, fault: Fault | None, skips: bool) -> None:
+    @rule(which=st.integers(0, len(ORDERED) - 1), fault=FAULTS, skips=st.booleans())
+    def operator(self, which: int, fault: Fault | None, skips: bool) -> None:
+        """Decides about a stream in which something failed, or, where none has, about any."""
+        streams = self.run(self.world.troubled()) or ORDERED
         decide = self.world.operator_skips if skips else self.world.operator_retries
-        self.operate("operator", partial(decide, stream), fault)
+        self.operate("operator", partial(decide, streams[which % len(streams)]), fault)
 
     # Anti-entropy
 

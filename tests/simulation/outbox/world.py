@@ -322,6 +322,13 @@ class World:
         await self.orders.run_due(self.engine)
         await self.mail.run_due(self.engine)
 
+    async def troubled(self) -> Sequence[str]:
+        """The streams in which an event has failed or is parked."""
+        rows = await self.observer.fetch(
+            "SELECT DISTINCT stream FROM orders.inbox_waiting WHERE due_at IS NOT NULL OR parked_at IS NOT NULL ORDER BY 1"
+        )
+        return [row["stream"] for row in rows]
+
     async def operator_retries(self, stream: str) -> None:
         async with self.engine.begin() as connection:
             await self.orders.retry(connection, stream)
