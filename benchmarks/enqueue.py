@@ -71,7 +71,11 @@ async def measure(container: Container) -> dict[str, float]:
     handlers = {
         name: _handler(container, outbox, reports, ids, encode)
         for name, outbox, encode in (
-            ("with", container.payments.outbox, partial(payment_events.encode, traceparent=lambda: TRACEPARENT)),
+            (
+                "with",
+                container.payments.outbox,
+                partial(payment_events.encode, traceparent=lambda: TRACEPARENT),
+            ),
             ("without", _NoOutbox("payments"), _not_encoded),
         )
     }

@@ -7,7 +7,6 @@ was applied, by the clock that all processes of a machine share, and the ids of 
 import asyncio
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -18,8 +17,10 @@ from adapters.dramatiq.broker import make_broker
 from adapters.dramatiq.publisher import DramatiqPublisher
 from adapters.dramatiq.worker import run_worker
 from entrypoints.bootstrap import build_container
+from entrypoints.cli.serving import run_until_signal
 from entrypoints.logging import configure_logging
 from entrypoints.settings import Settings, load_settings
+from entrypoints.traces import work_on_batch
 from entrypoints.worker.consumers import PAYMENT_EVENTS_TOPIC, consumers, payment_events_inbox
 from outbox import AntiEntropy, Event, InboxView, Relay
 
@@ -48,7 +49,8 @@ async def worker(settings: Settings, stop: asyncio.Event, file: Path) -> None:
     applied: list[tuple[float, list[str]]] = []
 
     async def receive(events: Sequence[Event]) -> None:
-        await inbox.receive(container.orders.engine, events)
+        with work_on_batch(events):
+            await inbox.receive(container.orders.engine, events)
         applied.append((time.monotonic(), [str(event.id) for event in events]))
 
     declare_actor(broker, inbox.consumer, receive)
@@ -61,14 +63,9 @@ def main(role: str, file: str) -> None:
     settings = load_settings(os.environ)
     configure_logging("WARNING", "console")
 
-    async def run() -> None:
-        stop = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        await (relay(settings, stop) if role == "relay" else worker(settings, stop, Path(file)))
-
-    import uvloop
-
-    uvloop.run(run())
+    run_until_signal(
+        lambda stop: relay(settings, stop) if role == "relay" else worker(settings, stop, Path(file))
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.cursor_sql import CursorSql
-from outbox.database import driver_of, transaction
+from outbox.database import BY_INDEX, driver_of, transaction
 from outbox.event import Event
 from outbox.log import Outbox
 from outbox.rows import event_of
@@ -23,14 +23,8 @@ from outbox.rows import event_of
 logger = logging.getLogger(__name__)
 
 NOTHING_SEEN = "1:1:"  # a snapshot taken before the first transaction
-# A transaction that reads the log. The planner's statistics are behind its growth at any time, so it may
-# take a partition for empty that filled up since: by index, each statement costs what it finds.
-READING = {
-    "idle_in_transaction_session_timeout": "30s",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "jit": "off",
-}
+# A transaction that reads the log.
+READING = {"idle_in_transaction_session_timeout": "30s", **BY_INDEX}
 
 TRIM_EVERY = 32  # entries; a few dead ones per lane cost less than a delete each time
 

@@ -17,6 +17,11 @@ _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,50}")
 _LOST_CLASSES = ("08", "57P", "25P03")
 
 
+# The planner's statistics are behind the growth of a log at any time, and a plan that was made for a small
+# table is kept: by index, each statement costs what it finds.
+BY_INDEX = {"enable_seqscan": "off", "enable_bitmapscan": "off", "jit": "off"}
+
+
 def identifier(name: str) -> str:
     """The name, fit to stand in SQL without quotes. Raises ValueError for any other."""
     if not _IDENTIFIER.fullmatch(name):
@@ -41,20 +46,51 @@ def is_trustworthy_after(error: BaseException) -> bool:
     return code is not None and not code.startswith(_LOST_CLASSES)
 
 
+class NotCommitted(Exception):
+    """The transaction had failed before, and its error was kept from us: PostgreSQL rolled it back instead."""
+
+
 @asynccontextmanager
 async def transaction(engine: AsyncEngine, **settings: str) -> AsyncIterator[AsyncConnection]:
     """One transaction; a connection whose state is in doubt afterwards is terminated, not returned.
 
     The keywords are PostgreSQL's settings for this transaction alone, as
     `idle_in_transaction_session_timeout="30s"`: a stopped process then cannot keep its locks.
+    Begun and ended on the driver itself, so that it takes one round trip each: to SQLAlchemy,
+    which must not begin a transaction of its own, the connection commits each statement.
+    Raises NotCommitted.
     """
+    begin = "; ".join(["BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in settings.items())])
+    async with engine.connect() as connection:
+        if _driver(connection).is_closed():  # the server ended the session while nobody looked
+            await connection.invalidate()
+            await connection.get_raw_connection()
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        driver = _driver(connection)
+        try:
+            await driver.execute(begin)
+            yield connection
+            if (outcome := await driver.execute("COMMIT")) != "COMMIT":
+                raise NotCommitted(outcome)
+        except BaseException as error:
+            if not (is_trustworthy_after(error) and await _rolled_back(driver)):
+                await connection.invalidate()
+            raise
+
+
+async def _rolled_back(driver: "asyncpg.Connection[Any]") -> bool:
+    try:
+        await driver.execute("ROLLBACK")
+    except Exception:  # noqa: BLE001 - answered: the caller terminates the connection
+        return False
+    return True
+
+
+async def execute_alone(engine: AsyncEngine, statement: str) -> None:
+    """One statement without parameters that is a transaction by itself: one round trip."""
     async with engine.connect() as connection:
         try:
-            async with connection.begin():
-                if settings:
-                    calls = ", ".join(f"set_config('{name}', :{name}, true)" for name in settings)
-                    await connection.execute(text(f"SELECT {calls}"), settings)
-                yield connection
+            await _driver(connection).execute(statement)
         except BaseException as error:
             if not is_trustworthy_after(error):
                 await connection.invalidate()
@@ -66,15 +102,16 @@ async def driver_of(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
 
     SQLAlchemy's part of a round trip costs more than the database's.
     """
-    driver: asyncpg.Connection[Any] | None = None
-    if connection.in_transaction():
-        assert connection.sync_connection is not None  # it is in a transaction
-        driver = connection.sync_connection.connection.driver_connection
-    if driver is None or not driver.is_in_transaction():
+    driver = _driver(connection)
+    if not driver.is_in_transaction():
         await connection.execute(text("SELECT 1"))  # SQLAlchemy begins with its own first statement
-        assert connection.sync_connection is not None
-        driver = connection.sync_connection.connection.driver_connection
-    assert driver is not None
+    return driver
+
+
+def _driver(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
+    assert connection.sync_connection is not None, "the connection is open"
+    driver = connection.sync_connection.connection.driver_connection
+    assert driver is not None, "the connection was not invalidated"
     return driver
 
 

@@ -16,6 +16,7 @@ class Handler(Protocol):
     async def __call__(self, connection: AsyncConnection, events: Sequence[Event], /) -> None:
         """Apply the events in the given order through this connection; never commit.
 
+        Its statements are planned by index where there is one (`outbox.database.BY_INDEX`).
         A batch holds events of many streams, each stream's in order. Any exception
         rolls the batch back; its events are then tried one at a time.
         """

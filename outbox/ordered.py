@@ -9,7 +9,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.baseline import begin_streams
-from outbox.database import cause_of, driver_of, identifier, transaction
+from outbox.database import BY_INDEX, cause_of, driver_of, identifier, transaction
 from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, Handler, Received, RetryPolicy, StreamProgress
 from outbox.ordered_sql import OrderedSql, ordered_ddl
@@ -19,7 +19,9 @@ from outbox.rows import arrays_of, event_of
 logger = logging.getLogger(__name__)
 
 # A statement must end before any time limit around receive() does, or it could commit unseen.
-APPLYING = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": "30s"}
+APPLYING = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": "30s", **BY_INDEX}
+# Does not wait for the disk: the record guards against the end of this process, not of PostgreSQL.
+ATTEMPTING = {"synchronous_commit": "off"}
 HOLD_SECONDS = 60.0  # an attempt that said nothing for so long died with its process
 FORGET_ATTEMPT_HOURS = 1  # a cut-off attempt whose events never came again: they are elsewhere by now
 
@@ -94,12 +96,12 @@ class OrderedInbox:
         Another's record is either of a process that died, or of one that has not locked its
         streams yet: suspecting the events of both costs only that they are tried alone.
         """
-        async with transaction(engine) as connection:
-            result = await connection.execute(
-                self._sql.begin_attempt, {"consumer": self.consumer, "ids": [event.id for event in events]}
-            )
-            row = result.one()
-            return row.id, set(row.suspects)
+        async with transaction(engine, **ATTEMPTING) as connection:
+            driver = await driver_of(connection)
+            ids = [event.id for event in events]
+            row = await driver.fetchrow(self._sql.begin_attempt, self.consumer, ids)
+        assert row is not None  # it returns what it inserted
+        return row["id"], set(row["suspects"])
 
     async def _apply(
         self, engine: AsyncEngine, events: Sequence[Event], attempt: int, suspects: Collection[UUID]
@@ -158,13 +160,15 @@ class OrderedInbox:
         return [taken[member.id] if isinstance(member, Stored) else member for member in members]
 
     async def _advance(self, connection: AsyncConnection, places: Mapping[str, Place]) -> None:
-        await (await driver_of(connection)).execute(
+        moved = places.values()
+        done = await (await driver_of(connection)).execute(
             self._sql.advance,
-            self.consumer,
-            list(places),
-            [place.applied for place in places.values()],
-            [_array(place.recent_ids) for place in places.values()],
+            [place.address for place in moved],
+            [place.applied for place in moved],
+            [_array(place.recent_ids) for place in moved],
         )
+        if done != f"UPDATE {len(moved)}":
+            raise RuntimeError(f"{len(moved)} streams were to move on, but {done}")
 
     async def _store(self, connection: AsyncConnection, plan: Plan) -> None:
         events = [*plan.wait, *(event for event, _ in plan.forks)]
@@ -335,7 +339,7 @@ class OrderedInbox:
         """Lock the streams (sorted, as everybody does) that this consumer has heard of."""
         driver = await driver_of(connection)
         rows = await driver.fetch(self._sql.lock_streams, self.consumer, streams)
-        return {row["stream"]: Place(row["applied"], row["recent_ids"], row["forked"]) for row in rows}
+        return {row["stream"]: Place(*row[1:]) for row in rows}
 
     async def _read_waiting(self, connection: AsyncConnection, streams: Sequence[str]) -> list[Stored]:
         driver = await driver_of(connection)

@@ -86,23 +86,16 @@ class OrderedSql:
         stream, waiting, attempt, skipped = (
             f"{schema}.inbox_{name}" for name in ("stream", "waiting", "attempt", "skipped")
         )
-        # Committed before the attempt without waiting for the disk: it guards against the end of
-        # this process, not of PostgreSQL.
-        self.begin_attempt = text(
-            f"""
+        self.begin_attempt = f"""
             WITH mine AS (
-                INSERT INTO {attempt} (consumer, event_ids)
-                VALUES (:consumer, CAST(:ids AS uuid[])) RETURNING id
+                INSERT INTO {attempt} (consumer, event_ids) VALUES ($1, $2::uuid[]) RETURNING id
             )
-            SELECT mine.id, set_config('synchronous_commit', 'off', true) AS synchronous_commit,
-                ARRAY(
-                    SELECT suspect FROM {attempt} AS other, unnest(other.event_ids) AS suspect
-                    WHERE other.consumer = :consumer AND other.event_ids && CAST(:ids AS uuid[])
-                        AND suspect = ANY (CAST(:ids AS uuid[]))
-                ) AS suspects
+            SELECT mine.id, ARRAY(
+                SELECT suspect FROM {attempt} AS other, unnest(other.event_ids) AS suspect
+                WHERE other.consumer = $1 AND other.event_ids && $2::uuid[] AND suspect = ANY ($2::uuid[])
+            ) AS suspects
             FROM mine
-            """
-        )
+        """
         self.clear_suspects = text(
             f"""
             UPDATE {attempt} AS a SET event_ids = ARRAY(
@@ -121,7 +114,7 @@ class OrderedSql:
             ON CONFLICT DO NOTHING
         """
         self.lock_streams = f"""
-            SELECT stream, applied, recent_ids, forked FROM {stream}
+            SELECT stream, applied, recent_ids, forked, ctid AS address FROM {stream}
             WHERE consumer = $1 AND stream = ANY ($2::text[])
             ORDER BY stream COLLATE "C" FOR UPDATE
         """
@@ -164,10 +157,11 @@ class OrderedSql:
             WHERE s.consumer = :consumer AND s.stream = f.stream
             """
         )
+        # By the rows' addresses, which hold while they are locked: no plan can read other rows to join them.
         self.advance = f"""
             UPDATE {stream} AS s SET applied = p.applied, recent_ids = p.recent_ids::uuid[]
-            FROM unnest($2::text[], $3::bigint[], $4::text[]) AS p (stream, applied, recent_ids)
-            WHERE s.consumer = $1 AND s.stream = p.stream
+            FROM unnest($1::tid[], $2::bigint[], $3::text[]) AS p (address, applied, recent_ids)
+            WHERE s.ctid = p.address
         """
         # The attempt counts from here, whatever becomes of the process; nobody else takes the event
         # until the attempt has said how it ended, or has had time enough to.

@@ -1,7 +1,7 @@
 """What to do with events that arrive for ordered streams. Pure: rows in, decisions out."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from outbox.event import Event, EventKey
@@ -17,6 +17,7 @@ class Place:
     applied: int = 0
     recent_ids: Sequence[UUID] = ()
     forked: str | None = None
+    address: tuple[int, int] | None = None  # of its row, which holds while that is locked
 
     def id_at(self, sequence: int) -> UUID | None:
         """The id applied under this passed number; None when that is no longer remembered."""
@@ -32,7 +33,7 @@ class Place:
     def after(self, ids: Sequence[UUID]) -> "Place":
         """The place once the events with these ids, the next ones, are applied."""
         recent = (*self.recent_ids, *ids)
-        return Place(self.applied + len(ids), recent[-REMEMBERED_IDS:], self.forked)
+        return replace(self, applied=self.applied + len(ids), recent_ids=recent[-REMEMBERED_IDS:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,9 @@ queue behind one lock of the whole cluster.
 import asyncio
 import logging
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from outbox.database import transaction
+from outbox.database import execute_alone
 from outbox.log import Outbox
 from outbox.signals import wait_any
 
@@ -24,7 +23,7 @@ class Waker:
 
     def __init__(self, engine: AsyncEngine, outbox: Outbox) -> None:
         self._engine = engine
-        self._notify = text(f"NOTIFY {outbox.channel}")
+        self._notify = f"NOTIFY {outbox.channel}"
         self._wanted = asyncio.Event()
 
     def wake(self) -> None:
@@ -44,8 +43,7 @@ class Waker:
 
     async def _send(self, stop: asyncio.Event) -> None:
         try:
-            async with transaction(self._engine) as connection:
-                await connection.execute(self._notify)
+            await execute_alone(self._engine, self._notify)
         except Exception as error:  # noqa: BLE001 - relays poll; asyncpg's errors know no bounds
             logger.warning("relays were not woken: %s", error)
             await wait_any(stop, seconds=PAUSE_AFTER_FAILURE_SECONDS)

@@ -7,7 +7,7 @@ import msgspec
 
 from outbox import Event
 
-EVENTS_PER_MESSAGE = 50  # one transaction of the consumer; larger ones gain little and hold locks longer
+EVENTS_PER_MESSAGE = 200  # one transaction of the consumer; larger ones gain little and hold locks longer
 
 
 class _WireEvent(msgspec.Struct, array_like=True):

@@ -14,6 +14,11 @@ class SystemIds:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last = 0
+        self._forget_random()
+        os.register_at_fork(after_in_child=self._forget_random)  # no two processes draw the same
+
+    def _forget_random(self) -> None:
+        self._random, self._used = b"", 0
 
     def event_id(self) -> UUID:
         return UUID(int=self._next())
@@ -26,8 +31,16 @@ class SystemIds:
         number = self._next()
         return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
 
+    def _random_bytes(self) -> bytes:
+        """10 of the system's random bytes, of which many are asked for at a time: each asking costs 2 µs."""
+        with self._lock:
+            if self._used >= len(self._random):
+                self._random, self._used = os.urandom(10 * 256), 0
+            first, self._used = self._used, self._used + 10
+            return self._random[first : self._used]
+
     def _next(self) -> int:
-        random = int.from_bytes(os.urandom(10), "big")
+        random = int.from_bytes(self._random_bytes(), "big")
         milliseconds = time.time_ns() // 1_000_000
         number = (
             (milliseconds << 80)

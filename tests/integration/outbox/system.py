@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
+import asyncpg
 from dramatiq import Broker
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -49,7 +50,7 @@ class System:
 
     async def _run_due(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            with suppress(DBAPIError):
+            with suppress(DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await self.inbox.run_due(self.engine)
             self._moved.set()
             await wait_any(stop, seconds=0.1)
