@@ -139,12 +139,18 @@ class OutboxMachine(RuleBasedStateMachine):
         topic=st.sampled_from(("ordered", "ordered", "unordered")),
         picks=st.lists(st.integers(0, 9), min_size=1, max_size=6),
         fault=FAULTS,
+        again=st.booleans(),
     )
-    def deliver(self, topic: str, picks: list[int], fault: Fault | None) -> None:
+    def deliver(self, topic: str, picks: list[int], fault: Fault | None, again: bool) -> None:
+        """Perhaps to two workers: the broker gave up on the first, who is only slow."""
         queue = self.world.queue(topic)
         if queue:
             batch = [queue[pick % len(queue)] for pick in picks]
             self.operate("receive", partial(self.world.receive, batch, topic), fault)
+            if again:
+                self.operate("receive", partial(self.world.receive, batch, topic), None)
+
+    deliver_more = deliver
 
     @rule(topic=st.sampled_from(("ordered", "unordered")))
     def deliver_all(self, topic: str) -> None:
