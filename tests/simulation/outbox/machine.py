@@ -139,15 +139,17 @@ class OutboxMachine(RuleBasedStateMachine):
         topic=st.sampled_from(("ordered", "ordered", "unordered")),
         picks=st.lists(st.integers(0, 9), min_size=1, max_size=6),
         fault=FAULTS,
-        again=st.booleans(),
+        slow=st.none() | st.integers(4, 10),
     )
-    def deliver(self, topic: str, picks: list[int], fault: Fault | None, again: bool) -> None:
-        """Perhaps to two workers: the broker gave up on the first, who is only slow."""
+    def deliver(self, topic: str, picks: list[int], fault: Fault | None, slow: int | None) -> None:
+        """Perhaps to two workers: the broker gives up on the first, who has only stopped at this step."""
         queue = self.world.queue(topic)
         if queue:
             batch = [queue[pick % len(queue)] for pick in picks]
+            if slow is not None:
+                fault = Fault("pause", slow)
             self.operate("receive", partial(self.world.receive, batch, topic), fault)
-            if again:
+            if slow is not None:
                 self.operate("receive", partial(self.world.receive, batch, topic), None)
 
     deliver_more = deliver
