@@ -19,7 +19,12 @@ _LOST_CLASSES = ("08", "57P", "25P03")
 
 # The planner's statistics are behind the growth of a log at any time, and a plan that was made for a small
 # table is kept: by index, each statement costs what it finds.
-BY_INDEX = {"enable_seqscan": "off", "enable_bitmapscan": "off", "jit": "off"}
+BY_INDEX = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",  # planning over many partitions takes longer than running
+}
 
 
 def identifier(name: str) -> str:
@@ -62,9 +67,7 @@ async def transaction(engine: AsyncEngine, **settings: str) -> AsyncIterator[Asy
     """
     begin = "; ".join(["BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in settings.items())])
     async with engine.connect() as connection:
-        if _driver(connection).is_closed():  # the server ended the session while nobody looked
-            await connection.invalidate()
-            await connection.get_raw_connection()
+        await _reconnected(connection)
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         driver = _driver(connection)
         try:
@@ -78,6 +81,13 @@ async def transaction(engine: AsyncEngine, **settings: str) -> AsyncIterator[Asy
             raise
 
 
+async def _reconnected(connection: AsyncConnection) -> None:
+    """Where the server ended the pooled session while nobody looked, take a new one."""
+    if _driver(connection).is_closed():
+        await connection.invalidate()
+        await connection.get_raw_connection()
+
+
 async def _rolled_back(driver: "asyncpg.Connection[Any]") -> bool:
     try:
         await driver.execute("ROLLBACK")
@@ -89,6 +99,7 @@ async def _rolled_back(driver: "asyncpg.Connection[Any]") -> bool:
 async def execute_alone(engine: AsyncEngine, statement: str) -> None:
     """One statement without parameters that is a transaction by itself: one round trip."""
     async with engine.connect() as connection:
+        await _reconnected(connection)
         try:
             await _driver(connection).execute(statement)
         except BaseException as error:

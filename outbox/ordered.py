@@ -1,7 +1,10 @@
 """The ordered inbox: a consumer's place in each stream and the effect commit together."""
 
+import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+import os
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +12,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.baseline import begin_streams
-from outbox.database import BY_INDEX, cause_of, driver_of, identifier, transaction
+from outbox.database import BY_INDEX, cause_of, driver_of, execute_alone, identifier, transaction
 from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, Handler, Received, RetryPolicy, StreamProgress
 from outbox.ordered_sql import OrderedSql, ordered_ddl
@@ -18,11 +21,12 @@ from outbox.rows import arrays_of, event_of
 
 logger = logging.getLogger(__name__)
 
+_CONSUMER = re.compile(r"[A-Za-z0-9_.:-]{1,100}")  # fit to stand in SQL between quotes
+
 # A statement must end before any time limit around receive() does, or it could commit unseen.
 APPLYING = {"statement_timeout": "10s", "idle_in_transaction_session_timeout": "30s", **BY_INDEX}
-# Does not wait for the disk: the record guards against the end of this process, not of PostgreSQL.
-ATTEMPTING = {"synchronous_commit": "off"}
 HOLD_SECONDS = 60.0  # an attempt that said nothing for so long died with its process
+FORGET_EVERY_SECONDS = 600.0
 FORGET_ATTEMPT_HOURS = 1  # a cut-off attempt whose events never came again: they are elsewhere by now
 
 
@@ -38,7 +42,10 @@ class OrderedInbox:
         self, schema: str, consumer: str, handler: Handler, *, retry: RetryPolicy | None = None
     ) -> None:
         self.schema = identifier(schema)
+        if not _CONSUMER.fullmatch(consumer):
+            raise ValueError(f"not a consumer's name: {consumer!r}")
         self.consumer = consumer
+        self._forget_at = 0.0
         self._handler = handler
         self._retry = retry or RetryPolicy()
         self._sql = OrderedSql(schema)
@@ -57,9 +64,9 @@ class OrderedInbox:
             sequence_of(event)
         if not events:
             return Received()
-        attempt, suspects = await self._begin_attempt(engine, events)
+        attempt = await self._begin_attempt(engine, events)
         try:
-            received, alone = await self._apply(engine, events, attempt, suspects)
+            received, alone = await self._apply(engine, events, attempt)
         except Exception as error:  # noqa: BLE001 - answered: its events are tried one at a time
             logger.warning(
                 "%s tries a batch of %d one by one after %s", self.consumer, len(events), type(error).__name__
@@ -74,8 +81,7 @@ class OrderedInbox:
 
     async def run_due(self, engine: AsyncEngine, *, limit: int = 100) -> Received:
         """Try up to `limit` stored events whose time has come, each alone."""
-        async with transaction(engine) as connection:
-            await connection.execute(self._sql.forget_attempts, {"hours": FORGET_ATTEMPT_HOURS})
+        await self._forget_attempts(engine)
         received = Received()
         for _ in range(limit):
             tried = await self._try_due(engine, None)
@@ -90,34 +96,32 @@ class OrderedInbox:
             received.add(tried)
         return received
 
-    async def _begin_attempt(self, engine: AsyncEngine, events: Sequence[Event]) -> tuple[int, set[UUID]]:
-        """Record that these events are in hand; the record's id, and those in the hands of others.
+    async def _begin_attempt(self, engine: AsyncEngine, events: Sequence[Event]) -> int:
+        """Record that these events are in hand; the record's number, which no other has."""
+        attempt = int.from_bytes(os.urandom(7), "big")
+        ids = ",".join({str(event.id) for event in events})
+        await execute_alone(engine, self._sql.begin_attempt % (self.consumer, ids, attempt))
+        return attempt
 
-        Another's record is either of a process that died, or of one that has not locked its
-        streams yet: suspecting the events of both costs only that they are tried alone.
-        """
-        async with transaction(engine, **ATTEMPTING) as connection:
-            driver = await driver_of(connection)
-            ids = [event.id for event in events]
-            row = await driver.fetchrow(self._sql.begin_attempt, self.consumer, ids)
-        assert row is not None  # it returns what it inserted
-        return row["id"], set(row["suspects"])
+    async def _forget_attempts(self, engine: AsyncEngine) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._forget_at:
+            return
+        async with transaction(engine) as connection:
+            await connection.execute(self._sql.forget_attempts, {"hours": FORGET_ATTEMPT_HOURS})
+        self._forget_at = now + FORGET_EVERY_SECONDS
 
     async def _apply(
-        self, engine: AsyncEngine, events: Sequence[Event], attempt: int, suspects: Collection[UUID]
+        self, engine: AsyncEngine, events: Sequence[Event], attempt: int
     ) -> tuple[Received, list[str]]:
         """Apply what can be applied, in one transaction; the counts, and streams to go on with alone."""
         async with transaction(engine, **APPLYING) as connection:
-            plan = await self._plan(connection, events, suspects)
+            plan, suspects = await self._plan(connection, events, attempt)
             if plan.run:
                 await self._handler(connection, await self._with_payloads(connection, plan.run))
                 await self._advance(connection, plan.places)
             await self._store(connection, plan)
-            if suspects:
-                cleared = {"consumer": self.consumer, "ids": list(suspects), "attempt": attempt}
-                await connection.execute(self._sql.clear_suspects, cleared)
-                await connection.execute(self._sql.drop_cleared, {"consumer": self.consumer})
-            await (await driver_of(connection)).execute(self._sql.end_attempt, attempt)
+            await self._end_attempt(connection, events, attempt, suspects)
         return _counts(plan, applied=len(plan.run)), [event.stream for event in plan.suspects]
 
     async def _set_aside(
@@ -125,20 +129,36 @@ class OrderedInbox:
     ) -> tuple[Received, list[str]]:
         """Store a batch that failed, so that each of its streams goes on alone."""
         async with transaction(engine, **APPLYING) as connection:
-            plan = await self._plan(connection, events, {event.id for event in events})
+            plan, suspects = await self._plan(connection, events, attempt, alone=True)
             await self._store(connection, plan)
-            await (await driver_of(connection)).execute(self._sql.end_attempt, attempt)
+            await self._end_attempt(connection, events, attempt, suspects)
         return _counts(plan, applied=0), [event.stream for event in plan.suspects]
 
     async def _plan(
-        self, connection: AsyncConnection, events: Sequence[Event], suspects: Collection[UUID]
-    ) -> Plan:
-        """Lock the streams, in sorted order like everybody, and decide."""
+        self, connection: AsyncConnection, events: Sequence[Event], attempt: int, *, alone: bool = False
+    ) -> tuple[Plan, list[UUID]]:
+        """Lock the streams, in sorted order like everybody, and decide; also the events in other hands.
+
+        Those were in hand when a process died, or are with one that waits for our locks: suspecting
+        them costs only that they are tried alone.
+        """
+        ids = [event.id for event in events]
         streams = sorted({event.stream for event in events})
         driver = await driver_of(connection)
         await driver.execute(self._sql.insert_streams, self.consumer, streams)
         places = await self._lock(connection, streams)
-        return make_plan(events, places, await self._read_waiting(connection, streams), suspects)
+        held = await driver.fetch(self._sql.read_held, self.consumer, streams, ids, attempt)
+        suspects = [row["id"] for row in held if row["stream"] is None]
+        stored = [Stored(*row) for row in held if row["stream"] is not None]
+        return make_plan(events, places, stored, set(ids if alone else suspects)), suspects
+
+    async def _end_attempt(
+        self, connection: AsyncConnection, events: Sequence[Event], attempt: int, suspects: Sequence[UUID]
+    ) -> None:
+        """Forget this record, and what earlier ones say of the suspects: those are dealt with."""
+        ids = [event.id for event in events]
+        driver = await driver_of(connection)
+        await driver.execute(self._sql.end_attempt, self.consumer, ids, attempt, suspects)
 
     async def _with_payloads(
         self, connection: AsyncConnection, members: Sequence[Event | Stored]
@@ -214,7 +234,8 @@ class OrderedInbox:
             stored = Stored(event.stream, sequence_of(event), event.id)
             if place.forked is not None or place.applied + 1 != stored.sequence:
                 # Parked as forked, or skipped, since it became due: that was no attempt.
-                await connection.execute(self._sql.rest, {"consumer": self.consumer, "id": event.id})
+                asked = {"stream": event.stream, "sequence": event.sequence, "id": event.id}
+                await connection.execute(self._sql.rest, {"consumer": self.consumer, **asked})
                 return Received()
             (taken,) = await self._with_payloads(connection, [stored])
             await self._handler(connection, [taken])

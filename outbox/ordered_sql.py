@@ -39,6 +39,7 @@ def ordered_ddl(schema: str) -> list[str]:
             CHECK (due_at IS NULL OR parked_at IS NULL)
         )
         """,
+        f"CREATE INDEX inbox_waiting_id ON {schema}.inbox_waiting (id)",
         f"CREATE INDEX inbox_waiting_due ON {schema}.inbox_waiting (consumer, due_at) WHERE due_at IS NOT NULL",
         # For operators alone: what waits, what is parked, what is forked, each without reading the rest.
         f"""
@@ -50,13 +51,16 @@ def ordered_ddl(schema: str) -> list[str]:
             WHERE parked_at IS NOT NULL
         """,
         f"CREATE INDEX inbox_stream_forked ON {schema}.inbox_stream (consumer, stream) WHERE forked IS NOT NULL",
-        # One row per batch in hand, so that whoever finds it after a crash knows which events to suspect.
+        # The events in hand, so that whoever finds one again after a crash knows to suspect it. Found by
+        # their ids, so that the dead rows a held snapshot keeps cost nothing. Unlogged: it guards against
+        # the end of a worker, not of PostgreSQL.
         f"""
-        CREATE TABLE {schema}.inbox_attempt (
-            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        CREATE UNLOGGED TABLE {schema}.inbox_in_hand (
             consumer text NOT NULL,
-            event_ids uuid[] NOT NULL,
-            started_at timestamptz NOT NULL DEFAULT clock_timestamp()
+            event_id uuid NOT NULL,
+            attempt bigint NOT NULL,
+            begun_at timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (event_id, consumer, attempt)
         )
         """,
         # What an operator decided to leave out, with the reason.
@@ -83,32 +87,21 @@ class OrderedSql:
     """Strings are for the driver itself, on the path of every batch; the others for SQLAlchemy."""
 
     def __init__(self, schema: str) -> None:
-        stream, waiting, attempt, skipped = (
-            f"{schema}.inbox_{name}" for name in ("stream", "waiting", "attempt", "skipped")
+        stream, waiting, in_hand, skipped = (
+            f"{schema}.inbox_{name}" for name in ("stream", "waiting", "in_hand", "skipped")
         )
+        # A statement alone and without parameters, which is a whole transaction in one round trip.
         self.begin_attempt = f"""
-            WITH mine AS (
-                INSERT INTO {attempt} (consumer, event_ids) VALUES ($1, $2::uuid[]) RETURNING id
-            )
-            SELECT mine.id, ARRAY(
-                SELECT suspect FROM {attempt} AS other, unnest(other.event_ids) AS suspect
-                WHERE other.consumer = $1 AND other.event_ids && $2::uuid[] AND suspect = ANY ($2::uuid[])
-            ) AS suspects
-            FROM mine
+            INSERT INTO {in_hand} (consumer, event_id, attempt)
+            SELECT '%s', unnest('{{%s}}'::uuid[]), %d
         """
-        self.clear_suspects = text(
-            f"""
-            UPDATE {attempt} AS a SET event_ids = ARRAY(
-                SELECT e FROM unnest(a.event_ids) AS e WHERE e <> ALL (CAST(:ids AS uuid[]))
-            )
-            WHERE a.consumer = :consumer AND a.id <> :attempt AND a.event_ids && CAST(:ids AS uuid[])
-            """
-        )
-        self.drop_cleared = text(f"DELETE FROM {attempt} WHERE consumer = :consumer AND event_ids = '{{}}'")
+        self.end_attempt = f"""
+            DELETE FROM {in_hand}
+            WHERE consumer = $1 AND event_id = ANY ($2::uuid[]) AND (attempt = $3 OR event_id = ANY ($4::uuid[]))
+        """
         self.forget_attempts = text(
-            f"DELETE FROM {attempt} WHERE started_at < clock_timestamp() - make_interval(hours => :hours)"
+            f"DELETE FROM {in_hand} WHERE begun_at < clock_timestamp() - make_interval(hours => :hours)"
         )
-        self.end_attempt = f"DELETE FROM {attempt} WHERE id = $1"
         self.insert_streams = f"""
             INSERT INTO {stream} (consumer, stream) SELECT $1::text, s FROM unnest($2::text[]) AS s
             ON CONFLICT DO NOTHING
@@ -127,6 +120,16 @@ class OrderedSql:
         self.read_waiting = f"""
             SELECT stream, sequence, id, due_at IS NULL AND parked_at IS NULL AS is_plain FROM {waiting}
             WHERE consumer = $1 AND stream = ANY ($2::text[])
+        """
+        # And, without a stream, which of these events an earlier attempt has in hand still.
+        self.read_held = f"""
+            {self.read_waiting}
+            UNION ALL
+            SELECT DISTINCT NULL, NULL::bigint, event_id, NULL::boolean FROM {in_hand}
+            WHERE event_id = ANY ($3::uuid[]) AND consumer = $1 AND (begun_at, attempt) < (
+                SELECT begun_at, attempt FROM {in_hand}
+                WHERE event_id = ($3::uuid[])[1] AND consumer = $1 AND attempt = $4
+            )
         """
         self.take_waiting = text(
             f"""
@@ -191,7 +194,8 @@ class OrderedSql:
         self.rest = text(
             f"""
             UPDATE {waiting} SET due_at = NULL, attempts = attempts - 1
-            WHERE consumer = :consumer AND id = :id AND due_at IS NOT NULL
+            WHERE consumer = :consumer AND stream = :stream AND sequence = :sequence AND id = :id
+                AND due_at IS NOT NULL
             """
         )
         self.record_failure = text(

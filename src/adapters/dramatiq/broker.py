@@ -142,11 +142,17 @@ class _WakingConsumer(_RedisConsumer):
             self._has_room.wait(self.timeout / 1000)
             return
         self.message_cache = self.broker.do_fetch(self.queue_name, room)
-        if not self.message_cache:
-            # Moving the first element of a list to where it was changes nothing, but waits until there
-            # is one: no token to push, none to lose, and any publisher wakes us.
-            key = self.broker.queue_key(self.queue_name)
-            self._client.blmove(key, key, self.timeout / 1000, "LEFT", "LEFT")
+        if not self.message_cache and self._wait():
+            self.message_cache = self.broker.do_fetch(self.queue_name, room)
+
+    def _wait(self) -> bool:
+        """Until the queue has a message, or the time-out; whether it has one.
+
+        Moving the first element of a list to where it was changes nothing, but waits until there
+        is one: no token to push, none to lose, and any publisher wakes us.
+        """
+        key = self.broker.queue_key(self.queue_name)
+        return self._client.blmove(key, key, self.timeout / 1000, "LEFT", "LEFT") is not None
 
     def close(self) -> None:
         self._client.close()

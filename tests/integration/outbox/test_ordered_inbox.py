@@ -171,7 +171,7 @@ async def test_attempts_leave_nothing_behind(
     await inbox.receive(engine, events)
     await inbox.receive(engine, stream_of("b", 4))
     async with engine.connect() as connection:
-        assert await connection.scalar(text("SELECT count(*) FROM orders.inbox_attempt")) == 0
+        assert await connection.scalar(text("SELECT count(*) FROM orders.inbox_in_hand")) == 0
 
 
 async def test_a_fork_is_parked_and_never_taken_for_a_repeat(

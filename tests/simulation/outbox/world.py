@@ -353,7 +353,7 @@ class World:
             ("shop.outbox_gap", "due_at"),
             ("orders.inbox_waiting", "due_at"),
             ("orders.inbox_event", "due_at"),
-            ("orders.inbox_attempt", "started_at"),
+            ("orders.inbox_in_hand", "begun_at"),
         ):
             await self.observer.execute(
                 f"UPDATE {table} SET {column} = {column} - interval '10 minutes' WHERE ctid = ANY (ARRAY("

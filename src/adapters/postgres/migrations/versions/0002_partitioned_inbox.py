@@ -1,7 +1,7 @@
 """The unordered inbox by days, where a consumer that came later began, and what operators look at.
 
 Nothing is lost: the rows of the former table are copied, in one transaction with its replacement. Its
-columns stay, so a worker of the release before goes on with its statements. Frozen, as 0001 is.
+columns stay. The events in hand get a table of their own. Frozen, as 0001 is.
 """
 
 from alembic import op
@@ -141,6 +141,7 @@ def _operations(schema: str) -> list[str]:
 
 def _inbox_operations(schema: str) -> list[str]:
     return [
+        f"CREATE INDEX inbox_waiting_id ON {schema}.inbox_waiting (id)",
         f"""
         CREATE INDEX inbox_waiting_plain ON {schema}.inbox_waiting (consumer, received_at)
             WHERE due_at IS NULL AND parked_at IS NULL
@@ -153,12 +154,28 @@ def _inbox_operations(schema: str) -> list[str]:
     ]
 
 
+def _in_hand(schema: str) -> list[str]:
+    # A worker of the release before cannot begin a batch any more: anti-entropy sends it again.
+    return [
+        f"DROP TABLE {schema}.inbox_attempt",
+        f"""
+        CREATE UNLOGGED TABLE {schema}.inbox_in_hand (
+            consumer text NOT NULL,
+            event_id uuid NOT NULL,
+            attempt bigint NOT NULL,
+            begun_at timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (event_id, consumer, attempt)
+        )
+        """,
+    ]
+
+
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     for schema in ("payments", "orders"):
         for statement in [_baseline(schema), *_operations(schema)]:
             op.execute(statement)
-    for statement in _inbox_operations("orders"):
+    for statement in [*_inbox_operations("orders"), *_in_hand("orders")]:
         op.execute(statement)
     op.execute("LOCK TABLE orders.inbox_event IN ACCESS EXCLUSIVE MODE")
     # Out of the way first, for indexes and constraints of the new one have the same names.
