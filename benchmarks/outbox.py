@@ -35,6 +35,11 @@ EVENTS = 20_000
 SINGLE_EVENTS = 300
 MEMORY_ROUNDS = 5
 ORDERS_APPLIED = "SELECT count(*) FROM orders.inbox_stream WHERE consumer = 'orders' AND applied > 0"
+STREAMS_APPLIED = """
+    SELECT count(*) FROM orders.inbox_stream WHERE consumer = 'orders' AND stream = ANY ($1) AND applied > 0
+"""
+SENT_AGAIN = "SELECT coalesce(max(total_published), 0) FROM payments.outbox_round"
+AT_THE_END = 200  # of a backlog: the end is near when these are applied
 LANES = "SELECT lane FROM payments.outbox_lane WHERE publisher = 'dramatiq' FOR UPDATE"
 
 Figures = dict[str, float]
@@ -69,6 +74,7 @@ async def drain(machine: Machine, container: Container) -> Figures:
     ):
         await _warm_up(container)
         applied = await _applied(machine)
+        spent: dict[str, float] = {}
         for _ in range(MEMORY_ROUNDS):
             orders = await make_orders(container.orders.engine, EVENTS)
             gate = await asyncpg.connect(machine.database_url)
@@ -76,20 +82,29 @@ async def drain(machine: Machine, container: Container) -> Figures:
                 while len(await gate.fetch(LANES + " SKIP LOCKED")) < container.payments.outbox.lanes:
                     await asyncio.sleep(0.05)
                 await pay_all(container.payments.engine, container.payments.outbox, orders)
+            before = _cpu_seconds(relay, worker)
             begun = time.perf_counter()
             container.payments.waker.wake()
             applied += EVENTS
-            while await gate.fetchval(ORDERS_APPLIED) < applied:
-                await asyncio.sleep(0.05)
+            last = [order.payments[0].payment_id for order in orders[-AT_THE_END:]]
+            while await gate.fetchval(STREAMS_APPLIED, last) < len(last):
+                await asyncio.sleep(0.02)
+            while await gate.fetchval(ORDERS_APPLIED) < applied:  # reads them all: too dear to begin with
+                await asyncio.sleep(0.02)
             rates.append(EVENTS / (time.perf_counter() - begun))
+            for name, seconds in _cpu_seconds(relay, worker).items():
+                spent[name] = spent.get(name, 0.0) + seconds - before[name]
             await gate.close()
             relay_memory.append(relay.memory_info().rss / 2**20)
             worker_memory.append(worker.memory_info().rss / 2**20)
+        figures["sent again"] = await _count(machine, SENT_AGAIN)
     paid_orders = await _count(machine, "SELECT count(*) FROM orders.orders WHERE status = 'PAID'")
     assert paid_orders == applied, f"{paid_orders} orders are paid after {applied} events"
     figures["drain, events/s"] = statistics.median(rates)
     figures["drain, slowest round"] = min(rates)
     figures["drain, fastest round"] = max(rates)
+    for name, seconds in spent.items():
+        figures[f"processor time of {name}, µs/event"] = seconds * 1e6 / (EVENTS * MEMORY_ROUNDS)
     figures["relay, MB after the first backlog"] = relay_memory[0]
     figures["relay, MB after the last"] = relay_memory[-1]
     figures["worker, MB after the first backlog"] = worker_memory[0]
@@ -139,6 +154,23 @@ async def enqueues(machine: Machine, container: Container) -> Figures:
 def _percentiles(name: str, seconds: list[float]) -> Figures:
     hundredths = statistics.quantiles(seconds, n=100)
     return {f"{name}, p50 ms": hundredths[49] * 1000, f"{name}, p99 ms": hundredths[98] * 1000}
+
+
+def _cpu_seconds(relay: psutil.Process, worker: psutil.Process) -> dict[str, float]:
+    """What each part has used since it began; the servers are children of this process."""
+    spent = {"relay": _used(relay), "worker": _used(worker), "PostgreSQL": 0.0, "Valkey": 0.0}
+    for child in psutil.Process().children(recursive=True):
+        name = child.name()
+        if name.startswith("postgres"):
+            spent["PostgreSQL"] += _used(child)
+        elif name.startswith("valkey"):
+            spent["Valkey"] += _used(child)
+    return spent
+
+
+def _used(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 async def _warm_up(container: Container) -> None:

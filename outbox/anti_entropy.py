@@ -17,7 +17,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.anti_entropy_sql import AntiEntropySql
-from outbox.cursor import NOTHING_SEEN, READING, Cursor, LoggedEvent, LogReader
+from outbox.cursor import NOTHING_SEEN, READING, Cursor, LoggedKey, LogReader
 from outbox.database import transaction
 from outbox.event import EventKey
 from outbox.inbox import Comparison
@@ -196,7 +196,7 @@ class AntiEntropy:
             if grace == 0:
                 cursors = [c if c.last_position else _aimed(c, places.snapshot) for c in cursors]
             ripe = [c for c in cursors if grace == 0 or c.last_position > 0 or c.age_seconds >= grace]
-            found, after = await reader.read(connection, ripe, places.snapshot)
+            found, after = await reader.read_keys(connection, ripe, places.snapshot)
             await self._compare(connection, consumer, found, report)
             begun = [new for new, old in zip(cursors, places.cursors, strict=True) if new is not old]
             read = {cursor.lane for cursor in after}
@@ -204,13 +204,13 @@ class AntiEntropy:
         return any(cursor.last_position > 0 for cursor in after)
 
     async def _compare(
-        self, connection: AsyncConnection, consumer: "_Compared", found: Sequence[LoggedEvent], report: Report
+        self, connection: AsyncConnection, consumer: "_Compared", found: Sequence[LoggedKey], report: Report
     ) -> None:
-        mine = [logged for logged in found if logged.event.topic == consumer.view.topic]
+        mine = [logged for logged in found if logged.topic == consumer.view.topic]
         if not mine:
             return
-        answer = await consumer.view.compare([logged.event.key for logged in mine])
-        missing = [logged for logged in mine if logged.event.id in answer.missing]
+        answer = await consumer.view.compare([logged.key for logged in mine])
+        missing = [logged for logged in mine if logged.key.id in answer.missing]
         report.compared += len(mine)
         report.missing += len(missing)
         if missing:
@@ -221,7 +221,7 @@ class AntiEntropy:
         self,
         connection: AsyncConnection,
         consumer: "_Compared",
-        compared: Sequence[LoggedEvent],
+        compared: Sequence[LoggedKey],
         answer: Comparison,
     ) -> int:
         """Park the streams in which the consumer has applied numbers that the log never gave out.
@@ -230,8 +230,8 @@ class AntiEntropy:
         """
         last: dict[str, int] = {}
         for logged in compared:
-            if logged.event.sequence is not None:
-                last[logged.event.stream] = logged.event.sequence
+            if logged.key.sequence is not None:
+                last[logged.key.stream] = logged.key.sequence
         ahead = {s: n for s, n in answer.applied.items() if n > last.get(s, n)}
         if not ahead:
             return 0
@@ -299,11 +299,11 @@ def _from_the_beginning(cursor: Cursor, baseline: Row[Any] | None) -> Cursor:
     return replace(cursor, base=NOTHING_SEEN, restored_base=base if cursor.restored_position else None)
 
 
-def _gaps(missing: Sequence[LoggedEvent]) -> dict[str, list[object]]:
+def _gaps(missing: Sequence[LoggedKey]) -> dict[str, list[object]]:
     return {
-        "ids": [logged.event.id for logged in missing],
+        "ids": [logged.key.id for logged in missing],
         "lanes": [logged.lane for logged in missing],
         "positions": [logged.position for logged in missing],
-        "streams": [logged.event.stream for logged in missing],
-        "sequences": [logged.event.sequence for logged in missing],
+        "streams": [logged.key.stream for logged in missing],
+        "sequences": [logged.key.sequence for logged in missing],
     }

@@ -7,16 +7,16 @@ until it is in one; nothing of a stream is inverted, since its writers queue beh
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from outbox.cursor_sql import CursorSql
+from outbox.cursor_sql import CursorSql, Pages
 from outbox.database import BY_INDEX, driver_of, transaction
-from outbox.event import Event
+from outbox.event import Event, EventKey
 from outbox.log import Outbox
 from outbox.rows import event_of
 
@@ -61,6 +61,16 @@ class LoggedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedKey:
+    """What identifies an event, with its address in the log."""
+
+    lane: int
+    position: int
+    topic: str
+    key: EventKey
+
+
+@dataclass(frozen=True, slots=True)
 class Places:
     """Where a reader stands in the lanes it holds, and the snapshot of now.
 
@@ -71,6 +81,9 @@ class Places:
     cursors: list[Cursor]
     snapshot: str
     are_rebased: bool = False
+
+
+Logged = TypeVar("Logged", LoggedEvent, LoggedKey)
 
 
 class LogReader:
@@ -154,25 +167,30 @@ class LogReader:
 
         A lane that finished its last target takes `snapshot` as its next one.
         """
-        found: dict[int, list[LoggedEvent]] = {cursor.lane: [] for cursor in cursors}
+        return await self._read(connection, cursors, snapshot, self._sql.event_pages, _logged)
+
+    async def read_keys(
+        self, connection: AsyncConnection, cursors: Sequence[Cursor], snapshot: str
+    ) -> tuple[list[LoggedKey], list[Cursor]]:
+        """As `read`, without what the events say, which a comparison does not need."""
+        return await self._read(connection, cursors, snapshot, self._sql.key_pages, _logged_key)
+
+    async def _read(
+        self,
+        connection: AsyncConnection,
+        cursors: Sequence[Cursor],
+        snapshot: str,
+        pages: Pages,
+        made: Callable[[Record], Logged],
+    ) -> tuple[list[Logged], list[Cursor]]:
+        found: dict[int, list[Logged]] = {cursor.lane: [] for cursor in cursors}
         aimed = [cursor if cursor.target else replace(cursor, target=snapshot) for cursor in cursors]
         driver = await driver_of(connection)
-        for statement, chosen in self._statements(aimed):
+        for statement, chosen in _statements(pages, aimed):
             for row in await driver.fetch(statement, *_arrays(chosen), self.page):
-                found[row["lane"]].append(_logged(row))
+                found[row["lane"]].append(made(row))
         events = [logged for cursor in aimed for logged in found[cursor.lane]]
         return events, [self._advanced(c, [logged.position for logged in found[c.lane]]) for c in aimed]
-
-    def _statements(self, cursors: Sequence[Cursor]) -> list[tuple[str, list[Cursor]]]:
-        restored = [c for c in cursors if c.restored_base is not None]
-        fresh = [c for c in cursors if c.restored_base is None and c.last_position == 0]
-        resumed = [c for c in cursors if c.restored_base is None and c.last_position > 0]
-        statements = [
-            (self._sql.restored_page, restored),
-            (self._sql.fresh_page, fresh),
-            (self._sql.resumed_page, resumed),
-        ]
-        return [(statement, chosen) for statement, chosen in statements if chosen]
 
     def _advanced(self, cursor: Cursor, positions: Sequence[int]) -> Cursor:
         cursor = replace(cursor, events=cursor.events + len(positions))
@@ -239,6 +257,19 @@ def _rebased(cursor: Cursor, system: int, snapshot: str, highest: int) -> Cursor
 
 def _cursor(row: Record) -> Cursor:
     return Cursor(**{field.name: row[field.name] for field in fields(Cursor)})
+
+
+def _statements(pages: Pages, cursors: Sequence[Cursor]) -> list[tuple[str, list[Cursor]]]:
+    restored = [c for c in cursors if c.restored_base is not None]
+    fresh = [c for c in cursors if c.restored_base is None and c.last_position == 0]
+    resumed = [c for c in cursors if c.restored_base is None and c.last_position > 0]
+    statements = [(pages.restored, restored), (pages.fresh, fresh), (pages.resumed, resumed)]
+    return [(statement, chosen) for statement, chosen in statements if chosen]
+
+
+def _logged_key(row: Record) -> LoggedKey:
+    key = EventKey(row["id"], row["stream"], row["sequence"])
+    return LoggedKey(row["lane"], row["position"], row["topic"], key)
 
 
 def _logged(row: Record) -> LoggedEvent:

@@ -2,13 +2,11 @@
 
 from sqlalchemy import text
 
-_ROW = "e.lane, e.position, e.id, e.topic, e.stream, e.sequence, e.type, e.payload, e.headers"
+_KEY = "e.lane, e.position, e.id, e.topic, e.stream, e.sequence"
+_ROW = f"{_KEY}, e.type, e.payload, e.headers"
 
 # Turned into text last, for the rows of the page alone.
-_EVENT = """
-    e.lane, e.position, e.id, e.topic, e.stream, e.sequence, e.type,
-    CAST(e.payload AS text) AS payload, CAST(e.headers AS text) AS headers
-"""
+_EVENT = f"{_KEY}, e.type, e.payload::text AS payload, e.headers::text AS headers"
 
 # Cursors as parallel arrays, so that one statement serves any number of lanes.
 _CURSORS = """
@@ -93,26 +91,34 @@ class CursorSql:
             JOIN {event} AS e ON e.lane = g.lane AND e.position = g.position
             ORDER BY e.position
         """
-        self.fresh_page = _fresh_page(event)
-        self.resumed_page = _resumed_page(event)
-        self.restored_page = _restored_page(event)
+        self.event_pages = Pages(event, _ROW, _EVENT)
+        self.key_pages = Pages(event, _KEY, _KEY)
 
 
-def _fresh_page(event: str) -> str:
+class Pages:
+    """The statements that read a page, of `row` from the table and `output` of it at the end."""
+
+    def __init__(self, event: str, row: str, output: str) -> None:
+        self.fresh = _fresh_page(event, row, output)
+        self.resumed = _resumed_page(event, row, output)
+        self.restored = _restored_page(event, row, output)
+
+
+def _fresh_page(event: str, row: str, output: str) -> str:
     """The first page of a target: rows of transactions that began after `base`, and of those open in it.
 
     Both by index on the transaction id, so that neither the length of the log
     nor a long transaction makes it read more than what is new.
     """
     return f"""
-        SELECT {_EVENT} FROM {_CURSORS}
+        SELECT {output} FROM {_CURSORS}
         CROSS JOIN LATERAL (
-            SELECT {_ROW} FROM {event} AS e
+            SELECT {row} FROM {event} AS e
             WHERE e.lane = c.lane AND e.xid >= pg_snapshot_xmax(c.base)
                 AND e.xid < pg_snapshot_xmax(c.target) AND pg_visible_in_snapshot(e.xid, c.target)
                 AND e.position > c.restored_position
             UNION ALL
-            SELECT {_ROW} FROM pg_snapshot_xip(c.base) AS open (xid)
+            SELECT {row} FROM pg_snapshot_xip(c.base) AS open (xid)
             JOIN {event} AS e ON e.lane = c.lane AND e.xid = open.xid
             WHERE pg_visible_in_snapshot(e.xid, c.target) AND e.position > c.restored_position
             ORDER BY position LIMIT $8
@@ -121,12 +127,12 @@ def _fresh_page(event: str) -> str:
     """
 
 
-def _resumed_page(event: str) -> str:
+def _resumed_page(event: str, row: str, output: str) -> str:
     """A later page of a target that one page did not hold: by position, so that a page costs a page."""
     return f"""
-        SELECT {_EVENT} FROM {_CURSORS}
+        SELECT {output} FROM {_CURSORS}
         CROSS JOIN LATERAL (
-            SELECT {_ROW} FROM {event} AS e
+            SELECT {row} FROM {event} AS e
             WHERE e.lane = c.lane AND e.position > greatest(c.last_position, c.restored_position)
                 AND pg_visible_in_snapshot(e.xid, c.target) AND NOT pg_visible_in_snapshot(e.xid, c.base)
             ORDER BY e.position LIMIT $8
@@ -135,12 +141,12 @@ def _resumed_page(event: str) -> str:
     """
 
 
-def _restored_page(event: str) -> str:
+def _restored_page(event: str, row: str, output: str) -> str:
     """Rows of the cluster that the dump was made from, but those that its cursor proves to be done."""
     return f"""
-        SELECT {_EVENT} FROM {_CURSORS}
+        SELECT {output} FROM {_CURSORS}
         CROSS JOIN LATERAL (
-            SELECT {_ROW} FROM {event} AS e
+            SELECT {row} FROM {event} AS e
             WHERE e.lane = c.lane AND e.position > c.last_position AND e.position <= c.restored_position
                 AND (e.position > c.highest_position OR NOT pg_visible_in_snapshot(e.xid, c.restored_base))
             ORDER BY e.position LIMIT $8

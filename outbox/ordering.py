@@ -1,7 +1,7 @@
 """What to do with events that arrive for ordered streams. Pure: rows in, decisions out."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from outbox.event import Event, EventKey
@@ -33,7 +33,7 @@ class Place:
     def after(self, ids: Sequence[UUID]) -> "Place":
         """The place once the events with these ids, the next ones, are applied."""
         recent = (*self.recent_ids, *ids)
-        return replace(self, applied=self.applied + len(ids), recent_ids=recent[-REMEMBERED_IDS:])
+        return Place(self.applied + len(ids), recent[-REMEMBERED_IDS:], self.forked, self.address)
 
 
 @dataclass(frozen=True, slots=True)

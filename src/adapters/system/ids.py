@@ -31,25 +31,24 @@ class SystemIds:
         number = self._next()
         return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
 
-    def _random_bytes(self) -> bytes:
-        """10 of the system's random bytes, of which many are asked for at a time: each asking costs 2 µs."""
-        with self._lock:
-            if self._used >= len(self._random):
-                self._random, self._used = os.urandom(10 * 256), 0
-            first, self._used = self._used, self._used + 10
-            return self._random[first : self._used]
-
     def _next(self) -> int:
-        random = int.from_bytes(self._random_bytes(), "big")
         milliseconds = time.time_ns() // 1_000_000
-        number = (
-            (milliseconds << 80)
-            | (0x7 << 76)
-            | ((random >> 64 & 0xFFF) << 64)
-            | (0b10 << 62)
-            | (random & ((1 << 62) - 1))
-        )
         with self._lock:
+            random = self._random_bits()
+            number = (
+                (milliseconds << 80)
+                | (0x7 << 76)
+                | ((random >> 64 & 0xFFF) << 64)
+                | (0b10 << 62)
+                | (random & ((1 << 62) - 1))
+            )
             # Two of one millisecond, or a clock set back: count on from the last, within the random bits.
             self._last = number if number > self._last else self._last + 1
             return self._last
+
+    def _random_bits(self) -> int:
+        """80 of the system's random bits, of which many are asked for at a time: each asking costs 2 µs."""
+        if self._used >= len(self._random):
+            self._random, self._used = os.urandom(10 * 256), 0
+        first, self._used = self._used, self._used + 10
+        return int.from_bytes(self._random[first : self._used], "big")
