@@ -1,7 +1,7 @@
 # `make demo` and `make test` need Python 3.11 or newer, git and make, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test soak lint format clean
+.PHONY: help install demo up test soak bench lint format clean
 
 UV_VERSION := 0.13.9
 BIN := .venv/bin
@@ -13,6 +13,7 @@ help:
 	@echo "make up       start everything and keep it running until Ctrl-C"
 	@echo "make test     check and test"
 	@echo "make soak     look for failures of the outbox on new seeds: SOAK_MINUTES=60, or SEED=… to replay one"
+	@echo "make bench    measure the outbox against a hand-written limit; docs/benchmarks.md explains the figures"
 	@echo "make install  build the environment .venv, and nothing else"
 	@echo "make lint     check without tests     make format   format the code"
 	@echo "make clean    remove what these commands have made, the data in .payonce included"
@@ -31,6 +32,11 @@ SOAK_MINUTES ?= 10
 SEED ?=
 soak: .venv/complete
 	PYTHONPATH=src:. $(BIN)/python -m tests.simulation.soak $(if $(SEED),--seed $(SEED),--minutes $(SOAK_MINUTES))
+
+# A few minutes, on a machine that does nothing else.
+BENCH_JSON ?= benchmarks.json
+bench: .venv/complete
+	PYTHONPATH=src:. $(BIN)/python -m benchmarks.outbox --json $(BENCH_JSON)
 
 lint: .venv/complete
 	$(BIN)/ruff check

@@ -6,6 +6,7 @@ a LISTEN/NOTIFY loop.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from uuid import uuid4
 
 import asyncpg
@@ -69,15 +70,16 @@ async def in_batches(url: str, count: int) -> float:
     return count / seconds
 
 
-async def notified(url: str, count: int) -> list[float]:
-    """Seconds from a commit to the effect's commit in a loop that LISTENs; one event at a time."""
-    pool = await _prepared(url, count)
+async def notified(url: str, pauses: Sequence[float]) -> list[float]:
+    """Seconds from a commit to the effect's commit in a loop that LISTENs; one event after each pause."""
+    pool = await _prepared(url, len(pauses))
     listener = await asyncpg.connect(url)
     told: asyncio.Queue[int] = asyncio.Queue()
     await listener.add_listener("hand", lambda *args: told.put_nowait(int(args[3])))
     latencies = []
     async with pool.acquire() as writer, pool.acquire() as worker:
-        for number in range(count):
+        for number, pause in enumerate(pauses):
+            await asyncio.sleep(pause)
             async with writer.transaction():
                 await writer.execute("INSERT INTO hand.inbox VALUES ($1)", uuid4())
                 await writer.execute("SELECT pg_notify('hand', $1)", str(number))

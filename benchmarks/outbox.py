@@ -42,6 +42,9 @@ SENT_AGAIN = "SELECT coalesce(max(total_published), 0) FROM payments.outbox_roun
 AT_THE_END = 200  # of a backlog: the end is near when these are applied
 LANES = "SELECT lane FROM payments.outbox_lane WHERE publisher = 'dramatiq' FOR UPDATE"
 
+_random = random.Random(7)
+PAUSES = [_random.uniform(0.05, 0.4) for _ in range(SINGLE_EVENTS)]  # seconds before each single event
+
 Figures = dict[str, float]
 
 
@@ -116,13 +119,12 @@ async def latency(machine: Machine, container: Container) -> Figures:
     """Single events on an idle system, from the return of the commit to the end of the worker's transaction."""
     file = machine.home / "applied.json"
     committed: dict[str, float] = {}
-    pauses = random.Random(7)
     orders = await make_orders(container.orders.engine, SINGLE_EVENTS)
     ids = SystemIds()
     with a_process(machine, "relay", file), a_process(machine, "worker", file):
         await _warm_up(container)
-        for order in orders:
-            await asyncio.sleep(pauses.uniform(0.05, 0.4))
+        for order, pause in zip(orders, PAUSES, strict=True):
+            await asyncio.sleep(pause)
             event = paid(order, ids)
             async with container.payments.engine.begin() as connection:
                 await container.payments.outbox.append(connection, [event])
@@ -143,7 +145,7 @@ async def limits(machine: Machine, container: Container) -> Figures:
     return {
         "limit, one per transaction, events/s": await limit.one_per_transaction(url, EVENTS),
         "limit, batches of 500, events/s": await limit.in_batches(url, EVENTS),
-        **_percentiles("limit, LISTEN/NOTIFY", await limit.notified(url, SINGLE_EVENTS)),
+        **_percentiles("limit, LISTEN/NOTIFY", await limit.notified(url, PAUSES)),
     }
 
 
@@ -215,7 +217,22 @@ async def measure(machine: Machine, parts: tuple[str, ...]) -> Figures:
     for part in parts:
         figures |= await PARTS[part](machine, container)
     await container.stop()
-    return figures
+    return figures | _ratios(figures)
+
+
+def _ratios(figures: Figures) -> Figures:
+    """What is left where machines differ; of the parts that were measured."""
+    pairs = {
+        "drain ÷ limit, one per transaction": ("drain, events/s", "limit, one per transaction, events/s"),
+        "drain ÷ limit, batches of 500": ("drain, events/s", "limit, batches of 500, events/s"),
+        "latency ÷ limit, p50": ("latency, p50 ms", "limit, LISTEN/NOTIFY, p50 ms"),
+        "latency ÷ limit, p99": ("latency, p99 ms", "limit, LISTEN/NOTIFY, p99 ms"),
+    }
+    return {
+        name: figures[ours] / figures[limit]
+        for name, (ours, limit) in pairs.items()
+        if ours in figures and limit in figures
+    }
 
 
 @click.command()

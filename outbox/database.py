@@ -56,16 +56,21 @@ class NotCommitted(Exception):
 
 
 @asynccontextmanager
-async def transaction(engine: AsyncEngine, **settings: str) -> AsyncIterator[AsyncConnection]:
+async def transaction(
+    engine: AsyncEngine, *, before: str | None = None, **settings: str
+) -> AsyncIterator[AsyncConnection]:
     """One transaction; a connection whose state is in doubt afterwards is terminated, not returned.
 
     The keywords are PostgreSQL's settings for this transaction alone, as
     `idle_in_transaction_session_timeout="30s"`: a stopped process then cannot keep its locks.
     Begun and ended on the driver itself, so that it takes one round trip each: to SQLAlchemy,
-    which must not begin a transaction of its own, the connection commits each statement.
-    Raises NotCommitted.
+    which must not begin a transaction of its own, the connection commits each statement. `before`, a
+    statement without parameters, is committed first, in the same round trip. Raises NotCommitted.
     """
-    begin = "; ".join(["BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in settings.items())])
+    first = ["BEGIN", before, "COMMIT"] if before else []
+    begin = "; ".join(
+        [*first, "BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in settings.items())]
+    )
     async with engine.connect() as connection:
         await _reconnected(connection)
         await connection.execution_options(isolation_level="AUTOCOMMIT")

@@ -1,8 +1,8 @@
 """The ordered inbox: a consumer's place in each stream and the effect commit together."""
 
 import asyncio
+import itertools
 import logging
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.baseline import begin_streams
-from outbox.database import BY_INDEX, cause_of, driver_of, execute_alone, identifier, transaction
+from outbox.database import BY_INDEX, cause_of, driver_of, identifier, transaction
 from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, Handler, Received, RetryPolicy, StreamProgress
 from outbox.ordered_sql import OrderedSql, ordered_ddl
@@ -46,6 +46,8 @@ class OrderedInbox:
             raise ValueError(f"not a consumer's name: {consumer!r}")
         self.consumer = consumer
         self._forget_at = 0.0
+        self._incarnation: int | None = None
+        self._attempts = itertools.count(1)
         self._handler = handler
         self._retry = retry or RetryPolicy()
         self._sql = OrderedSql(schema)
@@ -64,7 +66,7 @@ class OrderedInbox:
             sequence_of(event)
         if not events:
             return Received()
-        attempt = await self._begin_attempt(engine, events)
+        attempt = await self._next_attempt(engine)
         try:
             received, alone = await self._apply(engine, events, attempt)
         except Exception as error:  # noqa: BLE001 - answered: its events are tried one at a time
@@ -96,12 +98,13 @@ class OrderedInbox:
             received.add(tried)
         return received
 
-    async def _begin_attempt(self, engine: AsyncEngine, events: Sequence[Event]) -> int:
-        """Record that these events are in hand; the record's number, which no other has."""
-        attempt = int.from_bytes(os.urandom(7), "big")
-        ids = ",".join({str(event.id) for event in events})
-        await execute_alone(engine, self._sql.begin_attempt % (self.consumer, ids, attempt))
-        return attempt
+    async def _next_attempt(self, engine: AsyncEngine) -> int:
+        """A number that no other attempt has, in this process or another."""
+        if self._incarnation is None:
+            async with transaction(engine) as connection:
+                driver = await driver_of(connection)
+                self._incarnation = int(await driver.fetchval(self._sql.next_incarnation))
+        return self._incarnation << 32 | next(self._attempts)
 
     async def _forget_attempts(self, engine: AsyncEngine) -> None:
         now = asyncio.get_running_loop().time()
@@ -114,8 +117,13 @@ class OrderedInbox:
     async def _apply(
         self, engine: AsyncEngine, events: Sequence[Event], attempt: int
     ) -> tuple[Received, list[str]]:
-        """Apply what can be applied, in one transaction; the counts, and streams to go on with alone."""
-        async with transaction(engine, **APPLYING) as connection:
+        """Apply what can be applied, in one transaction; the counts, and streams to go on with alone.
+
+        That the events are in hand is committed before it.
+        """
+        ids = ",".join({str(event.id) for event in events})
+        begun = self._sql.begin_attempt % (self.consumer, ids, attempt)
+        async with transaction(engine, before=begun, **APPLYING) as connection:
             plan, suspects = await self._plan(connection, events, attempt)
             if plan.run:
                 await self._handler(connection, await self._with_payloads(connection, plan.run))

@@ -63,6 +63,8 @@ def ordered_ddl(schema: str) -> list[str]:
             PRIMARY KEY (event_id, consumer, attempt)
         )
         """,
+        # Each inbox object that receives draws one number; its attempts count on from there.
+        f"CREATE SEQUENCE {schema}.inbox_incarnation AS integer CYCLE",
         # What an operator decided to leave out, with the reason.
         f"""
         CREATE TABLE {schema}.inbox_skipped (
@@ -90,11 +92,12 @@ class OrderedSql:
         stream, waiting, in_hand, skipped = (
             f"{schema}.inbox_{name}" for name in ("stream", "waiting", "in_hand", "skipped")
         )
-        # A statement alone and without parameters, which is a whole transaction in one round trip.
+        # Without parameters, so that it can be committed in the round trip that begins the next transaction.
         self.begin_attempt = f"""
             INSERT INTO {in_hand} (consumer, event_id, attempt)
             SELECT '%s', unnest('{{%s}}'::uuid[]), %d
         """
+        self.next_incarnation = f"SELECT nextval('{schema}.inbox_incarnation')"
         self.end_attempt = f"""
             DELETE FROM {in_hand}
             WHERE consumer = $1 AND event_id = ANY ($2::uuid[]) AND (attempt = $3 OR event_id = ANY ($4::uuid[]))

@@ -21,7 +21,8 @@ def _run(folder: Path, *command: str, stdin: str | None = None) -> str:
     ran = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, "PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}"},
+        # The certificates that this machine trusts, as Python does: Node brings its own list.
+        env={**os.environ, "PATH": f"{_BIN}{os.pathsep}{os.environ['PATH']}", "NODE_USE_SYSTEM_CA": "1"},
         input=stdin,
         capture_output=True,
         text=True,

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -31,8 +31,16 @@ class ScriptedServer:
     answers: list[tuple[int, Any] | Silence] = field(default_factory=list)
     """Used up in order; bytes are sent as they are, anything else as JSON. The last one stays."""
     requests: list[Request] = field(default_factory=list)
+    _open: dict[asyncio.StreamWriter, "asyncio.Task[Any] | None"] = field(default_factory=dict)
+
+    async def close(self) -> None:
+        """End the conversations, so that no socket outlives the test's event loop."""
+        for writer in self._open:
+            writer.close()
+        await asyncio.gather(*(task for task in self._open.values() if task), return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open[writer] = asyncio.current_task()
         try:
             while await self._answer_one(reader, writer):
                 pass
@@ -40,6 +48,8 @@ class ScriptedServer:
             pass  # The client has gone, as it does after a time-out.
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """False where the connection is to be closed."""
@@ -70,6 +80,7 @@ async def scripted_server() -> AsyncIterator[ScriptedServer]:
         yield scripted
     finally:
         server.close()
+        await scripted.close()
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Request:

@@ -88,10 +88,10 @@ def test_the_oldest_message_tells_how_long_it_waits(valkey_url: str) -> None:
 
 
 def test_a_stream_is_not_spread_over_batches_where_it_fits_into_one() -> None:
-    streams = [make_events(f"s{n}", 7) for n in range(20)]
+    streams = [make_events(f"s{n}", 7) for n in range(60)]
     mixed = [stream[n] for n in range(7) for stream in streams]
     made = list(batches(mixed))
-    assert [len(batch) for batch in made] == [49, 49, 42]
+    assert [len(batch) for batch in made] == [196, 196, 28]
     for batch in made:
         assert {e.stream for e in batch if e.sequence == 1} == {e.stream for e in batch}
 

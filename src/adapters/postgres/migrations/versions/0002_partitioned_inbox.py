@@ -167,6 +167,7 @@ def _in_hand(schema: str) -> list[str]:
             PRIMARY KEY (event_id, consumer, attempt)
         )
         """,
+        f"CREATE SEQUENCE {schema}.inbox_incarnation AS integer CYCLE",
     ]
 
 
