@@ -57,7 +57,7 @@ class NotCommitted(Exception):
 
 @asynccontextmanager
 async def transaction(
-    engine: AsyncEngine, *, before: str | None = None, **settings: str
+    engine: AsyncEngine, *, before: str | None = None, last: str | None = None, **settings: str
 ) -> AsyncIterator[AsyncConnection]:
     """One transaction; a connection whose state is in doubt afterwards is terminated, not returned.
 
@@ -65,7 +65,8 @@ async def transaction(
     `idle_in_transaction_session_timeout="30s"`: a stopped process then cannot keep its locks.
     Begun and ended on the driver itself, so that it takes one round trip each: to SQLAlchemy,
     which must not begin a transaction of its own, the connection commits each statement. `before`, a
-    statement without parameters, is committed first, in the same round trip. Raises NotCommitted.
+    statement without parameters, is committed first, in the same round trip; `last`, another, is the
+    transaction's own, in the round trip of its commit. Raises NotCommitted.
     """
     first = ["BEGIN", before, "COMMIT"] if before else []
     begin = "; ".join(
@@ -78,7 +79,7 @@ async def transaction(
         try:
             await driver.execute(begin)
             yield connection
-            if (outcome := await driver.execute("COMMIT")) != "COMMIT":
+            if (outcome := await driver.execute(f"{last}; COMMIT" if last else "COMMIT")) != "COMMIT":
                 raise NotCommitted(outcome)
         except BaseException as error:
             if not (is_trustworthy_after(error) and await _rolled_back(driver)):

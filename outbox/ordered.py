@@ -121,25 +121,26 @@ class OrderedInbox:
 
         That the events are in hand is committed before it.
         """
-        ids = ",".join({str(event.id) for event in events})
-        begun = self._sql.begin_attempt % (self.consumer, ids, attempt)
-        async with transaction(engine, before=begun, **APPLYING) as connection:
+        numbered = self._numbered(events, attempt)
+        begun, ended = self._sql.begin_attempt % numbered, self._sql.end_attempt % numbered
+        async with transaction(engine, before=begun, last=ended, **APPLYING) as connection:
             plan, suspects = await self._plan(connection, events, attempt)
             if plan.run:
                 await self._handler(connection, await self._with_payloads(connection, plan.run))
                 await self._advance(connection, plan.places)
             await self._store(connection, plan)
-            await self._end_attempt(connection, events, attempt, suspects)
+            await self._clear(connection, suspects)
         return _counts(plan, applied=len(plan.run)), [event.stream for event in plan.suspects]
 
     async def _set_aside(
         self, engine: AsyncEngine, events: Sequence[Event], attempt: int
     ) -> tuple[Received, list[str]]:
         """Store a batch that failed, so that each of its streams goes on alone."""
-        async with transaction(engine, **APPLYING) as connection:
+        ended = self._sql.end_attempt % self._numbered(events, attempt)
+        async with transaction(engine, last=ended, **APPLYING) as connection:
             plan, suspects = await self._plan(connection, events, attempt, alone=True)
             await self._store(connection, plan)
-            await self._end_attempt(connection, events, attempt, suspects)
+            await self._clear(connection, suspects)
         return _counts(plan, applied=0), [event.stream for event in plan.suspects]
 
     async def _plan(
@@ -160,13 +161,15 @@ class OrderedInbox:
         stored = [Stored(*row) for row in held if row["stream"] is not None]
         return make_plan(events, places, stored, set(ids if alone else suspects)), suspects
 
-    async def _end_attempt(
-        self, connection: AsyncConnection, events: Sequence[Event], attempt: int, suspects: Sequence[UUID]
-    ) -> None:
-        """Forget this record, and what earlier ones say of the suspects: those are dealt with."""
-        ids = [event.id for event in events]
-        driver = await driver_of(connection)
-        await driver.execute(self._sql.end_attempt, self.consumer, ids, attempt, suspects)
+    async def _clear(self, connection: AsyncConnection, suspects: Sequence[UUID]) -> None:
+        """Forget what earlier attempts say of these: they are dealt with."""
+        if suspects:
+            driver = await driver_of(connection)
+            await driver.execute(self._sql.clear_suspects, self.consumer, suspects)
+
+    def _numbered(self, events: Sequence[Event], attempt: int) -> tuple[str, str, int]:
+        """An attempt's values as its statements have them between quotes."""
+        return self.consumer, ",".join({str(event.id) for event in events}), attempt
 
     async def _with_payloads(
         self, connection: AsyncConnection, members: Sequence[Event | Stored]

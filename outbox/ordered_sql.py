@@ -92,16 +92,19 @@ class OrderedSql:
         stream, waiting, in_hand, skipped = (
             f"{schema}.inbox_{name}" for name in ("stream", "waiting", "in_hand", "skipped")
         )
-        # Without parameters, so that it can be committed in the round trip that begins the next transaction.
+        # Without parameters, so that they take no round trip of their own.
         self.begin_attempt = f"""
             INSERT INTO {in_hand} (consumer, event_id, attempt)
             SELECT '%s', unnest('{{%s}}'::uuid[]), %d
         """
-        self.next_incarnation = f"SELECT nextval('{schema}.inbox_incarnation')"
         self.end_attempt = f"""
             DELETE FROM {in_hand}
-            WHERE consumer = $1 AND event_id = ANY ($2::uuid[]) AND (attempt = $3 OR event_id = ANY ($4::uuid[]))
+            WHERE consumer = '%s' AND event_id = ANY ('{{%s}}'::uuid[]) AND attempt = %d
         """
+        self.clear_suspects = f"""
+            DELETE FROM {in_hand} WHERE consumer = $1 AND event_id = ANY ($2::uuid[])
+        """
+        self.next_incarnation = f"SELECT nextval('{schema}.inbox_incarnation')"
         self.forget_attempts = text(
             f"DELETE FROM {in_hand} WHERE begun_at < clock_timestamp() - make_interval(hours => :hours)"
         )

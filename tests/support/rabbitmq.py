@@ -178,6 +178,10 @@ def rabbitmq(rabbitmq_server: RabbitMQ) -> Iterator[RabbitMQ]:
     rabbitmq_server.delete_queues("orders")
     yield rabbitmq_server
     with warnings.catch_warnings():
-        # pika leaves the sockets of a connection that broke to the garbage collector.
+        # pika leaves the sockets of a connection that broke to the garbage collector, and each
+        # publisher's connections belong to its thread.
         warnings.simplefilter("ignore", ResourceWarning)
+        for thread in threading.enumerate():
+            if thread.name.startswith("publisher"):
+                thread.join(10)
         gc.collect()

@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-import asyncpg
 from dramatiq import Broker
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.dramatiq.actor import declare_actor
@@ -50,7 +48,7 @@ class System:
 
     async def _run_due(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            with suppress(DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with suppress(Exception):  # asyncpg's errors know no bounds where a session is ended
                 await self.inbox.run_due(self.engine)
             self._moved.set()
             await wait_any(stop, seconds=0.1)

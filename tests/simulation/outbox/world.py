@@ -23,6 +23,7 @@ from outbox import (
     RetryPolicy,
     UnorderedInbox,
 )
+from outbox.database import transaction
 from outbox.testing.memory import InMemoryPublisher
 from tests.simulation.outbox import record
 from tests.simulation.outbox.checkers import Fact
@@ -330,7 +331,7 @@ class World:
         return [row["stream"] for row in rows]
 
     async def operator_retries(self, stream: str) -> None:
-        async with self.engine.begin() as connection:
+        async with transaction(self.engine) as connection:
             await self.orders.retry(connection, stream)
 
     async def operator_skips(self, stream: str) -> None:
@@ -341,7 +342,7 @@ class World:
             stream,
         )
         if found is not None:
-            async with self.engine.begin() as connection:
+            async with transaction(self.engine) as connection:
                 await self.orders.skip(connection, found, reason="the operator said so")
 
     # What happens to all of them
