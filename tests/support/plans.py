@@ -90,15 +90,19 @@ class Explainer:
     async def around(
         self, connection: ProbedConnection, statement: str, arguments: Any, call: Callable[[], Awaitable[Any]]
     ) -> Any:
-        text = " ".join(statement.split())
-        if self._touches(text) and not text.lower().startswith(_CONTROL):
-            self._seen[text] = self._seen.get(text, 0) + 1
-            if self._seen[text] <= self.most:
-                with aside(connection):
-                    self.plans += [
-                        await explain(connection, text, arguments, generic) for generic in (False, True)
-                    ]
+        parts = [statement] if arguments else statement.split(";")  # one round trip may bring several
+        for text in (" ".join(part.split()) for part in parts):
+            if self._touches(text) and not text.lower().startswith(_CONTROL):
+                await self._explain(connection, text, arguments)
         return await call()
+
+    async def _explain(self, connection: ProbedConnection, text: str, arguments: Any) -> None:
+        self._seen[text] = self._seen.get(text, 0) + 1
+        if self._seen[text] <= self.most:
+            with aside(connection):
+                self.plans += [
+                    await explain(connection, text, arguments, generic) for generic in (False, True)
+                ]
 
     def _touches(self, statement: str) -> bool:
         return any(f"{schema}." in statement for schema in self.schemas)

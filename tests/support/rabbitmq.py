@@ -173,15 +173,20 @@ def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rabbit
 
 
 @pytest.fixture
-def rabbitmq(rabbitmq_server: RabbitMQ) -> Iterator[RabbitMQ]:
+def rabbitmq(rabbitmq_server: RabbitMQ) -> RabbitMQ:
     """A node without the queues that tests use."""
     rabbitmq_server.delete_queues("orders")
-    yield rabbitmq_server
+    return rabbitmq_server
+
+
+@pytest.fixture(scope="module")
+def sockets_collected() -> Iterator[None]:
+    """For modules that use a node: pika leaves the sockets of a connection that broke to the garbage collector.
+
+    Threads own connections, and those of an event loop's executor end with the loop, after all of a
+    test's fixtures.
+    """
+    yield
     with warnings.catch_warnings():
-        # pika leaves the sockets of a connection that broke to the garbage collector, and each
-        # publisher's connections belong to its thread.
         warnings.simplefilter("ignore", ResourceWarning)
-        for thread in threading.enumerate():
-            if thread.name.startswith("publisher"):
-                thread.join(10)
         gc.collect()

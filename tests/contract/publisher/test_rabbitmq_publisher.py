@@ -14,7 +14,13 @@ from outbox import Event
 from outbox.testing.publisher_contract import TOPIC, BrokerUnderTest, PublisherContract, make_events
 from tests.support.rabbitmq import RabbitMQ
 
-pytestmark = pytest.mark.xdist_group("rabbitmq")
+pytestmark = [
+    pytest.mark.xdist_group("rabbitmq"),
+    pytest.mark.usefixtures("sockets_collected"),
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
 
 
 class Queue:

@@ -17,7 +17,13 @@ from tests.integration.http.lines import NOTIFICATIONS_OF_A_SALE, Lines
 from tests.support.fake_gateway import FakeGateway
 from tests.support.rabbitmq import RabbitMQ
 
-pytestmark = pytest.mark.xdist_group("rabbitmq")
+pytestmark = [
+    pytest.mark.xdist_group("rabbitmq"),
+    pytest.mark.usefixtures("sockets_collected"),
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
 
 
 async def test_an_order_is_paid_over_rabbitmq(

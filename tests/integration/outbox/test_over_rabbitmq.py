@@ -12,7 +12,13 @@ from tests.integration.outbox.ledger import effects
 from tests.integration.outbox.system import System
 from tests.support.rabbitmq import RabbitMQ
 
-pytestmark = pytest.mark.xdist_group("rabbitmq")
+pytestmark = [
+    pytest.mark.xdist_group("rabbitmq"),
+    pytest.mark.usefixtures("sockets_collected"),
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
 
 
 @pytest.fixture
