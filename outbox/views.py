@@ -5,7 +5,7 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from outbox.database import transaction
+from outbox.database import BY_INDEX, transaction
 from outbox.event import EventKey
 from outbox.inbox import Comparison
 
@@ -31,7 +31,7 @@ class InboxView:
         self._inbox = inbox
 
     async def compare(self, events: Sequence[EventKey]) -> Comparison:
-        async with transaction(self._engine) as connection:
+        async with transaction(self._engine, **BY_INDEX) as connection:
             return await self._inbox.compare(connection, events)
 
     async def park_forked(self, streams: Mapping[str, str]) -> None:
