@@ -68,7 +68,7 @@ class UnorderedInbox:
 
     async def run_due(self, engine: AsyncEngine, *, limit: int = 100) -> Received:
         """Carry out up to `limit` stored events whose time has come."""
-        async with engine.connect() as connection:
+        async with transaction(engine) as connection:
             due = await connection.scalars(self._sql.due, {"consumer": self.consumer, "limit": limit})
             ids = list(due)
         received = Received()
