@@ -15,13 +15,13 @@ _THREE_DECIMALS = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 # Zero-decimal in ISO 4217 or in use, but Stripe wants two decimals that are always 00.
 _WHOLE_OF_HUNDRED = frozenset(("isk", "ugx"))
 _MINIMUMS = {
-    "usd": 50, "aed": 200, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50, "czk": 1500, "dkk": 250,
-    "eur": 50, "gbp": 30, "hkd": 400, "huf": 17500, "inr": 50, "jpy": 50, "mxn": 1000, "myr": 200, "nok": 300,
-    "nzd": 50, "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1000,
+    "usd": 50, "aed": 200, "ars": 50, "aud": 50, "brl": 50, "cad": 50, "chf": 50, "cop": 50, "czk": 1500,
+    "dkk": 250, "eur": 50, "gbp": 30, "hkd": 400, "huf": 17500, "idr": 50, "ils": 50, "inr": 50, "jpy": 50,
+    "krw": 50, "mxn": 1000, "myr": 200, "nok": 300, "nzd": 50, "php": 50, "pln": 200, "ron": 200, "rub": 50,
+    "sek": 300, "sgd": 50, "thb": 1000, "zar": 50,
 }  # fmt: skip
-_MAXIMUM = 99_999_999
-_MAXIMUMS = {"idr": 999_999_999_999, "cop": 9_999_999_999, "huf": 9_999_999_999, "inr": 999_999_999,
-             "jpy": 9_999_999_999, "krw": 9_999_999_999, "vnd": 9_999_999_999, "lbp": 999_999_999_999}  # fmt: skip
+_DIGITS = {"cop": 10, "huf": 10, "idr": 12, "inr": 9, "jpy": 10, "lbp": 11}
+_MOST_DIGITS = 8
 
 
 def check_currency(given: str) -> str:
@@ -47,7 +47,7 @@ def check_amount(amount: int, currency: str) -> None:
             code="amount_too_small",
             param="amount",
         )
-    largest = _MAXIMUMS.get(currency, _MAXIMUM)
+    largest = 10 ** _DIGITS.get(currency, _MOST_DIGITS) - 1
     if amount > largest:
         raise ApiError(
             f"Amount must be no more than {largest} {currency}", code="amount_too_large", param="amount"

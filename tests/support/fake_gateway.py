@@ -12,6 +12,12 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from domain.payments.errors import (
+    AmountNotRepresentable,
+    AmountTooLarge,
+    AmountTooSmall,
+    CurrencyUnsupported,
+)
 from domain.payments.gateway import (
     CaptureMethod,
     Customer,
@@ -38,6 +44,8 @@ _NO_FUNDS = LastError("card_declined", "insufficient_funds", "Your card has insu
 _NOT_AUTHENTICATED = LastError(
     "payment_intent_authentication_failure", None, "The customer failed the authentication."
 )
+
+_CHARGED = frozenset({"EUR", "GBP", "ISK", "JPY", "KWD", "USD"})
 
 _DECLINING = {
     "pm_card_chargeDeclined": _DECLINED,
@@ -142,6 +150,17 @@ class FakeGateway:
         )
 
     # The port.
+
+    def check_amount(self, amount: int, currency: str) -> None:
+        """Of Stripe's rules one of each kind, for the currencies that tests pay in."""
+        if currency not in _CHARGED:
+            raise CurrencyUnsupported(pointer="/currency")
+        if currency == "KWD" and amount % 10:
+            raise AmountNotRepresentable(pointer="/amount")
+        if currency in ("EUR", "USD") and amount < 50:
+            raise AmountTooSmall(pointer="/amount")
+        if amount > 99_999_999:
+            raise AmountTooLarge(pointer="/amount")
 
     def prepare_create(self, draft: IntentDraft) -> GatewayRequest:
         # Through JSON, so that a request equals itself after it was saved and loaded.

@@ -38,6 +38,11 @@ def from_stripe(amount: int, currency: str) -> int:
     return amount
 
 
+def floor_from_stripe(amount: int, currency: str) -> int:
+    """The same, rounded down where ISO 4217 has no such fraction: for limits, never for money that moves."""
+    return amount // 100 if currency in _HUNDREDFOLD else from_stripe(amount, currency)
+
+
 def _divided(amount: int, currency: str) -> int:
     if amount % 100:
         raise NotRepresentable(f"{amount} {currency} is not a multiple of 100.")

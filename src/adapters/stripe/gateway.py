@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import stripe
 
-from adapters.stripe import params
+from adapters.stripe import limits, params
 from adapters.stripe.errors import translate
 from adapters.stripe.snapshots import Unreadable, intent_snapshot, metadata_of, object_id, refund_snapshot
 from domain.payments.gateway import (
@@ -79,6 +79,9 @@ class StripeGateway:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.close_async()  # type: ignore[no-untyped-call]  # The package has no type here.
+
+    def check_amount(self, amount: int, currency: str) -> None:
+        limits.check_amount(amount, currency)
 
     def prepare_create(self, draft: IntentDraft) -> GatewayRequest:
         return params.create_request(draft, multicapture=self._multicapture)

@@ -70,6 +70,30 @@ class RefundExceedsCaptured(Refused):
     code = "refund_exceeds_captured"
 
 
+class CurrencyUnsupported(Refused):
+    """The gateway does not charge in this currency."""
+
+    code = "currency_unsupported"
+
+
+class AmountTooSmall(Refused):
+    """The gateway does not charge so little."""
+
+    code = "amount_too_small"
+
+
+class AmountTooLarge(Refused):
+    """The gateway does not charge so much."""
+
+    code = "amount_too_large"
+
+
+class AmountNotRepresentable(Refused):
+    """The gateway has no such amount in this currency."""
+
+    code = "amount_not_representable"
+
+
 class CurrencyDiffers(Refused):
     """The payment is in another currency."""
 

@@ -213,6 +213,13 @@ class PaymentGateway(Protocol):
 
     name: str
 
+    def check_amount(self, amount: int, currency: str) -> None:
+        """Whether a payment of this amount can be charged, as far as the gateway's published rules tell.
+
+        Raises CurrencyUnsupported, AmountTooSmall, AmountTooLarge, AmountNotRepresentable.
+        """
+        ...
+
     def prepare_create(self, draft: IntentDraft) -> GatewayRequest:
         """An unconfirmed intent. Level 2/3 data that breaks the gateway's rules is left out, never the payment."""
         ...

@@ -44,7 +44,16 @@ ApiRequest = Request[Caller, Any, Any]
 _CREATE_PROBLEMS = {
     403: ("user_differs",),
     409: ("payment_in_progress",),
-    422: ("order_unknown", "order_terms_differ", "payment_method_not_owned", "gateway_refused"),
+    422: (
+        "currency_unsupported",
+        "amount_too_small",
+        "amount_too_large",
+        "amount_not_representable",
+        "order_unknown",
+        "order_terms_differ",
+        "payment_method_not_owned",
+        "gateway_refused",
+    ),
     503: ("orders_unavailable", "gateway_unavailable"),
 }
 _CHANGE_PROBLEMS = {

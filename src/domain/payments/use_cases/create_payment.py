@@ -59,9 +59,9 @@ class CreatePaymentHandler:
     async def __call__(self, command: CreatePayment) -> Payment:
         """The payment, as it stands after the gateway's answer.
 
-        Raises OrderUnknown, OrderTermsDiffer, PaymentMethodNotOwned, UserDiffers, PaymentInProgress,
-        OrdersUnavailable or GatewayUnavailable before anything is begun; GatewayRefusedRequest where
-        the gateway proved that it did nothing.
+        Before anything is begun it raises what the gateway's `check_amount` does, OrderUnknown,
+        OrderTermsDiffer, PaymentMethodNotOwned, UserDiffers, PaymentInProgress, OrdersUnavailable or
+        GatewayUnavailable; afterwards GatewayRefusedRequest where the gateway proved that it did nothing.
         """
         payment_id = f"pay_{command.request_id}"
         async with self.unit_of_work() as uow:
@@ -70,6 +70,7 @@ class CreatePaymentHandler:
         return await self._confirmed(command, payment)
 
     async def _make(self, command: CreatePayment, payment_id: str) -> Payment:
+        self.gateway.check_amount(command.amount, command.currency)
         user_id = command.caller.acting_user(command.user_id)
         await self._check_terms(command)
         customer_id = await self._customer(command, user_id)
