@@ -15,6 +15,7 @@ from adapters.system.ids import SystemIds
 from benchmarks.scenario import NOW, TRACEPARENT
 from domain.payments.gateway import CaptureMethod, GatewayEvent, IntentSnapshot, IntentStatus
 from domain.payments.payment import Payment
+from domain.payments.routing import Account, Gateways
 from domain.payments.use_cases.receive_webhook import ReceiveWebhook, ReceiveWebhookHandler, WebhookOutcome
 from domain.shared.payment_events import CardMethod, PaymentEvent
 from entrypoints.bootstrap import Container
@@ -79,7 +80,7 @@ async def measure(container: Container) -> dict[str, float]:
             ("without", _NoOutbox("payments"), _not_encoded),
         )
     }
-    command = ReceiveWebhook(b"{}" * 1_000, "")
+    command = ReceiveWebhook("stripe", b"{}" * 1_000, "")
     seconds: dict[str, list[float]] = {"with": [], "without": []}
     for number in range(TRANSACTIONS + 50):
         for name, handler in handlers.items():
@@ -101,7 +102,8 @@ def _handler(
     container: Container, outbox: Outbox, reports: _Reports, ids: SystemIds, encode: EventEncoder
 ) -> ReceiveWebhookHandler:
     uow = partial(PostgresPaymentsUnitOfWork, container.payments.engine, outbox, encode, lambda: None)
-    return ReceiveWebhookHandler(uow, container.payments.gateway, reports, SystemClock(), ids)
+    gateways = Gateways([Account(container.payments.gateways.of("stripe"), reports)])
+    return ReceiveWebhookHandler(uow, gateways, SystemClock(), ids)
 
 
 def _not_encoded(event: PaymentEvent) -> Event:

@@ -39,6 +39,7 @@ from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
 from domain.orders.use_cases.retry_payment import RetryPaymentHandler
 from domain.payments.gateway import PaymentGateway, WebhookVerifier
 from domain.payments.operations import OperationRunner
+from domain.payments.routing import Account, Gateways
 from domain.payments.use_cases.cancel_payment import CancelPaymentHandler
 from domain.payments.use_cases.capture_payment import CapturePaymentHandler
 from domain.payments.use_cases.confirm_payment import ConfirmPaymentHandler
@@ -96,7 +97,7 @@ class PaymentSide:
     engine: AsyncEngine
     outbox: Outbox
     waker: Waker
-    gateway: PaymentGateway
+    gateways: Gateways
     idempotency: IdempotencyStore
     create_payment: CreatePaymentHandler
     confirm_payment: ConfirmPaymentHandler
@@ -137,8 +138,8 @@ class Container:
         """Wake relays a last time, then close every connection."""
         self._stopping.set()
         await asyncio.gather(*self._wakers)
-        if isinstance(self.payments.gateway, StripeGateway):
-            await self.payments.gateway.aclose()
+        for account in self.payments.gateways.accounts:
+            await account.gateway.aclose()
         self._broker.close()
         await self.orders.engine.dispose()
         await self.payments.engine.dispose()
@@ -280,21 +281,22 @@ def _build_payments(
         tolerance_seconds=settings.webhook_tolerance_seconds,
         clock=clock.now,
     )
-    runner = OperationRunner(uow, gateway, clock, ids)
-    receive_webhook = ReceiveWebhookHandler(uow, gateway, verifier, clock, ids)
+    gateways = Gateways([Account(gateway, verifier)])
+    runner = OperationRunner(uow, gateways, clock, ids)
+    receive_webhook = ReceiveWebhookHandler(uow, gateways, clock, ids)
     return PaymentSide(
         engine=engine,
         outbox=outbox,
         waker=waker,
-        gateway=gateway,
+        gateways=gateways,
         idempotency=PostgresIdempotencyStore(engine, "payments"),
-        create_payment=CreatePaymentHandler(uow, gateway, order_terms, runner, clock),
-        confirm_payment=ConfirmPaymentHandler(uow, gateway, runner, clock),
-        capture_payment=CapturePaymentHandler(uow, gateway, runner, clock),
-        cancel_payment=CancelPaymentHandler(uow, gateway, runner, clock),
+        create_payment=CreatePaymentHandler(uow, gateways, order_terms, runner, clock),
+        confirm_payment=ConfirmPaymentHandler(uow, gateways, runner, clock),
+        capture_payment=CapturePaymentHandler(uow, gateways, runner, clock),
+        cancel_payment=CancelPaymentHandler(uow, gateways, runner, clock),
         get_payment=GetPaymentHandler(uow),
         list_payments=ListPaymentsHandler(uow),
-        create_refund=CreateRefundHandler(uow, gateway, runner, clock),
+        create_refund=CreateRefundHandler(uow, gateways, runner, clock),
         get_refund=GetRefundHandler(uow),
         receive_webhook=receive_webhook,
         list_events=ListEventsHandler(uow),

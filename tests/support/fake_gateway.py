@@ -248,6 +248,9 @@ class FakeGateway:
             return GatewayMethod(token, None)
         return self.methods.get(token)
 
+    async def aclose(self) -> None:
+        """There is no connection."""
+
     # What it does.
 
     def _must_be_up(self) -> None:

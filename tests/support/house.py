@@ -22,6 +22,7 @@ from domain.payments.gateway import CaptureMethod, GatewayEvent, WebhookSignatur
 from domain.payments.operations import OperationRunner
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund
+from domain.payments.routing import Account, Gateways
 from domain.payments.use_cases.cancel_payment import CancelPayment, CancelPaymentHandler
 from domain.payments.use_cases.capture_payment import CapturePayment, CapturePaymentHandler
 from domain.payments.use_cases.confirm_payment import ConfirmPayment, ConfirmPaymentHandler
@@ -151,18 +152,19 @@ class House:
         self.get_order = GetOrderHandler(orders_uow)
         self.list_orders = ListOrdersHandler(orders_uow)
         self.get_terms = GetPaymentTermsHandler(self.get_order)
-        self.runner = OperationRunner(payments_uow, gateway, clock, ids)
+        gateways = Gateways([Account(gateway, world.verifier)])
+        self.runner = OperationRunner(payments_uow, gateways, clock, ids)
         terms = InProcessOrderTerms(self.get_terms)
-        self.create_payment = CreatePaymentHandler(payments_uow, gateway, terms, self.runner, clock)
-        self.confirm_payment = ConfirmPaymentHandler(payments_uow, gateway, self.runner, clock)
-        self.capture_payment = CapturePaymentHandler(payments_uow, gateway, self.runner, clock)
-        self.cancel_payment = CancelPaymentHandler(payments_uow, gateway, self.runner, clock)
-        self.create_refund = CreateRefundHandler(payments_uow, gateway, self.runner, clock)
+        self.create_payment = CreatePaymentHandler(payments_uow, gateways, terms, self.runner, clock)
+        self.confirm_payment = ConfirmPaymentHandler(payments_uow, gateways, self.runner, clock)
+        self.capture_payment = CapturePaymentHandler(payments_uow, gateways, self.runner, clock)
+        self.cancel_payment = CancelPaymentHandler(payments_uow, gateways, self.runner, clock)
+        self.create_refund = CreateRefundHandler(payments_uow, gateways, self.runner, clock)
         self.get_payment = GetPaymentHandler(payments_uow)
         self.list_payments = ListPaymentsHandler(payments_uow)
         self.get_refund = GetRefundHandler(payments_uow)
         self.list_events = ListEventsHandler(payments_uow)
-        self.receive_webhook = ReceiveWebhookHandler(payments_uow, gateway, world.verifier, clock, ids)
+        self.receive_webhook = ReceiveWebhookHandler(payments_uow, gateways, clock, ids)
         self.recover_operations = RecoverOperationsHandler(
             payments_uow, self.runner, self.receive_webhook, clock
         )
@@ -283,7 +285,9 @@ class House:
     # The outside
 
     async def webhook(self, event: GatewayEvent) -> WebhookOutcome:
-        return await self.receive_webhook(ReceiveWebhook(self.world.verifier.body(event), "right"))
+        return await self.receive_webhook(
+            ReceiveWebhook(self.gateway.name, self.world.verifier.body(event), "right")
+        )
 
     async def deliver(self) -> None:
         """Let the order side apply what it has not yet seen of the log, each event once and in order."""

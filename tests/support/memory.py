@@ -150,16 +150,18 @@ class MemoryPayments:
         await self.transaction.lock(f"payment {payment_id}")
         return await self.get(payment_id)
 
-    async def find_by_intent(self, intent_id: str) -> str | None:
+    async def find_by_intent(self, gateway: str, intent_id: str) -> str | None:
         payments: list[Payment] = await self.transaction.read_all("payment")
-        return next((payment.payment_id for payment in payments if payment.intent_id == intent_id), None)
+        wanted = (gateway, intent_id)
+        return next((row.payment_id for row in payments if (row.gateway, row.intent_id) == wanted), None)
 
     async def save(self, payment: Payment) -> None:
         payment.version += 1
         self.transaction.events.extend(payment.take_events())
         _check_payment(payment)
         if any(
-            payment.intent_id is not None and other.intent_id == payment.intent_id
+            payment.intent_id is not None
+            and (other.gateway, other.intent_id) == (payment.gateway, payment.intent_id)
             for other in await self._others(payment)
         ):
             raise ConstraintViolated("payment_intent")
@@ -299,28 +301,29 @@ class MemoryWebhooks:
 
     async def insert(self, webhook: StoredWebhook) -> bool:
         try:
-            await self.transaction.insert("webhook", webhook.event_id, webhook)
+            await self.transaction.insert("webhook", (webhook.gateway, webhook.event_id), webhook)
         except ConstraintViolated:
             return False
         return True
 
-    async def lock_intent(self, intent_id: str) -> None:
-        await self.transaction.lock(f"intent {intent_id}")
+    async def lock_intent(self, gateway: str, intent_id: str) -> None:
+        await self.transaction.lock(f"intent {gateway} {intent_id}")
 
-    async def has_waiting(self, intent_id: str) -> bool:
-        return any(webhook.intent_id == intent_id for webhook in await self._waiting())
+    async def has_waiting(self, gateway: str, intent_id: str) -> bool:
+        return any((row.gateway, row.intent_id) == (gateway, intent_id) for row in await self._waiting())
 
-    async def take_waiting(self, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
-        waiting = [webhook for webhook in await self._waiting() if webhook.intent_id == intent_id]
+    async def take_waiting(self, gateway: str, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
+        wanted = (gateway, intent_id)
+        waiting = [row for row in await self._waiting() if (row.gateway, row.intent_id) == wanted]
         taken = [replace(webhook, payment_id=payment_id) for webhook in waiting]
         for webhook in taken:
-            await self.transaction.update("webhook", webhook.event_id, webhook)
+            await self.transaction.update("webhook", (webhook.gateway, webhook.event_id), webhook)
         return sorted(taken, key=lambda webhook: webhook.created_at)
 
     async def waiting_for_known_payments(self, *, limit: int) -> Sequence[str]:
-        intents = {webhook.intent_id for webhook in await self._waiting()}
+        intents = {(webhook.gateway, webhook.intent_id) for webhook in await self._waiting()}
         payments: list[Payment] = await self.transaction.read_all("payment")
-        return [payment.payment_id for payment in payments if payment.intent_id in intents][:limit]
+        return [row.payment_id for row in payments if (row.gateway, row.intent_id) in intents][:limit]
 
     async def _waiting(self) -> list[StoredWebhook]:
         kept: list[StoredWebhook] = await self.transaction.read_all("webhook")

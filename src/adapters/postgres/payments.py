@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select, text, update
+from sqlalchemy import Select, and_, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -51,9 +51,11 @@ class PostgresPayments:
         wanted = select(tables.payment).where(tables.payment.c.payment_id == payment_id)
         return await self._one(wanted.with_for_update())
 
-    async def find_by_intent(self, intent_id: str) -> str | None:
+    async def find_by_intent(self, gateway: str, intent_id: str) -> str | None:
         return await self.connection.scalar(
-            select(tables.payment.c.payment_id).where(tables.payment.c.intent_id == intent_id)
+            select(tables.payment.c.payment_id).where(
+                tables.payment.c.gateway == gateway, tables.payment.c.intent_id == intent_id
+            )
         )
 
     async def save(self, payment: Payment) -> None:
@@ -206,6 +208,7 @@ class PostgresWebhooks:
         kept = await self.connection.scalar(
             upsert(tables.webhook_event)
             .values(
+                gateway=webhook.gateway,
                 event_id=webhook.event_id,
                 type=webhook.type,
                 created_at=webhook.created_at,
@@ -219,19 +222,22 @@ class PostgresWebhooks:
         )
         return kept is not None
 
-    async def lock_intent(self, intent_id: str) -> None:
-        await self.connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(intent_id, 0))))
+    async def lock_intent(self, gateway: str, intent_id: str) -> None:
+        key = func.hashtextextended(f"{gateway} {intent_id}", 0)
+        await self.connection.execute(select(func.pg_advisory_xact_lock(key)))
 
-    async def has_waiting(self, intent_id: str) -> bool:
+    async def has_waiting(self, gateway: str, intent_id: str) -> bool:
         table = tables.webhook_event
-        waiting = select(table.c.event_id).where(table.c.intent_id == intent_id, table.c.payment_id.is_(None))
+        waiting = select(table.c.event_id).where(
+            table.c.gateway == gateway, table.c.intent_id == intent_id, table.c.payment_id.is_(None)
+        )
         return await self.connection.scalar(waiting.limit(1)) is not None
 
-    async def take_waiting(self, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
+    async def take_waiting(self, gateway: str, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
         table = tables.webhook_event
         taken = await self.connection.execute(
             update(table)
-            .where(table.c.intent_id == intent_id, table.c.payment_id.is_(None))
+            .where(table.c.gateway == gateway, table.c.intent_id == intent_id, table.c.payment_id.is_(None))
             .values(payment_id=payment_id)
             .returning(*table.c)
         )
@@ -243,7 +249,13 @@ class PostgresWebhooks:
         wanted = (
             select(tables.payment.c.payment_id)
             .distinct()
-            .join(table, table.c.intent_id == tables.payment.c.intent_id)
+            .join(
+                table,
+                and_(
+                    table.c.gateway == tables.payment.c.gateway,
+                    table.c.intent_id == tables.payment.c.intent_id,
+                ),
+            )
             .where(table.c.payment_id.is_(None))
             .limit(limit)
         )

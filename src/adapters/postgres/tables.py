@@ -73,7 +73,7 @@ operation = Table(
     "operation",
     metadata,
     Column("operation_id", Text, primary_key=True),
-    *map(_text, ("payment_id", "refund_id", "kind", "status", "error")),
+    *map(_text, ("payment_id", "gateway", "refund_id", "kind", "status", "error")),
     Column("request", JSONB),
     Column("payment_version", Integer),
     Column("checks", Integer),
@@ -93,6 +93,7 @@ customer = Table(
 webhook_event = Table(
     "webhook_event",
     metadata,
+    Column("gateway", Text, primary_key=True),
     Column("event_id", Text, primary_key=True),
     *map(_text, ("type", "intent_id", "payment_id")),
     *map(_time, ("created_at", "received_at")),

@@ -211,7 +211,10 @@ class PaymentGateway(Protocol):
     Every coroutine raises GatewayUnknown or GatewayRefused as their docstrings say, nothing else.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Of the account, as the operator called it."""
+        ...
 
     def check_amount(self, amount: int, currency: str) -> None:
         """Whether a payment of this amount can be charged, as far as the gateway's published rules tell.
@@ -266,6 +269,10 @@ class PaymentGateway(Protocol):
 
     async def find_method(self, token: str) -> GatewayMethod | None:
         """A saved payment method, or None where the gateway knows no such token."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections; nothing is called afterwards."""
         ...
 
 

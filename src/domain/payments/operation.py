@@ -38,6 +38,8 @@ class Operation:
 
     operation_id: str
     payment_id: str
+    gateway: str
+    """The account that the request was made for, the only one it is ever sent to."""
     kind: OperationKind
     request: GatewayRequest
     created_at: datetime

@@ -8,20 +8,20 @@ Both end in the same transaction: outcome, payment and events together, once.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from domain.payments.errors import GatewayRefusedRequest, PaymentNotFound
+from domain.payments.errors import GatewayRefusedRequest, GatewayUnavailable, PaymentNotFound
 from domain.payments.gateway import (
     GatewayFailed,
     GatewayRefused,
     GatewayUnknown,
     IntentSnapshot,
     IntentStatus,
-    PaymentGateway,
     RefundSnapshot,
 )
 from domain.payments.operation import Operation, OperationKind, OperationStatus
 from domain.payments.payment import Occasion, Payment, Verdict
 from domain.payments.ports import PaymentsUnitOfWork, UnitOfWorkFactory
 from domain.payments.refund import RefundStatus
+from domain.payments.routing import Gateways
 from domain.shared.system import Clock, IdFactory
 
 NextOperation = Callable[[Operation, Payment, GatewayRefused | None], Operation | None]
@@ -52,7 +52,7 @@ class _Refusal:
 @dataclass(frozen=True, slots=True)
 class OperationRunner:
     unit_of_work: UnitOfWorkFactory
-    gateway: PaymentGateway
+    gateways: Gateways
     clock: Clock
     ids: IdFactory
 
@@ -63,7 +63,9 @@ class OperationRunner:
         ends FAILED). An unknown outcome is no error: the payment says so.
         """
         try:
-            answer = await self.gateway.execute(operation.request, operation.operation_id)
+            answer = await self.gateways.of(operation.gateway).execute(
+                operation.request, operation.operation_id
+            )
         except GatewayUnknown as error:
             return await self._put_off(operation, str(error))
         except GatewayRefused as error:
@@ -74,7 +76,7 @@ class OperationRunner:
         """Find out what became of an operation; repeat it, within 20 h, where the gateway has nothing of it."""
         try:
             found = await self._look_up(operation)
-        except GatewayUnknown as error:
+        except (GatewayUnknown, GatewayUnavailable) as error:
             return await self._put_off(operation, str(error))
         except GatewayRefused as error:
             return await self._put_off(operation, f"the look-up was refused: {error}")
@@ -90,15 +92,16 @@ class OperationRunner:
 
     async def _look_up(self, operation: Operation) -> IntentSnapshot | RefundSnapshot | None:
         """What the gateway has of this operation, None where it has nothing."""
+        gateway = self.gateways.of(operation.gateway)
         if operation.kind is OperationKind.CREATE:
-            return await self.gateway.find_intent(operation.payment_id, created_after=operation.created_at)
+            return await gateway.find_intent(operation.payment_id, created_after=operation.created_at)
         async with self.unit_of_work() as uow:
             payment = await uow.payments.get(operation.payment_id)
         if payment is None or payment.intent_id is None:
             raise PaymentNotFound
         if operation.kind is OperationKind.REFUND:
-            return await self.gateway.find_refund(payment.intent_id, operation.refund_id or "")
-        intent = await self.gateway.get_intent(payment.intent_id)
+            return await gateway.find_refund(payment.intent_id, operation.refund_id or "")
+        intent = await gateway.get_intent(payment.intent_id)
         return intent if _shows(operation, payment, intent) else None
 
     async def _go_on(
@@ -122,7 +125,7 @@ class OperationRunner:
         while True:
             async with self.unit_of_work() as uow:
                 if operation.kind is OperationKind.CREATE and isinstance(answer, IntentSnapshot):
-                    await uow.webhooks.lock_intent(answer.intent_id)
+                    await uow.webhooks.lock_intent(operation.gateway, answer.intent_id)
                 payment = await uow.payments.lock(operation.payment_id)
                 saved = await uow.operations.get(operation.operation_id)
                 if payment is None or saved is None:
@@ -141,7 +144,8 @@ class OperationRunner:
                     return payment, following
                 version = payment.version
             if isinstance(answer, IntentSnapshot):
-                answer, fetched = await self.gateway.get_intent(answer.intent_id), True
+                gateway = self.gateways.of(operation.gateway)
+                answer, fetched = await gateway.get_intent(answer.intent_id), True
 
     async def _take_over(
         self,
@@ -158,7 +162,11 @@ class OperationRunner:
             current = payment.version == version or payment.intent_id is None
             verdict = Verdict.RECORDED if current else payment.judge(answer)
             creation = operation.kind is OperationKind.CREATE
-            if creation and not fetched and await uow.webhooks.has_waiting(answer.intent_id):
+            if (
+                creation
+                and not fetched
+                and await uow.webhooks.has_waiting(operation.gateway, answer.intent_id)
+            ):
                 # What waited is younger than the answer. Recovery applies it, once the intent is bound.
                 verdict = Verdict.FETCH
             if verdict is Verdict.FETCH:

@@ -29,8 +29,8 @@ class Payments(Protocol):
         """The payment, locked until the end of this unit of work."""
         ...
 
-    async def find_by_intent(self, intent_id: str) -> str | None:
-        """The id of the payment of this gateway intent."""
+    async def find_by_intent(self, gateway: str, intent_id: str) -> str | None:
+        """The id of the payment of this intent at this account."""
         ...
 
     async def save(self, payment: Payment) -> None:
@@ -82,8 +82,9 @@ class Customers(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredWebhook:
-    """A webhook as it came; `intent_id` is the gateway's intent it speaks of, None where it speaks of none."""
+    """A webhook of the account `gateway` as it came; `intent_id` is the gateway's intent it speaks of, None where it speaks of none."""
 
+    gateway: str
     event_id: str
     type: str
     created_at: datetime
@@ -96,18 +97,18 @@ class StoredWebhook:
 
 class Webhooks(Protocol):
     async def insert(self, webhook: StoredWebhook) -> bool:
-        """Keep a webhook; False where this event id was kept before."""
+        """Keep a webhook; False where this event id of its account was kept before."""
         ...
 
-    async def lock_intent(self, intent_id: str) -> None:
+    async def lock_intent(self, gateway: str, intent_id: str) -> None:
         """Serialize with everybody who binds this gateway intent to a payment, until this unit of work ends."""
         ...
 
-    async def has_waiting(self, intent_id: str) -> bool:
+    async def has_waiting(self, gateway: str, intent_id: str) -> bool:
         """Whether webhooks of this intent wait for its payment."""
         ...
 
-    async def take_waiting(self, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
+    async def take_waiting(self, gateway: str, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
         """Give the webhooks that waited for this intent to its payment: these, in the order of their making."""
         ...
 

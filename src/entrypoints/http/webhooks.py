@@ -37,10 +37,12 @@ RECEIVE = Operation(
 
 @post("/v1/webhooks/stripe", **route(RECEIVE))
 async def receive_stripe_webhook(request: Request[Any, Any, Any]) -> ASGIResponse:
+    payments = container_of(request.app).payments
+    first = payments.gateways.accounts[0]
     body = await read_body(request)
     signature = request.headers.get("stripe-signature", "")
     try:
-        outcome = await container_of(request.app).payments.receive_webhook(ReceiveWebhook(body, signature))
+        outcome = await payments.receive_webhook(ReceiveWebhook(first.name, body, signature))
     except WebhookSignatureInvalid as error:
         raise Problem(400, "signature_invalid", "The webhook is not signed as it must be.") from error
     except WebhookBodyInvalid as error:

@@ -56,6 +56,7 @@ def a_snapshot(payment_id: str = "pay_1", **changes: Any) -> IntentSnapshot:
 
 def an_operation(operation_id: str = "op_1", payment_id: str = "pay_1", **changes: Any) -> Operation:
     fields: dict[str, Any] = {
+        "gateway": "fake",
         "kind": OperationKind.CONFIRM,
         "request": GatewayRequest("confirm", {"a": 1, "b": {"c": None, "d": ["e"]}}),
         "created_at": START,
@@ -82,6 +83,7 @@ def a_refund(refund_id: str = "ref_1", **changes: Any) -> Refund:
 
 def a_webhook(event_id: str = "evt_1", **changes: Any) -> StoredWebhook:
     fields: dict[str, Any] = {
+        "gateway": "fake",
         "type": "payment_intent.succeeded",
         "created_at": START,
         "received_at": START,

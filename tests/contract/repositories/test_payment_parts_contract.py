@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from domain.payments.dispute import Dispute
+from domain.payments.payment import Occasion
 from domain.payments.refund import RefundStatus
 from domain.shared.errors import Malformed
 from tests.contract.repositories.conftest import Payments
@@ -14,8 +15,10 @@ from tests.contract.repositories.rows import (
     LATER,
     a_payment,
     a_refund,
+    a_snapshot,
     a_webhook,
     an_operation,
+    ids,
     keep,
     pay,
 )
@@ -172,13 +175,35 @@ async def test_webhooks_wait_for_their_payment(payments: Payments) -> None:
     await pay(payments)
     async with payments.unit_of_work() as uow:
         assert await uow.webhooks.waiting_for_known_payments(limit=10) == ["pay_1"]
-        assert await uow.webhooks.has_waiting("pi_pay_1")
-        taken = await uow.webhooks.take_waiting("pi_pay_1", "pay_1")
+        assert await uow.webhooks.has_waiting("fake", "pi_pay_1")
+        taken = await uow.webhooks.take_waiting("fake", "pi_pay_1", "pay_1")
         assert sorted(webhook.event_id for webhook in taken) == ["evt_1", "evt_2"]
         assert {webhook.payment_id for webhook in taken} == {"pay_1"}
-        assert await uow.webhooks.take_waiting("pi_pay_1", "pay_1") == []
-        assert not await uow.webhooks.has_waiting("pi_pay_1")
+        assert await uow.webhooks.take_waiting("fake", "pi_pay_1", "pay_1") == []
+        assert not await uow.webhooks.has_waiting("fake", "pi_pay_1")
         assert await uow.webhooks.waiting_for_known_payments(limit=10) == []
+        await uow.commit()
+
+
+async def test_what_two_accounts_call_the_same_is_two_things(payments: Payments) -> None:
+    await keep(payments, a_payment(), a_payment("pay_2", "ord_2", gateway="other"))
+    await pay(payments)
+    async with payments.unit_of_work() as uow:
+        assert await uow.webhooks.insert(a_webhook("evt_1", gateway="other"))
+        assert await uow.webhooks.insert(a_webhook("evt_1"))
+        assert not await uow.webhooks.insert(a_webhook("evt_1"))
+        assert await uow.payments.find_by_intent("fake", "pi_pay_1") == "pay_1"
+        assert await uow.payments.find_by_intent("other", "pi_pay_1") is None
+        [taken] = await uow.webhooks.take_waiting("fake", "pi_pay_1", "pay_1")
+        assert taken.gateway == "fake"
+        assert await uow.webhooks.has_waiting("other", "pi_pay_1")
+        assert await uow.webhooks.waiting_for_known_payments(limit=10) == []
+        second = await uow.payments.lock("pay_2")
+        assert second is not None
+        second.record_intent(a_snapshot("pay_2", intent_id="pi_pay_1"), Occasion(LATER, ids.event_id))
+        await uow.payments.save(second)
+        assert await uow.payments.find_by_intent("other", "pi_pay_1") == "pay_2"
+        assert await uow.webhooks.waiting_for_known_payments(limit=10) == ["pay_2"]
         await uow.commit()
 
 
@@ -189,12 +214,12 @@ async def test_binding_an_intent_is_serialized(payments: Payments) -> None:
     async def outcome() -> int:
         async with payments.unit_of_work() as uow:
             started.set()
-            await uow.webhooks.lock_intent("pi_pay_1")
-            return len(await uow.webhooks.take_waiting("pi_pay_1", "pay_1"))
+            await uow.webhooks.lock_intent("fake", "pi_pay_1")
+            return len(await uow.webhooks.take_waiting("fake", "pi_pay_1", "pay_1"))
 
     async with payments.unit_of_work() as uow:
-        await uow.webhooks.lock_intent("pi_pay_1")
-        await uow.webhooks.lock_intent("pi_pay_1")
+        await uow.webhooks.lock_intent("fake", "pi_pay_1")
+        await uow.webhooks.lock_intent("fake", "pi_pay_1")
         task = asyncio.create_task(outcome())
         await started.wait()
         await uow.webhooks.insert(a_webhook())

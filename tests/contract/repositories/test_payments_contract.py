@@ -183,8 +183,8 @@ async def test_an_unknown_operation_leaves_the_version(payments: Payments) -> No
 async def test_a_payment_is_found_by_its_intent(payments: Payments) -> None:
     await keep(payments, a_payment(intent_id="pi_1"), a_payment("pay_2", "ord_2"))
     async with payments.unit_of_work() as uow:
-        assert await uow.payments.find_by_intent("pi_1") == "pay_1"
-        assert await uow.payments.find_by_intent("pi_2") is None
+        assert await uow.payments.find_by_intent("fake", "pi_1") == "pay_1"
+        assert await uow.payments.find_by_intent("fake", "pi_2") is None
 
 
 async def test_payments_are_listed_newest_first_in_pages(payments: Payments) -> None:

@@ -68,7 +68,7 @@ def told(house: House, snapshot: RefundSnapshot | DisputeSnapshot) -> GatewayEve
 async def test_a_webhook_with_another_signature_is_not_kept() -> None:
     house = House()
     with pytest.raises(WebhookSignatureInvalid):
-        await house.receive_webhook(ReceiveWebhook(b"{}", "wrong"))
+        await house.receive_webhook(ReceiveWebhook("fake", b"{}", "wrong"))
     assert not house.world.payments.rows["webhook"]
 
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from domain.payments.errors import PaymentNotFound
-from domain.payments.gateway import PaymentGateway
 from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKind
 from domain.payments.operations import OperationRunner, resume, start
 from domain.payments.payment import Payment
 from domain.payments.ports import UnitOfWorkFactory
+from domain.payments.routing import Gateways
 from domain.shared.callers import Caller
 from domain.shared.system import Clock
 
@@ -23,7 +23,7 @@ class CancelPayment:
 @dataclass(frozen=True, slots=True)
 class CancelPaymentHandler:
     unit_of_work: UnitOfWorkFactory
-    gateway: PaymentGateway
+    gateways: Gateways
     runner: OperationRunner
     clock: Clock
 
@@ -54,8 +54,11 @@ class CancelPaymentHandler:
         return Operation(
             operation_id=operation_id,
             payment_id=payment.payment_id,
+            gateway=payment.gateway,
             kind=OperationKind.CANCEL,
-            request=self.gateway.prepare_cancel(payment.intent_id or "", reason=command.reason),
+            request=self.gateways.of(payment.gateway).prepare_cancel(
+                payment.intent_id or "", reason=command.reason
+            ),
             created_at=now,
             next_check_at=now + FIRST_CHECK_AFTER,
             payment_version=payment.version,

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from domain.payments.errors import GatewayRefusedRequest, MulticaptureUnavailable, PaymentNotFound
-from domain.payments.gateway import GatewayRefused, PaymentGateway
+from domain.payments.gateway import GatewayRefused
 from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKind
 from domain.payments.operations import OperationRunner, resume, start
 from domain.payments.payment import Payment
 from domain.payments.ports import UnitOfWorkFactory
+from domain.payments.routing import Gateways
 from domain.shared.callers import Caller
 from domain.shared.system import Clock
 
@@ -26,7 +27,7 @@ class CapturePayment:
 @dataclass(frozen=True, slots=True)
 class CapturePaymentHandler:
     unit_of_work: UnitOfWorkFactory
-    gateway: PaymentGateway
+    gateways: Gateways
     runner: OperationRunner
     clock: Clock
 
@@ -59,7 +60,7 @@ class CapturePaymentHandler:
             raise MulticaptureUnavailable
         now = self.clock.now()
         try:
-            request = self.gateway.prepare_capture(
+            request = self.gateways.of(payment.gateway).prepare_capture(
                 payment.intent_id or "", amount=amount, currency=payment.currency, final=True
             )
         except GatewayRefused as error:
@@ -67,6 +68,7 @@ class CapturePaymentHandler:
         return Operation(
             operation_id=operation_id,
             payment_id=payment.payment_id,
+            gateway=payment.gateway,
             kind=OperationKind.CAPTURE,
             request=request,
             created_at=now,

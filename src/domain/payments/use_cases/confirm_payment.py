@@ -14,6 +14,7 @@ from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKin
 from domain.payments.operations import OperationRunner, resume, start
 from domain.payments.payment import Payment
 from domain.payments.ports import UnitOfWorkFactory
+from domain.payments.routing import Gateways
 from domain.shared.callers import Caller
 from domain.shared.system import Clock
 
@@ -30,7 +31,7 @@ class ConfirmPayment:
 @dataclass(frozen=True, slots=True)
 class ConfirmPaymentHandler:
     unit_of_work: UnitOfWorkFactory
-    gateway: PaymentGateway
+    gateways: Gateways
     runner: OperationRunner
     clock: Clock
 
@@ -52,14 +53,15 @@ class ConfirmPaymentHandler:
             return await resume(self.runner, begun, payment)
         payment.check_confirmable()
         if command.payment_method_token is not None:
-            await check_method_owned(self.gateway, command.payment_method_token, payment.gateway_customer_id)
+            gateway = self.gateways.of(payment.gateway)
+            await check_method_owned(gateway, command.payment_method_token, payment.gateway_customer_id)
         async with self.unit_of_work() as uow:
             payment = await uow.payments.lock(command.payment_id) or payment
             begun = await uow.operations.get(operation_id)
             if begun is None:
                 payment.check_confirmable()
                 operation = confirmation(
-                    self.gateway,
+                    self.gateways.of(payment.gateway),
                     payment,
                     operation_id,
                     command.payment_method_token,
@@ -85,6 +87,7 @@ def confirmation(
     return Operation(
         operation_id=operation_id,
         payment_id=payment.payment_id,
+        gateway=payment.gateway,
         kind=OperationKind.CONFIRM,
         request=gateway.prepare_confirm(
             payment.intent_id or "", payment_method_token=payment_method_token, return_url=return_url

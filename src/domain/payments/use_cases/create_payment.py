@@ -21,6 +21,7 @@ from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKin
 from domain.payments.operations import OperationRunner, refusal, start
 from domain.payments.payment import CONFIRMABLE, Payment
 from domain.payments.ports import OrderTermsSource, UnitOfWorkFactory
+from domain.payments.routing import Gateways
 from domain.payments.use_cases.confirm_payment import check_method_owned, confirmation
 from domain.shared.callers import Caller
 from domain.shared.system import Clock
@@ -51,7 +52,7 @@ class CreatePayment:
 @dataclass(frozen=True, slots=True)
 class CreatePaymentHandler:
     unit_of_work: UnitOfWorkFactory
-    gateway: PaymentGateway
+    gateways: Gateways
     order_terms: OrderTermsSource
     runner: OperationRunner
     clock: Clock
@@ -70,12 +71,14 @@ class CreatePaymentHandler:
         return await self._confirmed(command, payment)
 
     async def _make(self, command: CreatePayment, payment_id: str) -> Payment:
-        self.gateway.check_amount(command.amount, command.currency)
+        gateway = self.gateways.for_new_payment()
+        gateway.check_amount(command.amount, command.currency)
         user_id = command.caller.acting_user(command.user_id)
         await self._check_terms(command)
-        customer_id = await self._customer(command, user_id)
-        await self._check_method(command, customer_id)
-        operation, draft = await self._begin(command, payment_id, user_id, customer_id)
+        customer_id = await self._customer(gateway, command, user_id)
+        if command.payment_method_token is not None:
+            await check_method_owned(gateway, command.payment_method_token, customer_id)
+        operation, draft = await self._begin(gateway.name, command, payment_id, user_id, customer_id)
         return await self.runner.run(operation, self._next(command, draft))
 
     async def _resume(self, command: CreatePayment, payment: Payment) -> Payment:
@@ -117,33 +120,34 @@ class CreatePaymentHandler:
         if not terms.payable:
             raise OrderTermsDiffer("the order cannot be paid now", pointer="/orderId")
 
-    async def _customer(self, command: CreatePayment, user_id: str | None) -> str | None:
+    async def _customer(
+        self, gateway: PaymentGateway, command: CreatePayment, user_id: str | None
+    ) -> str | None:
         """The gateway's customer object of this user, made on the first payment."""
         if user_id is None:
             return None
         async with self.unit_of_work() as uow:
-            known = await uow.customers.find(self.gateway.name, user_id)
+            known = await uow.customers.find(gateway.name, user_id)
         if known is not None:
             return known
         try:
-            made = await self.gateway.create_customer(
-                user_id, command.customer, f"{command.request_id}-customer"
-            )
+            made = await gateway.create_customer(user_id, command.customer, f"{command.request_id}-customer")
         except GatewayUnknown as error:
             raise GatewayUnavailable from error
         except GatewayRefused as error:
             raise GatewayRefusedRequest(error.message, pointer="/customer") from error
         async with self.unit_of_work() as uow:
-            kept = await uow.customers.put(self.gateway.name, user_id, made)
+            kept = await uow.customers.put(gateway.name, user_id, made)
             await uow.commit()
         return kept
 
-    async def _check_method(self, command: CreatePayment, customer_id: str | None) -> None:
-        if command.payment_method_token is not None:
-            await check_method_owned(self.gateway, command.payment_method_token, customer_id)
-
     async def _begin(
-        self, command: CreatePayment, payment_id: str, user_id: str | None, customer_id: str | None
+        self,
+        gateway: str,
+        command: CreatePayment,
+        payment_id: str,
+        user_id: str | None,
+        customer_id: str | None,
     ) -> tuple[Operation, IntentDraft]:
         now = self.clock.now()
         payment = Payment(
@@ -154,7 +158,7 @@ class CreatePaymentHandler:
             currency=command.currency,
             capture_method=command.capture_method,
             description=command.description,
-            gateway=self.gateway.name,
+            gateway=gateway,
             gateway_customer_id=customer_id,
             created_at=now,
             updated_at=now,
@@ -188,12 +192,13 @@ class CreatePaymentHandler:
     def creation(self, payment: Payment, draft: IntentDraft, operation_id: str) -> Operation:
         now = self.clock.now()
         try:
-            request = self.gateway.prepare_create(draft)
+            request = self.gateways.of(payment.gateway).prepare_create(draft)
         except GatewayRefused as error:
             raise GatewayRefusedRequest(error.message, pointer="/amount") from error
         return Operation(
             operation_id=operation_id,
             payment_id=payment.payment_id,
+            gateway=payment.gateway,
             kind=OperationKind.CREATE,
             request=request,
             created_at=now,
@@ -203,7 +208,7 @@ class CreatePaymentHandler:
 
     def confirmation(self, command: CreatePayment, payment: Payment) -> Operation:
         return confirmation(
-            self.gateway,
+            self.gateways.of(payment.gateway),
             payment,
             f"{command.request_id}-confirm",
             command.payment_method_token,

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from domain.payments.errors import GatewayRefusedRequest, PaymentNotFound, RefundNotFound
-from domain.payments.gateway import GatewayRefused, PaymentGateway
+from domain.payments.gateway import GatewayRefused
 from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKind
 from domain.payments.operations import OperationRunner, start
 from domain.payments.payment import Payment
 from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.refund import Refund, RefundStatus
+from domain.payments.routing import Gateways
 from domain.shared.callers import Caller
 from domain.shared.system import Clock
 
@@ -26,7 +27,7 @@ class CreateRefund:
 @dataclass(frozen=True, slots=True)
 class CreateRefundHandler:
     unit_of_work: UnitOfWorkFactory
-    gateway: PaymentGateway
+    gateways: Gateways
     runner: OperationRunner
     clock: Clock
 
@@ -77,7 +78,7 @@ class CreateRefundHandler:
     def _operation(self, command: CreateRefund, payment: Payment, refund: Refund) -> Operation:
         now = self.clock.now()
         try:
-            request = self.gateway.prepare_refund(
+            request = self.gateways.of(payment.gateway).prepare_refund(
                 payment.intent_id or "",
                 refund_id=refund.refund_id,
                 payment_id=payment.payment_id,
@@ -91,6 +92,7 @@ class CreateRefundHandler:
         return Operation(
             operation_id=f"{command.request_id}-refund",
             payment_id=payment.payment_id,
+            gateway=payment.gateway,
             refund_id=refund.refund_id,
             kind=OperationKind.REFUND,
             request=request,

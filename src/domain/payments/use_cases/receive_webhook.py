@@ -10,14 +10,13 @@ from domain.payments.gateway import (
     GatewayEvent,
     GatewayFailed,
     IntentSnapshot,
-    PaymentGateway,
     RefundSnapshot,
     Snapshot,
-    WebhookVerifier,
 )
 from domain.payments.payment import Occasion, Payment, Verdict
 from domain.payments.ports import PaymentsUnitOfWork, StoredWebhook, UnitOfWorkFactory
 from domain.payments.refund import Refund, RefundStatus
+from domain.payments.routing import Gateways
 from domain.shared.system import Clock, IdFactory
 
 
@@ -34,8 +33,9 @@ class WebhookOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReceiveWebhook:
-    """The body exactly as it was received: the signature is over its bytes."""
+    """Sent to the address of the account `gateway`; the signature is over the bytes of the body."""
 
+    gateway: str
     body: bytes
     signature: str
 
@@ -43,8 +43,7 @@ class ReceiveWebhook:
 @dataclass(frozen=True, slots=True)
 class ReceiveWebhookHandler:
     unit_of_work: UnitOfWorkFactory
-    gateway: PaymentGateway
-    verifier: WebhookVerifier
+    gateways: Gateways
     clock: Clock
     ids: IdFactory
 
@@ -54,12 +53,12 @@ class ReceiveWebhookHandler:
         Raises WebhookSignatureInvalid, WebhookBodyInvalid, and GatewayUnavailable where the object
         had to be fetched and could not be (nothing is kept then: the gateway sends the event again).
         """
-        event = self.verifier.verify(command.body, command.signature)
+        event = self.gateways.verifier_of(command.gateway).verify(command.body, command.signature)
         fetched: IntentSnapshot | None = None
         version = 0
         while True:
             async with self.unit_of_work() as uow:
-                payment, repeated = await self._keep(uow, event, command.body)
+                payment, repeated = await self._keep(uow, command, event)
                 if repeated:
                     return WebhookOutcome.REPEATED
                 if payment is None or event.snapshot is None:
@@ -73,7 +72,7 @@ class ReceiveWebhookHandler:
                     await uow.commit()
                     return WebhookOutcome("APPLIED" if verdict is Verdict.RECORDED else "NOTHING_NEW")
                 version = payment.version
-            fetched = await self._fetch(event.snapshot.intent_id or "")
+            fetched = await self._fetch(command.gateway, event.snapshot.intent_id or "")
 
     async def apply_waiting(self, payment_id: str) -> None:
         """Apply the webhooks that waited for this payment, which is known by now, in one transaction.
@@ -89,38 +88,41 @@ class ReceiveWebhookHandler:
                     return
                 current = fetched if payment.version == version else None
                 verdicts = []
-                for webhook in await uow.webhooks.take_waiting(payment.intent_id, payment_id):
-                    event = self.verifier.read(webhook.body)
+                for webhook in await uow.webhooks.take_waiting(
+                    payment.gateway, payment.intent_id, payment_id
+                ):
+                    event = self.gateways.verifier_of(webhook.gateway).read(webhook.body)
                     verdicts.append(await self._apply(uow, payment, event, current))
                 if Verdict.FETCH not in verdicts:
                     if Verdict.RECORDED in verdicts:
                         await uow.payments.save(payment)
                     await uow.commit()
                     return
-                version, intent_id = payment.version, payment.intent_id
-            fetched = await self._fetch(intent_id)
+                version, gateway, intent_id = payment.version, payment.gateway, payment.intent_id
+            fetched = await self._fetch(gateway, intent_id)
 
-    async def _fetch(self, intent_id: str) -> IntentSnapshot:
+    async def _fetch(self, gateway: str, intent_id: str) -> IntentSnapshot:
         try:
-            return await self.gateway.get_intent(intent_id)
+            return await self.gateways.of(gateway).get_intent(intent_id)
         except GatewayFailed as error:
             raise GatewayUnavailable from error
 
     async def _keep(
-        self, uow: PaymentsUnitOfWork, event: GatewayEvent, body: bytes
+        self, uow: PaymentsUnitOfWork, command: ReceiveWebhook, event: GatewayEvent
     ) -> tuple[Payment | None, bool]:
         """Insert the event; its payment, locked, and whether the event was there before."""
         intent_id = event.snapshot.intent_id if event.snapshot else None
-        payment_id = await self._find_payment(uow, event.snapshot)
+        payment_id = await self._find_payment(uow, command.gateway, event.snapshot)
         if payment_id is None and intent_id is not None:
-            await uow.webhooks.lock_intent(intent_id)
-            payment_id = await uow.payments.find_by_intent(intent_id)
+            await uow.webhooks.lock_intent(command.gateway, intent_id)
+            payment_id = await uow.payments.find_by_intent(command.gateway, intent_id)
         webhook = StoredWebhook(
+            gateway=command.gateway,
             event_id=event.event_id,
             type=event.type,
             created_at=event.created_at,
             received_at=self.clock.now(),
-            body=body,
+            body=command.body,
             intent_id=intent_id,
             payment_id=payment_id,
         )
@@ -128,14 +130,21 @@ class ReceiveWebhookHandler:
             return None, True
         return (await uow.payments.lock(payment_id) if payment_id else None), False
 
-    async def _find_payment(self, uow: PaymentsUnitOfWork, snapshot: Snapshot | None) -> str | None:
+    async def _find_payment(
+        self, uow: PaymentsUnitOfWork, gateway: str, snapshot: Snapshot | None
+    ) -> str | None:
+        """The payment that a report is about: one of the account that reports, whatever the metadata says."""
         if isinstance(snapshot, IntentSnapshot) and snapshot.payment_id is not None:
             named = await uow.payments.get(snapshot.payment_id)
-            if named is not None and named.intent_id in (None, snapshot.intent_id):
+            if (
+                named is not None
+                and named.gateway == gateway
+                and named.intent_id in (None, snapshot.intent_id)
+            ):
                 return named.payment_id
         if snapshot is None or snapshot.intent_id is None:
             return None
-        return await uow.payments.find_by_intent(snapshot.intent_id)
+        return await uow.payments.find_by_intent(gateway, snapshot.intent_id)
 
     async def _apply(
         self, uow: PaymentsUnitOfWork, payment: Payment, event: GatewayEvent, fetched: IntentSnapshot | None
