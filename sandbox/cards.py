@@ -46,6 +46,7 @@ BANK_FAILURES = {
     "account_frozen": "The customer's bank account has been frozen.",
     "insufficient_funds": "The customer's account has insufficient funds to cover this payment.",
     "debit_not_authorized": "The customer has notified their bank that this payment was unauthorized.",
+    "generic_could_not_process": "The bank could not process this payment.",
 }
 
 
@@ -63,6 +64,7 @@ class Card:
     refund: Literal["succeeds", "fails", "pends"] = "succeeds"
     dispute: Literal["fraudulent", "product_not_received"] | None = None
     inquiry: bool = False
+    multicapture: bool = True
     type: Literal["card"] = "card"
 
     @property
@@ -72,16 +74,26 @@ class Card:
 
 @dataclass(frozen=True)
 class BankAccount:
-    """A debit that takes days: it succeeds, fails with an entry of BANK_FAILURES, or goes on processing."""
+    """A debit that takes days: it succeeds, fails with an entry of BANK_FAILURES, or goes on processing.
+
+    `seconds` is how long it takes here, by the sandbox's clock.
+    """
 
     token: str
     outcome: str
     last4: str = "6789"
-    type: Literal["us_bank_account"] = "us_bank_account"
+    type: Literal["us_bank_account", "sepa_debit"] = "us_bank_account"
+    seconds: float = 1.0
+    country: str = "US"
+
+    @property
+    def currency(self) -> str:
+        """The only one that such accounts are debited in."""
+        return "usd" if self.type == "us_bank_account" else "eur"
 
     @property
     def fingerprint(self) -> str:
-        return sha256(f"bank{self.last4}".encode()).hexdigest()[:16]
+        return sha256(f"{self.type}{self.country}{self.last4}".encode()).hexdigest()[:16]
 
 
 Method = Card | BankAccount
@@ -100,6 +112,8 @@ def _accepted() -> list[Card]:
         Card("pm_card_jcb", "jcb", "0505"),
         Card("pm_card_unionpay", "unionpay", "0005"),
         Card("pm_card_us", "visa", "4242"),
+        # https://docs.stripe.com/payments/multicapture, "Test your integration"
+        Card("pm_card_credit_disableEnterpriseCardFeatures", "visa", "0076", multicapture=False),
     ]
 
 
@@ -168,5 +182,36 @@ def _bank_accounts() -> list[BankAccount]:
     ]
 
 
-_ALL: list[Method] = [*_accepted(), *_declined(), *_authenticated(), *_troubled_later(), *_bank_accounts()]
+def _sepa_accounts() -> list[BankAccount]:
+    """https://docs.stripe.com/payments/sepa-debit/accept-a-payment, "Test IBANs"."""
+    table = [
+        ("success", "succeeds", 1.0, {"at": "3201", "de": "3000", "fr": "2606"}),
+        ("successDelayed", "succeeds", _DELAYED_SECONDS, {"at": "3204", "de": "3003", "fr": "2609"}),
+        ("failed", "generic_could_not_process", 1.0, {"at": "3202", "de": "3001", "fr": "2607"}),
+        (
+            "failedDelayed",
+            "generic_could_not_process",
+            _DELAYED_SECONDS,
+            {"at": "3205", "de": "3004", "fr": "2600"},
+        ),
+        ("insufficientFunds", "insufficient_funds", 1.0, {"at": "2227", "de": "2227", "fr": "2227"}),
+    ]
+    return [
+        BankAccount(f"pm_{name}_{country}", outcome, last4, "sepa_debit", seconds, country.upper())
+        for name, outcome, seconds, numbers in table
+        for country, last4 in numbers.items()
+    ]
+
+
+_DELAYED_SECONDS = 180.0
+"""What Stripe documents as "after at least three minutes"."""
+
+_ALL: list[Method] = [
+    *_accepted(),
+    *_declined(),
+    *_authenticated(),
+    *_troubled_later(),
+    *_bank_accounts(),
+    *_sepa_accounts(),
+]
 METHODS = {method.token: method for method in _ALL}

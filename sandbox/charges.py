@@ -30,8 +30,12 @@ def make_charge(
             method, intent["amount"], authenticated=authenticated, multicapture=multicapture
         )
     else:
-        details = {**method["us_bank_account"], "mandate": None, "payment_reference": None}
-        charge["payment_method_details"] = {"type": "us_bank_account", "us_bank_account": details}
+        kind = method["type"]
+        details = {name: value for name, value in method[kind].items() if name != "generated_from"}
+        details["mandate"] = None
+        if kind == "us_bank_account":
+            details["payment_reference"] = None
+        charge["payment_method_details"] = {"type": kind, kind: details}
     return charge
 
 
@@ -120,30 +124,34 @@ def move_balance(session: Session, charge: Json, amount: int, *, type: str, sour
 
 
 def capture_charge(session: Session, charge: Json, amount: int, *, final: bool) -> Json:
-    """Take part of the hold. The final capture releases the rest, which Stripe shows as refunded."""
-    captured = charge["amount_captured"] + amount
-    after = {**charge, "amount_captured": captured, "captured": final}
-    if final:
-        after["amount_refunded"] = charge["amount_refunded"] + charge["amount"] - captured
+    """Take part of the hold. The final capture releases the rest, which is no refund.
+
+    https://docs.stripe.com/changelog/basil/2025-03-31/remove-refund-from-partial-capture-and-payment-cancellation-flow
+    """
+    after = {**charge, "amount_captured": charge["amount_captured"] + amount, "captured": final}
     if amount:
         transaction = move_balance(session, charge, amount, type="charge", source=charge["id"])
         after["balance_transaction"] = charge["balance_transaction"] or transaction
     session.save(after)
+    if charge["payment_method_details"]["card"]["multicapture"]["status"] == "available":
+        session.emit("charge.updated", after, before=charge)
     if final:
         session.emit("charge.captured", after, before=charge)
         after_success(session, after)
-    else:
-        session.emit("charge.updated", after, before=charge)
     return after
 
 
 def release_charge(session: Session, charge_id: str, *, expired: bool) -> None:
-    """Give the held funds back: the charge shows as refunded though nothing was taken."""
+    """Give the held funds back. Nothing of it is a refund, and only an expiry has an event of the charge.
+
+    What was captured in parts before counts as captured finally then.
+    """
     charge = session.get("charge", charge_id)
-    after = {**charge, "amount_refunded": charge["amount"] - charge["amount_captured"]}
-    after |= {"captured": charge["amount_captured"] > 0, "refunded": charge["amount_captured"] == 0}
+    captured = charge["amount_captured"] > 0
+    after = {**charge, "captured": captured}
     session.save(after)
-    session.emit("charge.expired" if expired else "charge.refunded", after, before=charge)
+    if expired:
+        session.emit("charge.captured" if captured else "charge.expired", after, before=charge)
 
 
 def settle_charge(session: Session, charge: Json, account: BankAccount, failure: str | None) -> Json:

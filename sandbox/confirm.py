@@ -4,7 +4,6 @@ from typing import Any
 
 from sandbox.cards import BANK_FAILURES, DECLINES, BankAccount, Card, Decline
 from sandbox.charges import (
-    SOON_SECONDS,
     authorize_charge,
     decline_charge,
     make_charge,
@@ -127,7 +126,7 @@ def attempt(session: Session, intent: Json, method: Json, *, authenticated: bool
     """Charge the card, the cardholder's identity being settled."""
     card = method_of(session, method)
     assert isinstance(card, Card)
-    multicapture = bool(session.hidden(intent["id"]).get("multicapture"))
+    multicapture = card.multicapture and bool(session.hidden(intent["id"]).get("multicapture"))
     charge = make_charge(session, intent, method, authenticated=authenticated, multicapture=multicapture)
     if card.decline is not None:
         decline = DECLINES[card.decline]
@@ -221,9 +220,9 @@ def fail_authentication(session: Session, intent: Json) -> Json:
 
 def _debit(session: Session, intent: Json, method: Json, account: BankAccount) -> Json:
     """A bank debit: under way now, decided later."""
-    if intent["currency"] != "usd" or intent["capture_method"] == "manual":
+    if intent["currency"] != account.currency or intent["capture_method"] == "manual":
         raise ApiError(
-            "us_bank_account payments are in usd and cannot be captured manually.",
+            f"{account.type} payments are in {account.currency} and cannot be captured manually.",
             code="payment_intent_invalid_parameter",
             param="payment_method",
         )
@@ -242,7 +241,7 @@ def _debit(session: Session, intent: Json, method: Json, account: BankAccount) -
     session.save(after)
     session.emit("payment_intent.processing", after)
     if account.outcome != "processes":
-        session.later(SOON_SECONDS, "settle_debit", intent["id"])
+        session.later(account.seconds, "settle_debit", intent["id"])
     return after
 
 

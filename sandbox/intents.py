@@ -50,9 +50,8 @@ def _choose_types(intent: Json, params: Json) -> None:
     automatic = params.get("automatic_payment_methods", {"enabled": True})
     if automatic["enabled"]:
         intent["automatic_payment_methods"] = {"allow_redirects": "always", **automatic}
-        intent["payment_method_types"] = (
-            ["card", "us_bank_account"] if intent["currency"] == "usd" else ["card"]
-        )
+        debits = {"usd": ["us_bank_account"], "eur": ["sepa_debit"]}
+        intent["payment_method_types"] = ["card", *debits.get(intent["currency"], [])]
 
 
 def _apply(session: Session, intent: Json, params: Json, *, amount: int | None = None) -> Json:
@@ -179,8 +178,8 @@ def capture_intent(session: Session, params: Json, intent_id: str) -> Json:
             payment_intent=intent,
         )
     final = params.get("final_capture", True)
-    multicapture = session.hidden(intent_id).get("multicapture", False)
-    if not final and not multicapture:
+    multicapture = charge["payment_method_details"]["card"]["multicapture"]["status"]
+    if not final and multicapture != "available":
         raise ApiError(
             "Multicapture is not available for this PaymentIntent; `final_capture` cannot be false.",
             code="payment_intent_invalid_parameter",
@@ -197,7 +196,10 @@ def capture_intent(session: Session, params: Json, intent_id: str) -> Json:
     after["amount_capturable"] = 0 if final else intent["amount_capturable"] - amount
     after["status"] = "succeeded" if final else "requires_capture"
     session.save(after)
-    session.emit("payment_intent.succeeded" if final else "payment_intent.amount_capturable_updated", after)
+    if multicapture == "available":
+        session.emit("payment_intent.amount_capturable_updated", after)
+    if final:
+        session.emit("payment_intent.succeeded", after)
     return after
 
 
@@ -253,7 +255,7 @@ def expire_authorization(session: Session, intent_id: str) -> None:
     if intent["status"] != "requires_capture":
         return
     if not intent["amount_received"]:
-        void(session, intent, "automatic", expired=True)
+        void(session, intent, "expired", expired=True)
         return
     release_charge(session, intent["latest_charge"], expired=True)
     after = {**intent, "amount_capturable": 0, "status": "succeeded"}

@@ -34,7 +34,8 @@ def create_refund(session: Session, params: Json) -> Json:
     refund["balance_transaction"] = move_balance(session, charge, -amount, type="refund", source=refund["id"])
     session.insert(refund)
     refunded = charge["amount_refunded"] + amount
-    after = {**charge, "amount_refunded": refunded, "refunded": refunded == charge["amount"]}
+    all_of_it = charge["captured"] and refunded == charge["amount_captured"]
+    after = {**charge, "amount_refunded": refunded, "refunded": all_of_it}
     session.save(after)
     if behaviour != "succeeds":
         session.later(SOON_SECONDS, "settle_refund" if behaviour == "pends" else "fail_refund", refund["id"])
@@ -69,9 +70,8 @@ def _charge(session: Session, params: Json) -> Json:
 
 
 def _left(charge: Json) -> int:
-    """What can still be refunded. A release of uncaptured funds counts as refunded too, hence the difference."""
-    released = charge["amount"] - charge["amount_captured"] if charge["captured"] else 0
-    left: int = charge["amount_captured"] - (charge["amount_refunded"] - released)
+    """What can still be refunded."""
+    left: int = charge["amount_captured"] - charge["amount_refunded"]
     return left
 
 

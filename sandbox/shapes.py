@@ -86,8 +86,10 @@ def payment_method(method_id: str, now: int, method: Method) -> Json:
             "three_d_secure_usage": {"supported": True},
             "wallet": None,
         }
-    else:
+    elif method.type == "us_bank_account":
         shape["us_bank_account"] = _bank_account(method)
+    else:
+        shape["sepa_debit"] = {**_sepa_account(method), "generated_from": None}
     return shape
 
 
@@ -107,6 +109,16 @@ def _bank_account(account: BankAccount) -> Json:
         "networks": {"preferred": "ach", "supported": ["ach"]},
         "routing_number": "110000000",
         "status_details": {},
+    }
+
+
+def _sepa_account(account: BankAccount) -> Json:
+    return {
+        "bank_code": "37040044",
+        "branch_code": "",
+        "country": account.country,
+        "fingerprint": account.fingerprint,
+        "last4": account.last4,
     }
 
 

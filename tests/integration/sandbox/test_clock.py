@@ -23,7 +23,7 @@ def test_an_authorization_expires(client: stripe.StripeClient, sandbox: SandboxG
     sandbox.advance(120)
 
     expired = client.v1.payment_intents.retrieve(intent.id)
-    assert (expired.status, expired.cancellation_reason) == ("canceled", "automatic")
+    assert (expired.status, expired.cancellation_reason) == ("canceled", "expired")
     assert expired.canceled_at == charge_of(intent).created + WEEK
     assert events(client)[-2:] == ["charge.expired", "payment_intent.canceled"]
     with pytest.raises(stripe.InvalidRequestError) as refused:

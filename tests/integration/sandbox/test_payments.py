@@ -205,8 +205,10 @@ def test_partial_capture_releases_the_rest(client: stripe.StripeClient) -> None:
 
     assert (intent.status, intent.amount_capturable, intent.amount_received) == ("succeeded", 0, 500)
     charge = charge_of(intent)
-    assert (charge.captured, charge.amount_captured, charge.amount_refunded) == (True, 500, 599)
+    assert (charge.captured, charge.amount_captured, charge.amount_refunded) == (True, 500, 0)
     assert not charge.refunded
+    assert not client.v1.refunds.list({"payment_intent": intent.id}).data
+    assert "charge.refunded" not in events(client)
     with pytest.raises(stripe.InvalidRequestError) as refused:
         client.v1.payment_intents.capture(intent.id)
     assert refused.value.code == "payment_intent_unexpected_state"
@@ -234,6 +236,36 @@ def test_multicapture_where_it_was_asked_for(client: stripe.StripeClient) -> Non
     intent = client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 100})
 
     assert (intent.status, intent.amount_received, intent.amount_capturable) == ("succeeded", 500, 0)
+
+
+def test_the_rest_of_a_multicapture_is_released_by_a_capture_of_nothing(client: stripe.StripeClient) -> None:
+    options: Any = {"card": {"request_multicapture": "if_available"}}
+    intent = pay(client, capture_method="manual", payment_method_options=options)
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 0})
+    client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 400, "final_capture": False})
+    client.v1.refunds.create({"payment_intent": intent.id, "amount": 400})
+    intent = client.v1.payment_intents.capture(
+        intent.id, {"amount_to_capture": 0, "final_capture": True, "expand": ["latest_charge"]}
+    )
+    assert (intent.status, intent.amount_received, intent.amount_capturable) == ("succeeded", 400, 0)
+    assert (charge_of(intent).amount_captured, charge_of(intent).amount_refunded) == (400, 400)
+
+
+def test_not_every_card_has_multicapture(client: stripe.StripeClient) -> None:
+    options: Any = {"card": {"request_multicapture": "if_available"}}
+    for method, granted in (
+        ("pm_card_visa", "available"),
+        ("pm_card_credit_disableEnterpriseCardFeatures", "unavailable"),
+    ):
+        intent = pay(client, method, capture_method="manual", payment_method_options=options)
+        details = charge_of(intent).payment_method_details
+        assert details is not None
+        assert details.card is not None
+        assert details.card.multicapture is not None
+        assert details.card.multicapture.status == granted
+    with pytest.raises(stripe.InvalidRequestError, match="Multicapture"):
+        client.v1.payment_intents.capture(intent.id, {"amount_to_capture": 400, "final_capture": False})
 
 
 @pytest.mark.parametrize("method", ["pm_card_visa", "pm_card_authenticationRequired"])
@@ -284,6 +316,30 @@ def test_a_bank_debit_settles_later(client: stripe.StripeClient, sandbox: Sandbo
     assert after.status == "requires_payment_method"
     assert after.last_payment_error is not None
     assert after.last_payment_error.code == "insufficient_funds"
+
+
+def test_a_sepa_debit_settles_by_the_sandbox_s_clock(
+    client: stripe.StripeClient, sandbox: SandboxGateway
+) -> None:
+    intents = {
+        token: pay(client, token, currency="eur")
+        for token in ("pm_success_de", "pm_failed_de", "pm_successDelayed_de", "pm_failedDelayed_de")
+    }
+    assert {intent.status for intent in intents.values()} == {"processing"}
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.payment_intents.cancel(intents["pm_success_de"].id)
+    for seconds, statuses in (
+        (2, ["succeeded", "requires_payment_method", "processing", "processing"]),
+        (180, ["succeeded", "requires_payment_method"] * 2),
+    ):
+        sandbox.advance(seconds)
+        found = [client.v1.payment_intents.retrieve(intent.id).status for intent in intents.values()]
+        assert found == statuses
+    failed = client.v1.payment_intents.retrieve(intents["pm_failed_de"].id)
+    assert failed.last_payment_error is not None
+    assert failed.last_payment_error.code == "generic_could_not_process"
+    with pytest.raises(stripe.InvalidRequestError):
+        pay(client, "pm_success_de", currency="usd")
 
 
 def test_the_balance_follows_a_little_later(client: stripe.StripeClient, sandbox: SandboxGateway) -> None:
