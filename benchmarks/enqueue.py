@@ -16,7 +16,8 @@ from benchmarks.scenario import NOW, TRACEPARENT
 from domain.payments.gateway import CaptureMethod, GatewayEvent, IntentSnapshot, IntentStatus
 from domain.payments.payment import Payment
 from domain.payments.routing import Account, Gateways
-from domain.payments.use_cases.receive_webhook import ReceiveWebhook, ReceiveWebhookHandler, WebhookOutcome
+from domain.payments.use_cases.receive_webhook import ReceiveWebhook, ReceiveWebhookHandler
+from domain.payments.webhook import WebhookOutcome
 from domain.shared.payment_events import CardMethod, PaymentEvent
 from entrypoints.bootstrap import Container
 from outbox import Event, Outbox
@@ -86,10 +87,10 @@ async def measure(container: Container) -> dict[str, float]:
         for name, handler in handlers.items():
             reports.payments.append(await _a_payment(container, ids))
             begun = time.perf_counter()
-            outcome = await handler(command)
+            receipt = await handler(command)
             if number >= 50:  # statements are prepared by then
                 seconds[name].append(time.perf_counter() - begun)
-            assert outcome is WebhookOutcome.APPLIED
+            assert receipt.outcome is WebhookOutcome.APPLIED
     median = {name: statistics.median(times) for name, times in seconds.items()}
     return {
         "webhook without outbox, median ms": median["without"] * 1000,

@@ -6,6 +6,7 @@ Anything outside the process may be replaced by a fake: `Outside` names those th
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,7 @@ from domain.payments.use_cases.capture_payment import CapturePaymentHandler
 from domain.payments.use_cases.confirm_payment import ConfirmPaymentHandler
 from domain.payments.use_cases.create_payment import CreatePaymentHandler
 from domain.payments.use_cases.create_refund import CreateRefundHandler
+from domain.payments.use_cases.forget_webhooks import ForgetWebhooksHandler
 from domain.payments.use_cases.read_payments import (
     GetPaymentHandler,
     GetRefundHandler,
@@ -108,6 +110,7 @@ class PaymentSide:
     create_refund: CreateRefundHandler
     get_refund: GetRefundHandler
     receive_webhook: ReceiveWebhookHandler
+    forget_webhooks: ForgetWebhooksHandler
     list_events: ListEventsHandler
     recover_operations: RecoverOperationsHandler
 
@@ -299,6 +302,7 @@ def _build_payments(
         create_refund=CreateRefundHandler(uow, gateways, runner, clock),
         get_refund=GetRefundHandler(uow),
         receive_webhook=receive_webhook,
+        forget_webhooks=ForgetWebhooksHandler(uow, clock, timedelta(days=settings.webhook_retention_days)),
         list_events=ListEventsHandler(uow),
         recover_operations=RecoverOperationsHandler(uow, runner, receive_webhook, clock),
     )

@@ -115,6 +115,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long one call to the gateway may take before its outcome counts as unknown."""
     webhook_tolerance_seconds: PositiveInt = 300
     """How old a webhook's signature may be (Stripe's own default is 300)."""
+    webhook_retention_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
+    """How long the bodies of webhooks are kept, to be shown and replayed; their ids are kept for 400 days."""
     return_url: NonEmpty = "http://127.0.0.1:8000/checkout/return"
     """Where a customer comes back to after a redirect, unless the request names another place."""
 

@@ -34,8 +34,10 @@ from domain.payments.use_cases.read_payments import (
     ListEventsHandler,
     ListPaymentsHandler,
 )
-from domain.payments.use_cases.receive_webhook import ReceiveWebhook, ReceiveWebhookHandler, WebhookOutcome
+from domain.payments.use_cases.receive_webhook import ReceiveWebhook, ReceiveWebhookHandler
 from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
+from domain.payments.use_cases.replay_webhook import ReplayWebhookHandler
+from domain.payments.webhook import WebhookOutcome
 from domain.shared.callers import Caller
 from domain.shared.payment_events import PaymentEvent
 from tests.support.fake_gateway import FakeGateway
@@ -165,6 +167,7 @@ class House:
         self.get_refund = GetRefundHandler(payments_uow)
         self.list_events = ListEventsHandler(payments_uow)
         self.receive_webhook = ReceiveWebhookHandler(payments_uow, gateways, clock, ids)
+        self.replay_webhook = ReplayWebhookHandler(self.receive_webhook)
         self.recover_operations = RecoverOperationsHandler(
             payments_uow, self.runner, self.receive_webhook, clock
         )
@@ -285,9 +288,9 @@ class House:
     # The outside
 
     async def webhook(self, event: GatewayEvent) -> WebhookOutcome:
-        return await self.receive_webhook(
-            ReceiveWebhook(self.gateway.name, self.world.verifier.body(event), "right")
-        )
+        body = self.world.verifier.body(event)
+        receipt = await self.receive_webhook(ReceiveWebhook(self.gateway.name, body, "right"))
+        return receipt.outcome
 
     async def deliver(self) -> None:
         """Let the order side apply what it has not yet seen of the log, each event once and in order."""

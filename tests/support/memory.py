@@ -25,8 +25,9 @@ from domain.payments.errors import OperationInFlight, PaymentInProgress
 from domain.payments.gateway import IntentStatus
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
-from domain.payments.ports import LoggedEvent, StoredWebhook
+from domain.payments.ports import LoggedEvent
 from domain.payments.refund import Refund
+from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome, WebhookTypeCount
 from domain.shared.errors import Malformed
 from domain.shared.payment_events import PaymentEvent
 
@@ -294,6 +295,13 @@ class MemoryCustomers:
             await self.transaction.update("customer", (gateway, user_id), gateway_customer_id)
         return kept or gateway_customer_id
 
+    async def forget(self, gateway: str, user_id: str, gateway_customer_id: str) -> bool:
+        await self.transaction.lock(f"customer {(gateway, user_id)}")
+        if await self.find(gateway, user_id) != gateway_customer_id:
+            return False
+        await self.transaction.update("customer", (gateway, user_id), None)
+        return True
+
 
 @dataclass(slots=True)
 class MemoryWebhooks:
@@ -305,6 +313,60 @@ class MemoryWebhooks:
         except ConstraintViolated:
             return False
         return True
+
+    async def is_kept(self, gateway: str, event_id: str) -> bool:
+        return await self.transaction.read("webhook", (gateway, event_id)) is not None
+
+    async def get(self, gateway: str, event_id: str) -> StoredWebhook | None:
+        found: StoredWebhook | None = await self.transaction.read("webhook", (gateway, event_id))
+        return found
+
+    async def find(
+        self, wanted: WebhookFilter, *, after: tuple[datetime, str] | None, limit: int
+    ) -> Sequence[StoredWebhook]:
+        chosen = [webhook for webhook in await self._kept() if _is_wanted(webhook, wanted)]
+        newest = sorted(chosen, key=_place, reverse=True)
+        return [webhook for webhook in newest if after is None or _place(webhook) < after][:limit]
+
+    async def count_types(self, *, begin: datetime) -> Sequence[WebhookTypeCount]:
+        types: defaultdict[tuple[bool, str], list[datetime]] = defaultdict(list)
+        for webhook in await self._kept():
+            if webhook.received_at >= begin:
+                types[webhook.is_known, webhook.type].append(webhook.received_at)
+        return [
+            WebhookTypeCount(type=type, is_known=is_known, count=len(times), last_received_at=max(times))
+            for (is_known, type), times in sorted(types.items())
+        ]
+
+    async def decide(
+        self, gateway: str, event_id: str, outcome: WebhookOutcome, payment_id: str | None
+    ) -> None:
+        kept = await self.get(gateway, event_id)
+        if kept is not None and kept.outcome is not WebhookOutcome.APPLIED:
+            decided = replace(kept, outcome=outcome, payment_id=payment_id or kept.payment_id)
+            await self.transaction.update("webhook", (gateway, event_id), decided)
+
+    async def drop_bodies(self, *, received_before: datetime, limit: int) -> int:
+        oldest = [webhook for webhook in await self._oldest(received_before) if webhook.body is not None]
+        for webhook in oldest[:limit]:
+            await self.transaction.update(
+                "webhook", (webhook.gateway, webhook.event_id), replace(webhook, body=None)
+            )
+        return len(oldest[:limit])
+
+    async def forget(self, *, received_before: datetime, limit: int) -> int:
+        oldest = [webhook for webhook in await self._oldest(received_before) if webhook.body is None]
+        for webhook in oldest[:limit]:
+            await self.transaction.update("webhook", (webhook.gateway, webhook.event_id), None)
+        return len(oldest[:limit])
+
+    async def _kept(self) -> list[StoredWebhook]:
+        kept: list[StoredWebhook | None] = await self.transaction.read_all("webhook")
+        return [webhook for webhook in kept if webhook is not None]
+
+    async def _oldest(self, received_before: datetime) -> list[StoredWebhook]:
+        kept = [webhook for webhook in await self._kept() if webhook.received_at < received_before]
+        return sorted(kept, key=_place)
 
     async def lock_intent(self, gateway: str, intent_id: str) -> None:
         await self.transaction.lock(f"intent {gateway} {intent_id}")
@@ -326,8 +388,26 @@ class MemoryWebhooks:
         return [row.payment_id for row in payments if (row.gateway, row.intent_id) in intents][:limit]
 
     async def _waiting(self) -> list[StoredWebhook]:
-        kept: list[StoredWebhook] = await self.transaction.read_all("webhook")
-        return [webhook for webhook in kept if webhook.payment_id is None and webhook.intent_id is not None]
+        return [
+            webhook
+            for webhook in await self._kept()
+            if webhook.payment_id is None and webhook.intent_id is not None and webhook.body is not None
+        ]
+
+
+def _place(webhook: StoredWebhook) -> tuple[datetime, str]:
+    return webhook.received_at, webhook.event_id
+
+
+def _is_wanted(webhook: StoredWebhook, wanted: WebhookFilter) -> bool:
+    return (
+        wanted.type in (None, webhook.type)
+        and wanted.outcome in (None, webhook.outcome)
+        and wanted.payment_id in (None, webhook.payment_id)
+        and wanted.is_known in (None, webhook.is_known)
+        and (wanted.begin is None or webhook.received_at >= wanted.begin)
+        and (wanted.end is None or webhook.received_at < wanted.end)
+    )
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, insert, select, text, update
+from sqlalchemy import Select, delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -14,11 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from adapters.postgres import tables
 from adapters.postgres.rows import from_row, to_row
 from adapters.postgres.unit_of_work import UnitOfWork
+from adapters.postgres.webhooks import PostgresWebhooks
 from domain.payments.dispute import Dispute
 from domain.payments.errors import OperationInFlight, PaymentInProgress
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
-from domain.payments.ports import LoggedEvent, StoredWebhook
+from domain.payments.ports import LoggedEvent
 from domain.payments.refund import Refund
 from domain.shared.errors import Malformed
 from domain.shared.payment_events import PaymentEvent
@@ -199,67 +200,16 @@ class PostgresCustomers:
         )
         return await self.find(gateway, user_id) or gateway_customer_id
 
-
-@dataclass(frozen=True, slots=True)
-class PostgresWebhooks:
-    connection: AsyncConnection
-
-    async def insert(self, webhook: StoredWebhook) -> bool:
-        kept = await self.connection.scalar(
-            upsert(tables.webhook_event)
-            .values(
-                gateway=webhook.gateway,
-                event_id=webhook.event_id,
-                type=webhook.type,
-                created_at=webhook.created_at,
-                received_at=webhook.received_at,
-                body=webhook.body,
-                intent_id=webhook.intent_id,
-                payment_id=webhook.payment_id,
+    async def forget(self, gateway: str, user_id: str, gateway_customer_id: str) -> bool:
+        kept = tables.customer.c
+        forgotten = await self.connection.execute(
+            delete(tables.customer).where(
+                kept.gateway == gateway,
+                kept.user_id == user_id,
+                kept.gateway_customer_id == gateway_customer_id,
             )
-            .on_conflict_do_nothing()
-            .returning(tables.webhook_event.c.event_id)
         )
-        return kept is not None
-
-    async def lock_intent(self, gateway: str, intent_id: str) -> None:
-        key = func.hashtextextended(f"{gateway} {intent_id}", 0)
-        await self.connection.execute(select(func.pg_advisory_xact_lock(key)))
-
-    async def has_waiting(self, gateway: str, intent_id: str) -> bool:
-        table = tables.webhook_event
-        waiting = select(table.c.event_id).where(
-            table.c.gateway == gateway, table.c.intent_id == intent_id, table.c.payment_id.is_(None)
-        )
-        return await self.connection.scalar(waiting.limit(1)) is not None
-
-    async def take_waiting(self, gateway: str, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
-        table = tables.webhook_event
-        taken = await self.connection.execute(
-            update(table)
-            .where(table.c.gateway == gateway, table.c.intent_id == intent_id, table.c.payment_id.is_(None))
-            .values(payment_id=payment_id)
-            .returning(*table.c)
-        )
-        webhooks = [StoredWebhook(**row) for row in taken.mappings()]
-        return sorted(webhooks, key=lambda webhook: webhook.created_at)
-
-    async def waiting_for_known_payments(self, *, limit: int) -> Sequence[str]:
-        table = tables.webhook_event
-        wanted = (
-            select(tables.payment.c.payment_id)
-            .distinct()
-            .join(
-                table,
-                and_(
-                    table.c.gateway == tables.payment.c.gateway,
-                    table.c.intent_id == tables.payment.c.intent_id,
-                ),
-            )
-            .where(table.c.payment_id.is_(None))
-            .limit(limit)
-        )
-        return list((await self.connection.scalars(wanted)).all())
+        return forgotten.rowcount == 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar, get_type_hints
 
 import msgspec
-from sqlalchemy import RowMapping, Table
+from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -21,7 +21,7 @@ def to_row(aggregate: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not name.startswith("_")}
 
 
-def from_row(kind: type[T], row: RowMapping) -> T:
+def from_row(kind: type[T], row: Mapping[Any, Any]) -> T:
     """The dataclass of a row that `to_row` made; columns it does not know are left out."""
     # SQLAlchemy's column names are a kind of str that msgspec does not take for one.
     return msgspec.convert({str(name): value for name, value in row.items()}, kind)

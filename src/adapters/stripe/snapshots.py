@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from adapters.stripe.amounts import NotRepresentable, from_stripe
-from adapters.stripe.params import ORDER_ID, PAYMENT_ID, REASON, REFUND_ID
+from adapters.stripe.params import ORDER_ID, PAYMENT_ID, REASON, REFUND_ID, USER_ID
 from domain.payments.gateway import (
+    CustomerDeleted,
     DisputeSnapshot,
     GatewayRefundStatus,
     IntentSnapshot,
@@ -113,6 +114,14 @@ def dispute_snapshot(dispute: Mapping[str, Any]) -> DisputeSnapshot:
         reason=_text(dispute, "reason"),
         status=_text(dispute, "status"),
         closed=_known(_DISPUTE_CLOSED, dispute, "status"),
+    )
+
+
+def customer_deleted(customer: Mapping[str, Any]) -> CustomerDeleted:
+    """Raises Unreadable."""
+    _expect_kind(customer, "customer")
+    return CustomerDeleted(
+        gateway_customer_id=_text(customer, "id"), user_id=metadata_of(customer).get(USER_ID)
     )
 
 

@@ -1,34 +1,24 @@
-"""Stripe's webhooks: signature, age and content.
-
-https://docs.stripe.com/webhooks#verify-manually and https://docs.stripe.com/api/events/types.
-"""
+"""Stripe's webhooks: signature, age and content (https://docs.stripe.com/webhooks#verify-manually)."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 import stripe
 
-from adapters.stripe.snapshots import (
-    Unreadable,
-    dispute_snapshot,
-    intent_snapshot,
-    refund_snapshot,
-    timestamp,
+from adapters.stripe.event_types import EVENT_TYPES
+from adapters.stripe.snapshots import Unreadable, object_id, timestamp
+from domain.payments.gateway import (
+    GatewayEvent,
+    Snapshot,
+    UnreadableReport,
+    WebhookBodyInvalid,
+    WebhookSignatureInvalid,
 )
-from domain.payments.gateway import GatewayEvent, Snapshot, WebhookBodyInvalid, WebhookSignatureInvalid
 
-_FOLLOWED: dict[str, Callable[[Mapping[str, Any]], Snapshot]] = {
-    "payment_intent.": intent_snapshot,
-    "refund.": refund_snapshot,
-    "charge.refund.": refund_snapshot,
-    "charge.dispute.": dispute_snapshot,
-}
-"""What payments follow, by the beginning of the event's type; no other event has a snapshot.
-
-The other `charge.*` events tell nothing more: the intent and the refunds carry all of it.
-"""
+_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,255}")
 
 
 class StripeWebhookVerifier:
@@ -56,10 +46,19 @@ class StripeWebhookVerifier:
         return self.read(body)
 
     def read(self, body: bytes) -> GatewayEvent:
-        try:
-            return _event(json.loads(body))
-        except (ValueError, Unreadable) as cause:
-            raise WebhookBodyInvalid(str(cause)) from cause
+        return read_event(body)
+
+
+def read_event(body: bytes) -> GatewayEvent:
+    """The event in a body. Raises WebhookBodyInvalid.
+
+    An object that payments follow and that cannot be read is no fault of the body: the event is kept,
+    and read again by a version that knows it.
+    """
+    try:
+        return _event(json.loads(body))
+    except (ValueError, RecursionError, Unreadable) as cause:
+        raise WebhookBodyInvalid(str(cause)) from cause
 
 
 def _is_signed(body: bytes, signature: str, secret: str) -> bool:
@@ -83,18 +82,37 @@ def _event(event: object) -> GatewayEvent:
     if not isinstance(event, dict) or event.get("object") != "event":
         raise Unreadable("not an event")
     event_id, event_type, data = event.get("id"), event.get("type"), event.get("data")
-    if not isinstance(event_id, str) or not isinstance(event_type, str) or not isinstance(data, dict):
+    if not _is_name(event_id) or not _is_name(event_type) or not isinstance(data, dict):
         raise Unreadable("an event without id, type or data")
     return GatewayEvent(
         event_id=event_id,
         type=event_type,
         created_at=timestamp(event.get("created")),
         snapshot=_snapshot(event_type, data.get("object")),
+        is_known=event_type in EVENT_TYPES,
     )
 
 
+def _is_name(value: object) -> TypeGuard[str]:
+    """Whether it is an id or a type as Stripe makes them, which any database can keep."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
 def _snapshot(event_type: str, subject: Any) -> Snapshot | None:
-    for beginning, read in _FOLLOWED.items():
-        if event_type.startswith(beginning):
-            return read(subject)
-    return None
+    read = EVENT_TYPES.get(event_type)
+    if read is None:
+        return None
+    if not isinstance(subject, dict):
+        raise Unreadable("an event without an object")
+    try:
+        return read(subject)
+    except Unreadable as fault:
+        return UnreadableReport(intent_id=_intent_of(subject), fault=str(fault))
+
+
+def _intent_of(subject: dict[str, Any]) -> str | None:
+    name = "id" if subject.get("object") == "payment_intent" else "payment_intent"
+    try:
+        return object_id(subject, name)
+    except Unreadable:
+        return None

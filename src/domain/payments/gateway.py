@@ -103,7 +103,25 @@ class DisputeSnapshot:
     closed: bool
 
 
-Snapshot = IntentSnapshot | RefundSnapshot | DisputeSnapshot
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerDeleted:
+    """The gateway no longer has a customer object."""
+
+    gateway_customer_id: str
+    user_id: str | None
+    """Our own id, from the object's metadata."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableReport:
+    """Something that payments follow, in a form that this version does not know: nothing is guessed."""
+
+    intent_id: str | None
+    fault: str
+    """What is wrong with it; names fields, never values."""
+
+
+Snapshot = IntentSnapshot | RefundSnapshot | DisputeSnapshot | CustomerDeleted | UnreadableReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +132,15 @@ class GatewayEvent:
     type: str
     created_at: datetime
     snapshot: Snapshot | None
+    is_known: bool = True
+    """False for a type that the gateway's adapter has never heard of."""
+
+    @property
+    def intent_id(self) -> str | None:
+        """The intent it speaks of."""
+        if self.snapshot is None or isinstance(self.snapshot, CustomerDeleted):
+            return None
+        return self.snapshot.intent_id
 
 
 @dataclass(frozen=True, slots=True)

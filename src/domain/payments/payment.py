@@ -341,6 +341,14 @@ class Payment:
         self.updated_at = occasion.now
         return Verdict.RECORDED
 
+    def note_unreadable(self, occasion: Occasion) -> Verdict:
+        """The gateway reported something that this version cannot read: a person must look."""
+        if self.attention is not None:
+            return Verdict.NOTHING_NEW
+        self.attention = "GATEWAY_UNREADABLE"
+        self.updated_at = occasion.now
+        return Verdict.RECORDED
+
     def _emit(self, event: type[PaymentEvent], occasion: Occasion, amount: int, **details: Any) -> None:
         self.sequence += 1
         self._events.append(

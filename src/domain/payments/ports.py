@@ -15,6 +15,7 @@ from domain.payments.dispute import Dispute
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund
+from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome, WebhookTypeCount
 from domain.shared.callers import Caller
 
 
@@ -79,25 +80,44 @@ class Customers(Protocol):
         """Keep the gateway's customer of this user; the first one kept wins and is returned."""
         ...
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredWebhook:
-    """A webhook of the account `gateway` as it came; `intent_id` is the gateway's intent it speaks of, None where it speaks of none."""
-
-    gateway: str
-    event_id: str
-    type: str
-    created_at: datetime
-    received_at: datetime
-    body: bytes
-    intent_id: str | None
-    payment_id: str | None
-    """None while no payment of ours is known for it."""
+    async def forget(self, gateway: str, user_id: str, gateway_customer_id: str) -> bool:
+        """Forget that customer of this user, whom the gateway no longer has; False where it was not kept."""
+        ...
 
 
 class Webhooks(Protocol):
     async def insert(self, webhook: StoredWebhook) -> bool:
         """Keep a webhook; False where this event id of its account was kept before."""
+        ...
+
+    async def is_kept(self, gateway: str, event_id: str) -> bool:
+        """Whether this event id of its account was kept before."""
+        ...
+
+    async def get(self, gateway: str, event_id: str) -> StoredWebhook | None: ...
+
+    async def find(
+        self, wanted: WebhookFilter, *, after: tuple[datetime, str] | None, limit: int
+    ) -> Sequence[StoredWebhook]:
+        """Newest first, by receipt and id; `after` are those of the last one already seen."""
+        ...
+
+    async def count_types(self, *, begin: datetime) -> Sequence[WebhookTypeCount]:
+        """The types received since then, the unknown ones first."""
+        ...
+
+    async def decide(
+        self, gateway: str, event_id: str, outcome: WebhookOutcome, payment_id: str | None
+    ) -> None:
+        """Write what became of a kept webhook after all; APPLIED stays, since that happened."""
+        ...
+
+    async def drop_bodies(self, *, received_before: datetime, limit: int) -> int:
+        """Remove the oldest bodies, at most so many at once; how many were."""
+        ...
+
+    async def forget(self, *, received_before: datetime, limit: int) -> int:
+        """Remove the oldest rows whose bodies are gone, at most so many at once; how many were."""
         ...
 
     async def lock_intent(self, gateway: str, intent_id: str) -> None:
@@ -109,7 +129,10 @@ class Webhooks(Protocol):
         ...
 
     async def take_waiting(self, gateway: str, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
-        """Give the webhooks that waited for this intent to its payment: these, in the order of their making."""
+        """Give the webhooks that waited for this intent to its payment: these, in the order of their making.
+
+        What became of them is for the caller to `decide`.
+        """
         ...
 
     async def waiting_for_known_payments(self, *, limit: int) -> Sequence[str]:

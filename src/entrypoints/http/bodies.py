@@ -50,13 +50,18 @@ async def read_json(request: Request[Any, Any, Any], schema: type[T]) -> Body[T]
 
     Raises Problem: 415 for another content type, 400 for everything else that is wrong with it.
     """
+    require_json(request)
+    text = await read_body(request)
+    if text and "content-type" not in request.headers:
+        raise Problem(415, "media_type_unsupported", "The body needs the Content-Type application/json.")
+    return parse_json(text or b"{}", schema)
+
+
+def require_json(request: Request[Any, Any, Any]) -> None:
+    """Raises Problem 415 where the request says that its body is something else."""
     content_type = request.headers.get("content-type")
     if (content_type is not None and not _is_json(content_type)) or "content-encoding" in request.headers:
         raise Problem(415, "media_type_unsupported", "The body must be application/json in UTF-8.")
-    text = await read_body(request)
-    if text and content_type is None:
-        raise Problem(415, "media_type_unsupported", "The body needs the Content-Type application/json.")
-    return parse_json(text or b"{}", schema)
 
 
 def _is_json(content_type: str) -> bool:

@@ -1,6 +1,6 @@
-"""Prometheus metrics of the outbox, read from the database.
+"""Prometheus metrics of the outbox, read from the database, and of the webhooks that this process received.
 
-All of it is state that lies in PostgreSQL, totals included, so one scrape of any HTTP process tells
+All of the outbox is state that lies in PostgreSQL, totals included, so one scrape of any HTTP process tells
 everything, whatever number of relays and workers run and however often they were restarted; they need
 no port of their own. A scrape costs little: the answer is kept for a few seconds. A database that is
 away fails no scrape: `payonce_up` tells, and what only it knows is left out rather than guessed.
@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -24,6 +30,8 @@ logger = structlog.stdlib.get_logger(__name__)
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 KEPT_SECONDS = 5.0
 ANSWER_SECONDS = 4.0  # what is asked is asked side by side; a scrape waits for 10 s by default
+
+REFUSED = "REFUSED"  # the outcome of a webhook that is not rightly signed or no event
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -195,6 +203,12 @@ class Metrics:
     """What `/metrics` answers, asked of the databases at most once in `kept_seconds`."""
 
     def __init__(self, logs: Mapping[str, Operations], *, kept_seconds: float = KEPT_SECONDS) -> None:
+        self.webhooks = Counter(
+            "payonce_webhooks",
+            "Webhooks that this process received, by what became of them.",
+            ["type_known", "outcome"],
+            registry=None,
+        )
         self._logs = logs
         self._kept_seconds = kept_seconds
         self._asking = asyncio.Lock()
@@ -209,6 +223,7 @@ class Metrics:
                 found = await self._ask()
                 registry = CollectorRegistry()
                 ProcessCollector(registry=registry)
+                registry.register(self.webhooks)
                 registry.register(_Families(found.families()))
                 self._kept, self._asked_at = generate_latest(registry), now
         return self._kept

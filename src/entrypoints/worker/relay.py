@@ -39,6 +39,7 @@ async def run_relay(settings: Settings, stop: asyncio.Event) -> None:
                 *_housekeeping(container.orders, settings, stop),
                 *_housekeeping(container.payments, settings, stop),
                 *_forgetting(container, settings, stop),
+                *_webhooks(container, stop),
             ):
                 tasks.create_task(work)
     finally:
@@ -85,6 +86,11 @@ def _housekeeping(side: OrderSide | PaymentSide, settings: Settings, stop: async
     yield periodically(f"{schema}: make partitions", HOUSEKEEPING_SECONDS, make_partitions, stop)
     yield periodically(f"{schema}: drop partitions", HOUSEKEEPING_SECONDS, drop_partitions, stop)
     yield periodically(f"{schema}: forget idempotency keys", HOUSEKEEPING_SECONDS, forget_keys, stop)
+
+
+def _webhooks(container: Container, stop: asyncio.Event) -> Work:
+    forget = container.payments.forget_webhooks
+    yield periodically("payments: forget webhooks", HOUSEKEEPING_SECONDS, forget, stop)
 
 
 def _forgetting(container: Container, settings: Settings, stop: asyncio.Event) -> Work:

@@ -6,8 +6,8 @@ from typing import Any
 from domain.payments.gateway import CaptureMethod, GatewayRequest, IntentSnapshot, IntentStatus
 from domain.payments.operation import Operation, OperationKind
 from domain.payments.payment import Occasion, Payment
-from domain.payments.ports import StoredWebhook
 from domain.payments.refund import Refund, RefundStatus
+from domain.payments.webhook import StoredWebhook, WebhookOutcome
 from domain.shared.payment_events import CardMethod
 from tests.contract.repositories.conftest import Payments
 from tests.support.house import START, CountedIds
@@ -90,6 +90,8 @@ def a_webhook(event_id: str = "evt_1", **changes: Any) -> StoredWebhook:
         "body": b'{"id": "evt_1"}',
         "intent_id": "pi_pay_1",
         "payment_id": None,
+        "outcome": WebhookOutcome.WAITING,
+        "is_known": True,
         **changes,
     }
     return StoredWebhook(event_id=event_id, **fields)

@@ -1,13 +1,9 @@
 """The calls of the contract, each with its answer's fields."""
 
-import hashlib
-import hmac
-import json
 from typing import Any
 
 from tests.integration.http.conftest import CART, CUSTOMER, OPERATOR, REFUNDER, Api
 from tests.integration.http.test_problems import problem
-from tests.support.fake_gateway import FakeGateway
 
 VISA = {"paymentMethodToken": "pm_card_visa"}
 
@@ -191,38 +187,6 @@ async def test_the_event_log(api: Api) -> None:
     of_order = (await api.get(f"/v1/events?orderId={order_id}&type=PaymentSucceeded", OPERATOR)).json()
     assert [event["data"]["orderId"] for event in of_order["items"]] == [order_id]
     problem(await api.get("/v1/events?after=x", OPERATOR), 400, "malformed")
-
-
-def signed(api: Api, body: bytes, age_seconds: int = 0, secret: bytes = b"whsec_test") -> dict[str, str]:
-    time = int(api.container.clock.now().timestamp()) - age_seconds
-    signature = hmac.new(secret, f"{time}.".encode() + body, hashlib.sha256).hexdigest()
-    return {"Stripe-Signature": f"t={time},v1={signature}", "Content-Type": "application/json"}
-
-
-async def test_webhooks(api: Api, gateway: FakeGateway) -> None:
-    event = {
-        "id": "evt_1",
-        "object": "event",
-        "type": "customer.created",
-        "created": 1,
-        "data": {"object": {}},
-    }
-    body = json.dumps(event).encode()
-    for headers in (
-        {},
-        {"Stripe-Signature": "t=1,v1=00"},
-        signed(api, body, secret=b"whsec_other"),
-        signed(api, body, age_seconds=301),
-        signed(api, body + b" "),
-    ):
-        refused = await api.http.post("/v1/webhooks/stripe", content=body, headers=headers)
-        problem(refused, 400, "signature_invalid")
-    broken = b'{"no": "event"}'
-    unreadable = await api.http.post("/v1/webhooks/stripe", content=broken, headers=signed(api, broken))
-    problem(unreadable, 400, "webhook_invalid")
-    for _ in range(2):
-        kept = await api.http.post("/v1/webhooks/stripe", content=body, headers=signed(api, body))
-        assert (kept.status_code, kept.json()) == (200, {"received": True})
 
 
 async def test_no_personal_data_in_the_log(api: Api, capsys: Any) -> None:

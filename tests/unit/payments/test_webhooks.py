@@ -1,6 +1,7 @@
 """Webhooks repeated, reordered, early, late and about things that nobody knows."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,19 +10,25 @@ from domain.orders.order import OrderStatus
 from domain.payments.errors import GatewayUnavailable
 from domain.payments.gateway import (
     CaptureMethod,
+    CustomerDeleted,
     DisputeSnapshot,
     GatewayEvent,
     GatewayRefundStatus,
     IntentSnapshot,
     IntentStatus,
     RefundSnapshot,
+    Snapshot,
+    UnreadableReport,
     WebhookSignatureInvalid,
 )
 from domain.payments.payment import Payment
-from domain.payments.use_cases.receive_webhook import ReceiveWebhook, WebhookOutcome
+from domain.payments.use_cases.forget_webhooks import ForgetWebhooksHandler
+from domain.payments.use_cases.receive_webhook import ReceiveWebhook
+from domain.payments.use_cases.replay_webhook import NotReplayed
+from domain.payments.webhook import WebhookOutcome
 from domain.shared.payment_events import CardMethod
 from tests.support.fake_gateway import Outcome
-from tests.support.house import START, House, types
+from tests.support.house import START, House, all_of, types
 
 
 def intent_event(house: House, payment: Payment) -> GatewayEvent:
@@ -59,7 +66,7 @@ def dispute(payment: Payment, status: str = "needs_response", *, closed: bool = 
     )
 
 
-def told(house: House, snapshot: RefundSnapshot | DisputeSnapshot) -> GatewayEvent:
+def told(house: House, snapshot: Snapshot) -> GatewayEvent:
     return GatewayEvent(
         event_id=house.ids.new("evt"), type="any", created_at=house.clock.now(), snapshot=snapshot
     )
@@ -326,3 +333,82 @@ async def test_money_taken_on_a_canceled_payment_is_flagged() -> None:
     saved = await _report(house, payment, status=IntentStatus.SUCCEEDED, amount_captured=1000)
     assert (saved.status, saved.attention) == (IntentStatus.CANCELED, "GATEWAY_CONTRADICTS")
     assert types(house.log()) == ["PaymentAuthorized", "PaymentCanceled"]
+
+
+async def test_a_webhook_is_kept_with_what_became_of_it() -> None:
+    house = House()
+    payment = await house.paid()
+    await house.webhook(told(house, dashboard_refund(payment, 100)))
+    (kept,) = house.world.payments.rows["webhook"].values()
+    assert (kept.outcome, kept.payment_id, kept.intent_id) == (
+        WebhookOutcome.APPLIED,
+        payment.payment_id,
+        payment.intent_id,
+    )
+
+
+async def test_two_copies_of_an_event_at_once_are_one() -> None:
+    house = House()
+    payment = await house.paid()
+    for number in range(5):
+        event = told(house, dashboard_refund(payment, 100, gateway_refund_id=f"re_{number}"))
+        outcomes = await all_of(house.webhook(event), house.webhook(event), house.webhook(event))
+        assert sorted(outcomes) == ["APPLIED", "REPEATED", "REPEATED"]
+    assert house.payment(payment.payment_id).amount_refunded == 500
+
+
+async def test_a_report_in_a_form_unknown_here_is_kept_and_flagged() -> None:
+    house = House()
+    payment = await house.paid()
+    report = UnreadableReport(intent_id=payment.intent_id, fault="an unknown status")
+    assert await house.webhook(told(house, report)) is WebhookOutcome.UNREADABLE
+    assert house.payment(payment.payment_id).attention == "GATEWAY_UNREADABLE"
+    assert types(house.log()) == ["PaymentSucceeded"]
+
+
+async def test_a_customer_whom_the_gateway_deleted_is_made_anew_for_the_next_payment() -> None:
+    house = House()
+    payment = await house.paid()
+    deleted = CustomerDeleted(gateway_customer_id=payment.gateway_customer_id or "", user_id="u_1")
+    assert await house.webhook(told(house, deleted)) is WebhookOutcome.APPLIED
+    assert await house.webhook(told(house, deleted)) is WebhookOutcome.NOTHING_NEW
+    assert (await house.paid()).gateway_customer_id not in (None, payment.gateway_customer_id)
+
+
+async def test_a_replay_has_the_effect_that_was_missing_and_no_other_twice() -> None:
+    house = House()
+    payment = await house.paid()
+    applied = told(house, dashboard_refund(payment, 100))
+    await house.webhook(applied)
+    assert await house.replay_webhook("fake", applied.event_id) is WebhookOutcome.NOTHING_NEW
+    rows = house.world.payments.rows["webhook"]
+    assert rows["fake", applied.event_id].outcome is WebhookOutcome.APPLIED  # it was, the first time
+
+    unreadable = told(house, UnreadableReport(intent_id=payment.intent_id, fault="an unknown status"))
+    await house.webhook(unreadable)
+    assert await house.replay_webhook("fake", unreadable.event_id) is WebhookOutcome.UNREADABLE
+    # A later version can read it.
+    refund = dashboard_refund(payment, 200, gateway_refund_id="re_2")
+    house.world.verifier.body(replace(unreadable, snapshot=refund))
+    assert await house.replay_webhook("fake", unreadable.event_id) is WebhookOutcome.APPLIED
+    assert rows["fake", unreadable.event_id].outcome is WebhookOutcome.APPLIED
+    assert house.payment(payment.payment_id).amount_refunded == 300
+
+
+async def test_what_cannot_be_replayed_says_why() -> None:
+    house = House()
+    payment = await house.pay(await house.order(), "pm_card_authenticationRequired")
+    challenged = intent_event(house, payment)
+    house.gateway.fail_action(payment.intent_id or "")
+    await house.webhook(intent_event(house, payment))
+    await house.webhook(challenged)
+    house.gateway.down = True
+    assert await house.replay_webhook("fake", challenged.event_id) is NotReplayed.GATEWAY_UNAVAILABLE
+    assert await house.replay_webhook("fake", "evt_none") is NotReplayed.NOT_KEPT
+    house.clock.advance(days=91)
+    await ForgetWebhooksHandler(house.payments_uow, house.clock, timedelta(days=90))()
+    assert await house.replay_webhook("fake", challenged.event_id) is NotReplayed.BODY_GONE
+    assert await house.webhook(challenged) is WebhookOutcome.REPEATED
+    house.clock.advance(days=310)
+    await ForgetWebhooksHandler(house.payments_uow, house.clock, timedelta(days=90))()
+    assert await house.replay_webhook("fake", challenged.event_id) is NotReplayed.NOT_KEPT

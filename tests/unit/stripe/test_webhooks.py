@@ -7,9 +7,11 @@ import stripe
 
 from adapters.stripe.webhooks import StripeWebhookVerifier
 from domain.payments.gateway import (
+    CustomerDeleted,
     DisputeSnapshot,
     IntentSnapshot,
     RefundSnapshot,
+    UnreadableReport,
     WebhookBodyInvalid,
     WebhookSignatureInvalid,
 )
@@ -149,15 +151,47 @@ def test_the_age_is_measured_by_our_clock(age_seconds: int, accepted: bool) -> N
         event(data=None),
         event(data={}),
         event(subject=None),
-        event(subject=REFUND),
-        event(subject={**INTENT, "status": "requires_patience"}),
-        event("refund.updated", {**REFUND, "status": "maybe"}),
-        event("charge.dispute.closed", {**DISPUTE, "status": "maybe"}),
+        event(id="evt\x00"),
+        event(type="\ud800"),
+        b'{"a":' * 100_000,
     ],
 )
 def test_a_signed_body_that_is_no_readable_event_is_invalid(body: bytes) -> None:
     with pytest.raises(WebhookBodyInvalid):
         verifier().verify(body, signed(body))
+
+
+@pytest.mark.parametrize(
+    ("type_", "subject", "intent_id"),
+    [
+        ("payment_intent.succeeded", REFUND, REFUND["payment_intent"]),
+        ("payment_intent.succeeded", {**INTENT, "status": "requires_patience"}, INTENT["id"]),
+        ("refund.updated", {**REFUND, "status": "maybe"}, REFUND["payment_intent"]),
+        ("charge.dispute.closed", {**DISPUTE, "status": "maybe"}, DISPUTE["payment_intent"]),
+        ("charge.dispute.closed", {"object": "dispute", "payment_intent": 7}, None),
+    ],
+)
+def test_an_object_of_a_form_unknown_here_is_told_with_its_intent(
+    type_: str, subject: Any, intent_id: str | None
+) -> None:
+    body = event(type_, subject)
+    snapshot = verifier().verify(body, signed(body)).snapshot
+    assert isinstance(snapshot, UnreadableReport)
+    assert snapshot.intent_id == intent_id
+
+
+def test_a_deleted_customer_is_told_with_our_user() -> None:
+    deleted = {"object": "customer", "id": "cus_1", "metadata": {"userId": "u_1"}}
+    body = event("customer.deleted", deleted)
+    assert verifier().verify(body, signed(body)).snapshot == CustomerDeleted(
+        gateway_customer_id="cus_1", user_id="u_1"
+    )
+
+
+@pytest.mark.parametrize(("type_", "is_known"), [("charge.succeeded", True), ("plan.created", False)])
+def test_a_type_is_known_or_not(type_: str, is_known: bool) -> None:
+    body = event(type_, {"object": "whatever"})
+    assert verifier().verify(body, signed(body)).is_known is is_known
 
 
 def test_a_verifier_without_a_secret_is_not_made() -> None:

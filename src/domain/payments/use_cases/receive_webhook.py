@@ -1,34 +1,25 @@
 """Take in what the gateway reports by itself."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from domain.payments.dispute import Dispute
 from domain.payments.errors import GatewayUnavailable
 from domain.payments.gateway import (
+    CustomerDeleted,
     DisputeSnapshot,
     GatewayEvent,
     GatewayFailed,
     IntentSnapshot,
     RefundSnapshot,
-    Snapshot,
+    UnreadableReport,
 )
 from domain.payments.payment import Occasion, Payment, Verdict
-from domain.payments.ports import PaymentsUnitOfWork, StoredWebhook, UnitOfWorkFactory
+from domain.payments.ports import PaymentsUnitOfWork, UnitOfWorkFactory
 from domain.payments.refund import Refund, RefundStatus
 from domain.payments.routing import Gateways
+from domain.payments.webhook import StoredWebhook, WebhookOutcome
 from domain.shared.system import Clock, IdFactory
-
-
-class WebhookOutcome(StrEnum):
-    APPLIED = "APPLIED"
-    NOTHING_NEW = "NOTHING_NEW"
-    REPEATED = "REPEATED"
-    """This very event was kept before."""
-    WAITING = "WAITING"
-    """No payment of ours is known for it yet."""
-    IGNORED = "IGNORED"
-    """It is about something that payments do not follow; kept all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +32,72 @@ class ReceiveWebhook:
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    event: GatewayEvent
+    outcome: WebhookOutcome
+
+
+Keep = Callable[[PaymentsUnitOfWork, WebhookOutcome, Payment | None], Awaitable[bool]]
+"""Writes what became of an event; False where another transaction has done so meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiveWebhookHandler:
     unit_of_work: UnitOfWorkFactory
     gateways: Gateways
     clock: Clock
     ids: IdFactory
 
-    async def __call__(self, command: ReceiveWebhook) -> WebhookOutcome:
+    async def __call__(self, command: ReceiveWebhook) -> Receipt:
         """Keep the event and apply it, in one transaction; when this returns it is committed.
 
         Raises WebhookSignatureInvalid, WebhookBodyInvalid, and GatewayUnavailable where the object
         had to be fetched and could not be (nothing is kept then: the gateway sends the event again).
         """
-        event = self.gateways.verifier_of(command.gateway).verify(command.body, command.signature)
+        gateway = command.gateway
+        event = self.gateways.verifier_of(gateway).verify(command.body, command.signature)
+
+        async def keep(uow: PaymentsUnitOfWork, outcome: WebhookOutcome, payment: Payment | None) -> bool:
+            webhook = StoredWebhook(
+                gateway=gateway,
+                event_id=event.event_id,
+                type=event.type,
+                created_at=event.created_at,
+                received_at=self.clock.now(),
+                body=command.body,
+                intent_id=event.intent_id,
+                payment_id=payment.payment_id if payment else None,
+                outcome=outcome,
+                is_known=event.is_known,
+            )
+            return await uow.webhooks.insert(webhook)
+
+        return Receipt(event, await self.process(gateway, event, keep, is_new=True))
+
+    async def process(self, gateway: str, event: GatewayEvent, keep: Keep, *, is_new: bool) -> WebhookOutcome:
+        """Apply an event of this account and `keep` what became of it, in one transaction; one that `is_new` only once.
+
+        Raises GatewayUnavailable where the object had to be fetched and could not be.
+        """
         fetched: IntentSnapshot | None = None
         version = 0
         while True:
             async with self.unit_of_work() as uow:
-                payment, repeated = await self._keep(uow, command, event)
-                if repeated:
+                if is_new and await uow.webhooks.is_kept(gateway, event.event_id):
                     return WebhookOutcome.REPEATED
-                if payment is None or event.snapshot is None:
-                    await uow.commit()
-                    return WebhookOutcome.IGNORED if event.snapshot is None else WebhookOutcome.WAITING
-                current = fetched if fetched is not None and payment.version == version else None
-                verdict = await self._apply(uow, payment, event, current)
-                if verdict is not Verdict.FETCH:
-                    if verdict is Verdict.RECORDED:
+                payment = await self._lock_payment(uow, gateway, event)
+                current = fetched if payment is not None and payment.version == version else None
+                verdict = await self._apply(uow, payment, event, current) if payment else Verdict.NOTHING_NEW
+                if payment is None or verdict is not Verdict.FETCH:
+                    if payment is not None and verdict is Verdict.RECORDED:
                         await uow.payments.save(payment)
+                    outcome = await self._outcome(uow, gateway, event, payment, verdict)
+                    if not await keep(uow, outcome, payment):
+                        return WebhookOutcome.REPEATED  # another copy was quicker: nothing of this one stays
                     await uow.commit()
-                    return WebhookOutcome("APPLIED" if verdict is Verdict.RECORDED else "NOTHING_NEW")
+                    return outcome
                 version = payment.version
-            fetched = await self._fetch(command.gateway, event.snapshot.intent_id or "")
+            fetched = await self._fetch(gateway, event.intent_id or "")
 
     async def apply_waiting(self, payment_id: str) -> None:
         """Apply the webhooks that waited for this payment, which is known by now, in one transaction.
@@ -91,8 +116,11 @@ class ReceiveWebhookHandler:
                 for webhook in await uow.webhooks.take_waiting(
                     payment.gateway, payment.intent_id, payment_id
                 ):
-                    event = self.gateways.verifier_of(webhook.gateway).read(webhook.body)
-                    verdicts.append(await self._apply(uow, payment, event, current))
+                    event = self.gateways.verifier_of(webhook.gateway).read(webhook.body or b"")
+                    verdict = await self._apply(uow, payment, event, current)
+                    outcome = await self._outcome(uow, webhook.gateway, event, payment, verdict)
+                    await uow.webhooks.decide(webhook.gateway, webhook.event_id, outcome, payment_id)
+                    verdicts.append(verdict)
                 if Verdict.FETCH not in verdicts:
                     if Verdict.RECORDED in verdicts:
                         await uow.payments.save(payment)
@@ -107,44 +135,43 @@ class ReceiveWebhookHandler:
         except GatewayFailed as error:
             raise GatewayUnavailable from error
 
-    async def _keep(
-        self, uow: PaymentsUnitOfWork, command: ReceiveWebhook, event: GatewayEvent
-    ) -> tuple[Payment | None, bool]:
-        """Insert the event; its payment, locked, and whether the event was there before."""
-        intent_id = event.snapshot.intent_id if event.snapshot else None
-        payment_id = await self._find_payment(uow, command.gateway, event.snapshot)
-        if payment_id is None and intent_id is not None:
-            await uow.webhooks.lock_intent(command.gateway, intent_id)
-            payment_id = await uow.payments.find_by_intent(command.gateway, intent_id)
-        webhook = StoredWebhook(
-            gateway=command.gateway,
-            event_id=event.event_id,
-            type=event.type,
-            created_at=event.created_at,
-            received_at=self.clock.now(),
-            body=command.body,
-            intent_id=intent_id,
-            payment_id=payment_id,
-        )
-        if not await uow.webhooks.insert(webhook):
-            return None, True
-        return (await uow.payments.lock(payment_id) if payment_id else None), False
-
-    async def _find_payment(
-        self, uow: PaymentsUnitOfWork, gateway: str, snapshot: Snapshot | None
-    ) -> str | None:
-        """The payment that a report is about: one of the account that reports, whatever the metadata says."""
+    async def _lock_payment(
+        self, uow: PaymentsUnitOfWork, gateway: str, event: GatewayEvent
+    ) -> Payment | None:
+        """The payment that the event is about, locked: one of the account that reports. None where none is known, and then none can become so
+        before this transaction ends."""
+        snapshot, intent_id = event.snapshot, event.intent_id
         if isinstance(snapshot, IntentSnapshot) and snapshot.payment_id is not None:
-            named = await uow.payments.get(snapshot.payment_id)
-            if (
-                named is not None
-                and named.gateway == gateway
-                and named.intent_id in (None, snapshot.intent_id)
-            ):
-                return named.payment_id
-        if snapshot is None or snapshot.intent_id is None:
+            named = await uow.payments.lock(snapshot.payment_id)
+            if named and named.gateway == gateway and named.intent_id in (None, intent_id):
+                return named
+        if intent_id is None:
             return None
-        return await uow.payments.find_by_intent(gateway, snapshot.intent_id)
+        payment_id = await uow.payments.find_by_intent(gateway, intent_id)
+        if payment_id is None:
+            await uow.webhooks.lock_intent(gateway, intent_id)
+            payment_id = await uow.payments.find_by_intent(gateway, intent_id)
+        return await uow.payments.lock(payment_id) if payment_id else None
+
+    async def _outcome(
+        self,
+        uow: PaymentsUnitOfWork,
+        gateway: str,
+        event: GatewayEvent,
+        payment: Payment | None,
+        verdict: Verdict,
+    ) -> WebhookOutcome:
+        snapshot = event.snapshot
+        if isinstance(snapshot, UnreadableReport):
+            return WebhookOutcome.UNREADABLE
+        if isinstance(snapshot, CustomerDeleted):
+            user_id, customer_id = snapshot.user_id, snapshot.gateway_customer_id
+            if user_id and await uow.customers.forget(gateway, user_id, customer_id):
+                return WebhookOutcome.APPLIED
+            return WebhookOutcome.NOTHING_NEW
+        if payment is None:
+            return WebhookOutcome.IGNORED if event.intent_id is None else WebhookOutcome.WAITING
+        return WebhookOutcome.APPLIED if verdict is Verdict.RECORDED else WebhookOutcome.NOTHING_NEW
 
     async def _apply(
         self, uow: PaymentsUnitOfWork, payment: Payment, event: GatewayEvent, fetched: IntentSnapshot | None
@@ -155,6 +182,8 @@ class ReceiveWebhookHandler:
             return await self._apply_refund(uow, payment, snapshot, fetched, occasion)
         if isinstance(snapshot, DisputeSnapshot):
             return await self._apply_dispute(uow, payment, snapshot, occasion)
+        if isinstance(snapshot, UnreadableReport):
+            return payment.note_unreadable(occasion)
         if not isinstance(snapshot, IntentSnapshot):
             return Verdict.NOTHING_NEW
         if fetched is not None:

@@ -1,0 +1,148 @@
+"""Webhooks as they came, for a while with their bodies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, delete, func, null, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.postgres import tables
+from adapters.postgres.rows import from_row, to_row
+from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome, WebhookTypeCount
+
+_table = tables.webhook_event
+_waiting = _table.c.payment_id.is_(None) & _table.c.intent_id.is_not(None) & _table.c.body.is_not(None)
+_key = tuple_(_table.c.gateway, _table.c.event_id)
+
+
+def _is(gateway: str, event_id: str) -> ColumnElement[bool]:
+    return and_(_table.c.gateway == gateway, _table.c.event_id == event_id)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresWebhooks:
+    connection: AsyncConnection
+
+    async def insert(self, webhook: StoredWebhook) -> bool:
+        kept = await self.connection.execute(upsert(_table).values(_to_row(webhook)).on_conflict_do_nothing())
+        return kept.rowcount == 1
+
+    async def is_kept(self, gateway: str, event_id: str) -> bool:
+        wanted = select(_table.c.event_id).where(_is(gateway, event_id))
+        return await self.connection.scalar(wanted) is not None
+
+    async def get(self, gateway: str, event_id: str) -> StoredWebhook | None:
+        found = await self._all(select(_table).where(_is(gateway, event_id)))
+        return found[0] if found else None
+
+    async def find(
+        self, wanted: WebhookFilter, *, after: tuple[datetime, str] | None, limit: int
+    ) -> Sequence[StoredWebhook]:
+        place = tuple_(_table.c.received_at, _table.c.event_id)
+        query = select(_table).order_by(_table.c.received_at.desc(), _table.c.event_id.desc()).limit(limit)
+        for column, value in (
+            (_table.c.type, wanted.type),
+            (_table.c.outcome, wanted.outcome),
+            (_table.c.payment_id, wanted.payment_id),
+            (_table.c.is_known, wanted.is_known),
+        ):
+            if value is not None:
+                query = query.where(column == value)
+        if wanted.begin is not None:
+            query = query.where(_table.c.received_at >= wanted.begin)
+        if wanted.end is not None:
+            query = query.where(_table.c.received_at < wanted.end)
+        if after is not None:
+            query = query.where(place < after)
+        return await self._all(query)
+
+    async def count_types(self, *, begin: datetime) -> Sequence[WebhookTypeCount]:
+        counted = await self.connection.execute(
+            select(
+                _table.c.type,
+                func.coalesce(_table.c.is_known, True).label("is_known"),
+                func.count().label("count"),
+                func.max(_table.c.received_at).label("last_received_at"),
+            )
+            .where(_table.c.received_at >= begin)
+            .group_by(_table.c.type, "is_known")
+            .order_by("is_known", _table.c.type)
+        )
+        return [from_row(WebhookTypeCount, row) for row in counted.mappings()]
+
+    async def decide(
+        self, gateway: str, event_id: str, outcome: WebhookOutcome, payment_id: str | None
+    ) -> None:
+        undecided = or_(_table.c.outcome.is_(None), _table.c.outcome != WebhookOutcome.APPLIED)
+        await self.connection.execute(
+            update(_table)
+            .where(_is(gateway, event_id), undecided)
+            .values(outcome=outcome, payment_id=func.coalesce(payment_id, _table.c.payment_id))
+        )
+
+    async def lock_intent(self, gateway: str, intent_id: str) -> None:
+        key = func.hashtextextended(f"{gateway} {intent_id}", 0)
+        await self.connection.execute(select(func.pg_advisory_xact_lock(key)))
+
+    async def has_waiting(self, gateway: str, intent_id: str) -> bool:
+        waiting = select(_table.c.event_id).where(
+            _table.c.gateway == gateway, _table.c.intent_id == intent_id, _waiting
+        )
+        return await self.connection.scalar(waiting.limit(1)) is not None
+
+    async def take_waiting(self, gateway: str, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
+        taken = await self._all(
+            update(_table)
+            .where(_table.c.gateway == gateway, _table.c.intent_id == intent_id, _waiting)
+            .values(payment_id=payment_id)
+            .returning(*_table.c)
+        )
+        return sorted(taken, key=lambda webhook: webhook.created_at)
+
+    async def waiting_for_known_payments(self, *, limit: int) -> Sequence[str]:
+        wanted = (
+            select(tables.payment.c.payment_id)
+            .distinct()
+            .join(
+                _table,
+                and_(
+                    _table.c.gateway == tables.payment.c.gateway,
+                    _table.c.intent_id == tables.payment.c.intent_id,
+                ),
+            )
+            .where(_waiting)
+            .limit(limit)
+        )
+        return list((await self.connection.scalars(wanted)).all())
+
+    async def drop_bodies(self, *, received_before: datetime, limit: int) -> int:
+        oldest = _oldest(received_before, limit).where(_table.c.body.is_not(None))
+        dropped = await self.connection.execute(update(_table).where(_key.in_(oldest)).values(body=null()))
+        return dropped.rowcount
+
+    async def forget(self, *, received_before: datetime, limit: int) -> int:
+        oldest = _oldest(received_before, limit).where(_table.c.body.is_(None))
+        return (await self.connection.execute(delete(_table).where(_key.in_(oldest)))).rowcount
+
+    async def _all(self, query: Any) -> list[StoredWebhook]:
+        rows = (await self.connection.execute(query)).mappings()
+        # Rows of a former version have neither outcome nor type known; it knew the types that it followed.
+        return [from_row(StoredWebhook, {**row, "is_known": row["is_known"] is not False}) for row in rows]
+
+
+def _oldest(received_before: datetime, limit: int) -> "Select[Any]":
+    """Rows received before then, those left out that another process has in hand."""
+    return (
+        select(_table.c.gateway, _table.c.event_id)
+        .where(_table.c.received_at < received_before)
+        .order_by(_table.c.received_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _to_row(webhook: StoredWebhook) -> dict[str, Any]:
+    return {**to_row(webhook), "body": webhook.body}
