@@ -43,6 +43,7 @@ def confirm(session: Session, intent: Json, params: Json) -> Json:
     check_owner(method, intent["customer"])
     check_unused(session, method)
     _check_type(intent, method)
+    _check_session(intent, params)
     _check_return_url(intent, params)
     test = method_of(session, method)
     if isinstance(test, BankAccount):
@@ -66,6 +67,17 @@ def _check_type(intent: Json, method: Json) -> None:
             "Use `statement_descriptor_suffix` instead.",
             code="payment_intent_invalid_parameter",
             param="statement_descriptor",
+        )
+
+
+def _check_session(intent: Json, params: Json) -> None:
+    """A method is set up for future payments only while the customer is there."""
+    if params.get("off_session") and intent["setup_future_usage"]:
+        raise ApiError(
+            "You cannot confirm with `off_session=true` when `setup_future_usage` is also set on the PaymentIntent. "
+            "The customer needs to be on-session to perform the steps which may be required to set up the "
+            "PaymentMethod for future usage. Please confirm this PaymentIntent with your customer on-session.",
+            param="off_session",
         )
 
 

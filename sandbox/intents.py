@@ -95,6 +95,8 @@ def _apply_descriptor(after: Json, params: Json) -> None:
                 f"The {name} must be at most 22 characters long and may not contain <, >, \\, ', \" or *.",
                 param=name,
             )
+        if text and not any(character.isascii() and character.isalpha() for character in text):
+            raise ApiError(f"The {name} must contain at least one Latin character.", param=name)
         after[name] = text or None
 
 

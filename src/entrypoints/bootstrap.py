@@ -278,6 +278,7 @@ def _build_payments(
         api_key=settings.stripe_api_key.reveal(),
         api_base=settings.stripe_api_base,
         timeout_seconds=settings.stripe_timeout_seconds,
+        descriptor_prefix=settings.statement_descriptor_prefix,
     )
     verifier: WebhookVerifier = StripeWebhookVerifier(
         secrets=[settings.stripe_webhook_secret.reveal()],
@@ -293,7 +294,14 @@ def _build_payments(
         waker=waker,
         gateways=gateways,
         idempotency=PostgresIdempotencyStore(engine, "payments"),
-        create_payment=CreatePaymentHandler(uow, gateways, order_terms, runner, clock),
+        create_payment=CreatePaymentHandler(
+            uow,
+            gateways,
+            order_terms,
+            runner,
+            clock,
+            receipts_to_customers=settings.receipts == "customer",
+        ),
         confirm_payment=ConfirmPaymentHandler(uow, gateways, runner, clock),
         capture_payment=CapturePaymentHandler(uow, gateways, runner, clock),
         cancel_payment=CancelPaymentHandler(uow, gateways, runner, clock),

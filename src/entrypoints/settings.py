@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from adapters.stripe.descriptors import LONGEST_PREFIX, SHORTEST_PREFIX
+
 PREFIX = "PAYONCE_"
 CONFIG_VARIABLE = "PAYONCE_CONFIG"
 # Variables of the test-suite, which is no part of the application.
@@ -57,6 +59,7 @@ UNSET = Secret("")
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+DescriptorPrefix = Annotated[str, msgspec.Meta(min_length=SHORTEST_PREFIX, max_length=LONGEST_PREFIX)]
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -113,6 +116,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The gateway's address: Stripe, or the sandbox."""
     stripe_timeout_seconds: Seconds = 20.0
     """How long one call to the gateway may take before its outcome counts as unknown."""
+    statement_descriptor_prefix: DescriptorPrefix | None = None
+    """The account's own part of statement descriptors, as Stripe's Dashboard has it.
+
+    Known, it tells how long a payment's own part may be; else the shortest is taken for granted."""
+    receipts: Literal["requested", "customer"] = "requested"
+    """Who is sent the gateway's receipt: only the address that a request names, or else the customer's."""
     webhook_tolerance_seconds: PositiveInt = 300
     """How old a webhook's signature may be (Stripe's own default is 300)."""
     webhook_retention_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90

@@ -17,10 +17,12 @@ from domain.payments.errors import (
     AmountTooLarge,
     AmountTooSmall,
     CurrencyUnsupported,
+    StatementDescriptorInvalid,
 )
 from domain.payments.gateway import (
     CaptureMethod,
     Customer,
+    FutureUsage,
     GatewayEvent,
     GatewayMethod,
     GatewayRefundStatus,
@@ -47,6 +49,12 @@ _NOT_AUTHENTICATED = LastError(
 
 _CHARGED = frozenset({"EUR", "GBP", "ISK", "JPY", "KWD", "USD"})
 
+_MUST_AUTHENTICATE = LastError(
+    "authentication_required",
+    "authentication_required",
+    "Your card was declined. This transaction requires authentication.",
+)
+
 _DECLINING = {
     "pm_card_chargeDeclined": _DECLINED,
     "pm_card_visa_chargeDeclined": _DECLINED,
@@ -61,6 +69,11 @@ _TEST_TOKENS = {
     "pm_card_pendingRefund",
     "pm_card_createDispute",
 }
+
+
+def _usage(params: Mapping[str, Any]) -> FutureUsage | None:
+    given = params["setup_future_usage"]
+    return None if given is None else FutureUsage(given)
 
 
 class Outcome(Enum):
@@ -101,6 +114,8 @@ class FakeGateway:
     """Customer ids by the idempotency key of their creation."""
     methods: dict[str, GatewayMethod] = field(default_factory=dict)
     """Saved payment methods besides the test tokens."""
+    kinds: dict[str, str] = field(default_factory=dict)
+    """The test token that each of them behaves like."""
     _intents: dict[str, _Intent] = field(default_factory=dict)
     _scripted: deque[Outcome | GatewayRefused] = field(default_factory=deque)
     _made: int = 0
@@ -115,9 +130,10 @@ class FakeGateway:
     def intents(self) -> dict[str, IntentSnapshot]:
         return {intent_id: intent.snapshot for intent_id, intent in self._intents.items()}
 
-    def attach(self, token: str, gateway_customer_id: str | None) -> None:
-        """A saved payment method of this customer, which pays like `pm_card_visa`."""
+    def attach(self, token: str, gateway_customer_id: str | None, *, kind: str = "pm_card_visa") -> None:
+        """A saved payment method of this customer, which pays like the test token `kind`."""
         self.methods[token] = GatewayMethod(token, gateway_customer_id)
+        self.kinds[token] = kind
 
     def complete_action(self, intent_id: str) -> IntentSnapshot:
         """The customer passes the authentication."""
@@ -162,15 +178,32 @@ class FakeGateway:
         if amount > 99_999_999:
             raise AmountTooLarge(pointer="/amount")
 
+    def check_descriptor_suffix(self, suffix: str) -> None:
+        if len(suffix) > 18 or not any(character.isalpha() for character in suffix) or "*" in suffix:
+            raise StatementDescriptorInvalid(pointer="/statementDescriptorSuffix")
+
     def prepare_create(self, draft: IntentDraft) -> GatewayRequest:
         # Through JSON, so that a request equals itself after it was saved and loaded.
         return GatewayRequest("create", json.loads(json.dumps(asdict(draft))))
 
     def prepare_confirm(
-        self, intent_id: str, *, payment_method_token: str | None, return_url: str
+        self,
+        intent_id: str,
+        *,
+        payment_method_token: str | None,
+        return_url: str,
+        setup_future_usage: FutureUsage | None = None,
+        off_session: bool = False,
     ) -> GatewayRequest:
         return GatewayRequest(
-            "confirm", {"intent_id": intent_id, "token": payment_method_token, "return_url": return_url}
+            "confirm",
+            {
+                "intent_id": intent_id,
+                "token": payment_method_token,
+                "return_url": return_url,
+                "setup_future_usage": setup_future_usage,
+                "off_session": off_session,
+            },
         )
 
     def prepare_capture(self, intent_id: str, *, amount: int, currency: str, final: bool) -> GatewayRequest:
@@ -307,6 +340,7 @@ class FakeGateway:
             customer_id=params["gateway_customer_id"],
             payment_id=params["payment_id"],
             order_id=params["order_id"],
+            setup_future_usage=_usage(params),
         )
         self._intents[intent_id] = _Intent(
             snapshot, CaptureMethod(params["capture_method"]), self.clock.now(), token
@@ -322,12 +356,19 @@ class FakeGateway:
             IntentStatus.REQUIRES_ACTION,
         )
         self._check_owner(params["token"], intent.snapshot.customer_id)
+        usage = _usage(params) or intent.snapshot.setup_future_usage
+        if params["off_session"] and usage is not None:
+            raise GatewayRefused("parameter_invalid", "The customer must be there.", param="off_session")
+        intent.snapshot = replace(intent.snapshot, setup_future_usage=usage)
         intent.token = params["token"] or intent.token
         if intent.token is None:
             raise GatewayRefused("payment_intent_unexpected_state", "The intent has no payment method.")
-        if outcome is Outcome.DECLINED or intent.token in _DECLINING:
-            return self._decline(intent, _DECLINING.get(intent.token, _DECLINED), charged=True)
-        if outcome is Outcome.ACTION_REQUIRED or intent.token == "pm_card_authenticationRequired":
+        kind = self.kinds.get(intent.token, intent.token)
+        if outcome is Outcome.DECLINED or kind in _DECLINING:
+            return self._decline(intent, _DECLINING.get(kind, _DECLINED), charged=True)
+        if outcome is Outcome.ACTION_REQUIRED or kind == "pm_card_authenticationRequired":
+            if params["off_session"]:
+                return self._decline(intent, _MUST_AUTHENTICATE, charged=True)
             url = f"https://gateway.test/authenticate/{intent.snapshot.intent_id}"
             return self.put_intent(
                 intent.snapshot.intent_id,
@@ -340,6 +381,7 @@ class FakeGateway:
 
     def _pay(self, intent: _Intent) -> IntentSnapshot:
         manual, amount = intent.capture_method is CaptureMethod.MANUAL, intent.snapshot.amount
+        self._save_method(intent)
         return self.put_intent(
             intent.snapshot.intent_id,
             status=IntentStatus.REQUIRES_CAPTURE if manual else IntentStatus.SUCCEEDED,
@@ -352,6 +394,16 @@ class FakeGateway:
             method=CardMethod("visa", "4242"),
             capture_before=self.clock.now() + HOLD if manual else None,
         )
+
+    def _save_method(self, intent: _Intent) -> None:
+        """A test token makes a new method each time; one that is saved already stays as it is."""
+        owner = intent.snapshot.customer_id
+        if (
+            intent.snapshot.setup_future_usage is not None
+            and owner is not None
+            and intent.token in _TEST_TOKENS
+        ):
+            self.attach(self._new_id("pm"), owner, kind=intent.token)
 
     def _decline(self, intent: _Intent, error: LastError, *, charged: bool) -> IntentSnapshot:
         charge_id = self._new_id("ch") if charged else None

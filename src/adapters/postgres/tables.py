@@ -31,7 +31,7 @@ payment = Table(
         _text,
         ("gateway_customer_id", "intent_id", "client_secret", "status", "failed_charge_id", "charge_id"),
     ),
-    *map(_text, ("cancellation_reason", "in_flight", "attention")),
+    *map(_text, ("cancellation_reason", "setup_future_usage", "in_flight", "attention")),
     *map(_amount, ("amount", "amount_capturable", "amount_captured", "amount_refunded", "amount_refunding")),
     *map(_time, ("created_at", "updated_at", "capture_before")),
     Column("next_action", JSONB),

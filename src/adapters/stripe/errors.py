@@ -14,6 +14,18 @@ The same key in flight (409) may yet succeed; a proxy's time-out (408), a failed
 (424) or a limit (425, 429) may be met by a repetition of a call that had succeeded before.
 """
 
+_POINTERS = {
+    "amount": "/amount",
+    "amount_to_capture": "/amount",
+    "currency": "/currency",
+    "payment_method": "/paymentMethodToken",
+    "receipt_email": "/receiptEmail",
+    "return_url": "/returnUrl",
+    "setup_future_usage": "/setupFutureUsage",
+    "statement_descriptor_suffix": "/statementDescriptorSuffix",
+}
+"""Stripe's parameters that are made of one field of a request to us."""
+
 
 def translate(error: stripe.StripeError, call: str, secret: str) -> GatewayFailed:
     """What the error says about the call, which `call` names. The result never contains `secret`.
@@ -34,7 +46,9 @@ def translate(error: stripe.StripeError, call: str, secret: str) -> GatewayFaile
         _text(detail.get("message")) or "The gateway gave no reason.",
         _text(detail.get("param")),
     )
-    return GatewayRefused(code, message.replace(secret, "***"), param=param)
+    return GatewayRefused(
+        code, message.replace(secret, "***"), param=param, pointer=_POINTERS.get(param) if param else None
+    )
 
 
 def _unknown(error: stripe.StripeError, call: str) -> GatewayUnknown:

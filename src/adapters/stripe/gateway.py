@@ -11,10 +11,12 @@ from urllib.parse import quote
 import stripe
 
 from adapters.stripe import limits, params
+from adapters.stripe.descriptors import check_suffix
 from adapters.stripe.errors import translate
 from adapters.stripe.snapshots import Unreadable, intent_snapshot, metadata_of, object_id, refund_snapshot
 from domain.payments.gateway import (
     Customer,
+    FutureUsage,
     GatewayMethod,
     GatewayRefused,
     GatewayRequest,
@@ -50,6 +52,7 @@ class StripeGateway:
         timeout_seconds: float = 20.0,
         lookup_retries: int = 2,
         multicapture: bool = False,
+        descriptor_prefix: str | None = None,
         name: str = "stripe",
     ) -> None:
         """`timeout_seconds` bounds a call as a whole, its retries included.
@@ -58,12 +61,14 @@ class StripeGateway:
         the operation that is saved before each of them owns its repetition.
         `multicapture` asks for captures in parts on manual payments, which Stripe refuses to
         accounts that do not have them (https://docs.stripe.com/payments/multicapture).
+        `descriptor_prefix` is the account's own part of statement descriptors, as the Dashboard has it.
         """
         self.name = name
         self._api_key = api_key
         self._timeout_seconds = timeout_seconds
         self._lookup_retries = lookup_retries
         self._multicapture = multicapture
+        self._descriptor_prefix = descriptor_prefix
         self._http = stripe.HTTPXClient(timeout=timeout_seconds)
         self._client = stripe.StripeClient(
             api_key,
@@ -83,13 +88,28 @@ class StripeGateway:
     def check_amount(self, amount: int, currency: str) -> None:
         limits.check_amount(amount, currency)
 
+    def check_descriptor_suffix(self, suffix: str) -> None:
+        check_suffix(suffix, prefix=self._descriptor_prefix)
+
     def prepare_create(self, draft: IntentDraft) -> GatewayRequest:
         return params.create_request(draft, multicapture=self._multicapture)
 
     def prepare_confirm(
-        self, intent_id: str, *, payment_method_token: str | None, return_url: str
+        self,
+        intent_id: str,
+        *,
+        payment_method_token: str | None,
+        return_url: str,
+        setup_future_usage: FutureUsage | None = None,
+        off_session: bool = False,
     ) -> GatewayRequest:
-        return params.confirm_request(intent_id, payment_method_token, return_url)
+        return params.confirm_request(
+            intent_id,
+            payment_method_token,
+            return_url,
+            setup_future_usage=setup_future_usage,
+            off_session=off_session,
+        )
 
     def prepare_capture(self, intent_id: str, *, amount: int, currency: str, final: bool) -> GatewayRequest:
         return params.capture_request(intent_id, amount, currency, final)

@@ -12,6 +12,7 @@ from domain.payments.gateway import (
     Address,
     CaptureMethod,
     Customer,
+    FutureUsage,
     GatewayRefused,
     GatewayRequest,
     IntentDraft,
@@ -60,6 +61,12 @@ def create_request(draft: IntentDraft, *, multicapture: bool) -> GatewayRequest:
         params["payment_method"] = draft.payment_method_token
     if draft.description:
         params["description"] = draft.description
+    if draft.setup_future_usage:
+        params["setup_future_usage"] = draft.setup_future_usage.value.lower()
+    if draft.receipt_email:
+        params["receipt_email"] = draft.receipt_email
+    if draft.statement_descriptor_suffix:
+        params["statement_descriptor_suffix"] = draft.statement_descriptor_suffix
     if manual and multicapture:
         params["payment_method_options"] = {"card": {"request_multicapture": "if_available"}}
     if shipping := _shipping(draft.customer):
@@ -72,10 +79,21 @@ def create_request(draft: IntentDraft, *, multicapture: bool) -> GatewayRequest:
     return GatewayRequest(INTENTS_PATH, params)
 
 
-def confirm_request(intent_id: str, payment_method_token: str | None, return_url: str) -> GatewayRequest:
+def confirm_request(
+    intent_id: str,
+    payment_method_token: str | None,
+    return_url: str,
+    *,
+    setup_future_usage: FutureUsage | None = None,
+    off_session: bool = False,
+) -> GatewayRequest:
     params: dict[str, Any] = {"return_url": return_url, "expand": list(EXPAND_CHARGE)}
     if payment_method_token:
         params["payment_method"] = payment_method_token
+    if setup_future_usage:
+        params["setup_future_usage"] = setup_future_usage.value.lower()
+    if off_session:
+        params["off_session"] = True
     return GatewayRequest(f"{intent_path(intent_id)}/confirm", params)
 
 
@@ -134,7 +152,9 @@ def _amount(amount: int, currency: str) -> int:
     try:
         return to_stripe(amount, currency)
     except NotRepresentable as cause:
-        raise GatewayRefused("amount_not_representable", str(cause), param="amount") from None
+        raise GatewayRefused(
+            "amount_not_representable", str(cause), param="amount", pointer="/amount"
+        ) from None
 
 
 def _shipping(customer: Customer | None) -> dict[str, Any] | None:

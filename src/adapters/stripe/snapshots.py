@@ -14,6 +14,7 @@ from adapters.stripe.params import ORDER_ID, PAYMENT_ID, REASON, REFUND_ID, USER
 from domain.payments.gateway import (
     CustomerDeleted,
     DisputeSnapshot,
+    FutureUsage,
     GatewayRefundStatus,
     IntentSnapshot,
     IntentStatus,
@@ -24,6 +25,8 @@ from domain.shared.payment_events import CardMethod, LastError, NextAction, Next
 _Meaning = TypeVar("_Meaning")
 
 _INTENT_STATUSES = {status.value.lower(): status for status in IntentStatus}
+
+_FUTURE_USAGES = {usage.value.lower(): usage for usage in FutureUsage}
 
 _REFUND_STATUSES = {
     "pending": GatewayRefundStatus.PENDING,
@@ -80,6 +83,7 @@ def intent_snapshot(intent: Mapping[str, Any]) -> IntentSnapshot:
         customer_id=object_id(intent, "customer"),
         payment_id=metadata.get(PAYMENT_ID),
         order_id=metadata.get(ORDER_ID),
+        setup_future_usage=_future_usage(intent),
     )
 
 
@@ -147,6 +151,12 @@ def metadata_of(value: Mapping[str, Any]) -> Mapping[str, str]:
     if not all(isinstance(part, str) for part in metadata.values()):
         raise Unreadable("metadata that is not text")
     return metadata
+
+
+def _future_usage(intent: Mapping[str, Any]) -> FutureUsage | None:
+    if intent.get("setup_future_usage") in (None, "none"):
+        return None
+    return _known(_FUTURE_USAGES, intent, "setup_future_usage")
 
 
 def _next_action(action: Mapping[str, Any] | None) -> NextAction | None:

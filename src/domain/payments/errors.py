@@ -106,6 +106,36 @@ class PaymentMethodNotOwned(Refused):
     code = "payment_method_not_owned"
 
 
+class PaymentMethodUnknown(Refused):
+    """The gateway knows no such payment method."""
+
+    code = "payment_method_unknown"
+
+
+class PaymentMethodNotSaved(Refused):
+    """A payment without the customer needs a method that this customer has saved."""
+
+    code = "payment_method_not_saved"
+
+
+class UserRequired(Refused):
+    """Only a payment of a user can do this, for methods are saved with users."""
+
+    code = "user_required"
+
+
+class OffSessionForbidsSaving(Refused):
+    """A method can be saved only while the customer is there."""
+
+    code = "off_session_forbids_saving"
+
+
+class StatementDescriptorInvalid(Refused):
+    """Card networks do not take this text on a customer's statement."""
+
+    code = "statement_descriptor_invalid"
+
+
 class GatewayRefusedRequest(Refused):
     """The gateway refused the request; nothing was done."""
 

@@ -44,6 +44,14 @@ class CaptureMethod(StrEnum):
     MANUAL = "MANUAL"
 
 
+class FutureUsage(StrEnum):
+    """What a method is saved for (https://docs.stripe.com/payments/payment-intents#future-usage)."""
+
+    ON_SESSION = "ON_SESSION"
+    """The customer will be there, and may be asked to authenticate."""
+    OFF_SESSION = "OFF_SESSION"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntentSnapshot:
     """A payment intent as the gateway had it at one moment. Amounts in minor units of ISO 4217."""
@@ -70,6 +78,8 @@ class IntentSnapshot:
     payment_id: str | None
     """Our own id, from the object's metadata."""
     order_id: str | None
+    setup_future_usage: FutureUsage | None = None
+    """Whether the method is saved with the customer once the payment is confirmed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +213,9 @@ class IntentDraft:
     shipping_amount: int | None = None
     discount_amount: int | None = None
     tax_amount: int | None = None
+    setup_future_usage: FutureUsage | None = None
+    receipt_email: str | None = None
+    statement_descriptor_suffix: str | None = None
 
 
 class GatewayFailed(Exception):
@@ -216,11 +229,17 @@ class GatewayUnknown(GatewayFailed):
 class GatewayRefused(GatewayFailed):
     """The gateway understood the call and proved that it did nothing (a 4xx other than a decline)."""
 
-    def __init__(self, code: str, message: str, *, param: str | None = None) -> None:
-        """`code` and `param` are the gateway's own (https://docs.stripe.com/error-codes)."""
+    def __init__(
+        self, code: str, message: str, *, param: str | None = None, pointer: str | None = None
+    ) -> None:
+        """`code` and `param` are the gateway's own (https://docs.stripe.com/error-codes).
+
+        `pointer` is the JSON pointer of the field of our API that `param` was made of, where there is one.
+        """
         self.code = code
         self.message = message
         self.param = param
+        self.pointer = pointer
         super().__init__(f"{code}: {message}")
 
 
@@ -250,13 +269,25 @@ class PaymentGateway(Protocol):
         """
         ...
 
+    def check_descriptor_suffix(self, suffix: str) -> None:
+        """Whether this may stand on a cardholder's statement. Raises StatementDescriptorInvalid."""
+        ...
+
     def prepare_create(self, draft: IntentDraft) -> GatewayRequest:
         """An unconfirmed intent. Level 2/3 data that breaks the gateway's rules is left out, never the payment."""
         ...
 
     def prepare_confirm(
-        self, intent_id: str, *, payment_method_token: str | None, return_url: str
-    ) -> GatewayRequest: ...
+        self,
+        intent_id: str,
+        *,
+        payment_method_token: str | None,
+        return_url: str,
+        setup_future_usage: FutureUsage | None = None,
+        off_session: bool = False,
+    ) -> GatewayRequest:
+        """`off_session`: the customer is not there, so what needs them is declined (`authentication_required`)."""
+        ...
 
     def prepare_capture(
         self, intent_id: str, *, amount: int, currency: str, final: bool

@@ -114,7 +114,7 @@ class OperationRunner:
         if following is not None:
             return await self.run(following, then)
         if isinstance(answer, _Refusal) and operation.kind is not OperationKind.REFUND:
-            raise refusal(payment, answer.error.message)
+            raise refusal(payment, answer.error.message, pointer=answer.error.pointer)
         return payment
 
     async def _conclude(
@@ -265,9 +265,9 @@ async def resume(runner: OperationRunner, operation: Operation, payment: Payment
     return payment
 
 
-def refusal(payment: Payment, message: str | None) -> GatewayRefusedRequest:
+def refusal(payment: Payment, message: str | None, *, pointer: str | None = None) -> GatewayRefusedRequest:
     """The error that tells of a refused operation, and of the payment if that stands all the same."""
-    error = GatewayRefusedRequest(message)
+    error = GatewayRefusedRequest(message, pointer=pointer)
     if payment.status is not IntentStatus.CANCELED:
         error.payment_id = payment.payment_id
     return error

@@ -23,6 +23,7 @@ from domain.payments.errors import (
 from domain.payments.gateway import (
     CaptureMethod,
     DisputeSnapshot,
+    FutureUsage,
     IntentSnapshot,
     IntentStatus,
     RefundSnapshot,
@@ -111,6 +112,7 @@ class Payment:
     charge_id: str | None = None
     method: CardMethod | None = None
     cancellation_reason: str | None = None
+    setup_future_usage: FutureUsage | None = None
     in_flight: str | None = None
     """The operation that is with the gateway now: one at a time decides the intent's fate."""
     operation_unknown: bool = False
@@ -269,6 +271,7 @@ class Payment:
         authorized = self.status is _S.REQUIRES_CAPTURE
         self.capture_before = (snapshot.capture_before or self.capture_before) if authorized else None
         self.cancellation_reason = snapshot.cancellation_reason
+        self.setup_future_usage = snapshot.setup_future_usage
 
     def _failed_anew(self, moved: bool, known: tuple[str | None, LastError | None]) -> bool:
         if self.status is not _S.REQUIRES_PAYMENT_METHOD or self.last_error is None:

@@ -134,6 +134,7 @@ PAYMENT = PaymentAnswer(
     next_action=NextActionAnswer(type=NextActionType.REDIRECT, redirect_url=REDIRECT_URL),
     operation=None,
     capture_method=CaptureMethod.AUTOMATIC,
+    setup_future_usage=None,
     capture_before=None,
     amount_capturable=0,
     amount_captured=0,

@@ -46,7 +46,16 @@ ApiRequest = Request[Caller, Any, Any]
 _CHECKOUT_PROBLEMS = {
     404: ("order_not_found",),
     409: ("order_state_forbids", "checkout_in_progress", "payment_in_progress", "payment_state_forbids"),
-    422: ("order_terms_differ", "payment_method_not_owned", "gateway_refused"),
+    422: (
+        "order_terms_differ",
+        "currency_unsupported",
+        "amount_too_small",
+        "amount_too_large",
+        "amount_not_representable",
+        "payment_method_unknown",
+        "payment_method_not_owned",
+        "gateway_refused",
+    ),
     503: ("gateway_unavailable",),
 }
 

@@ -41,6 +41,13 @@ from entrypoints.http.schemas.payments import (
 
 ApiRequest = Request[Caller, Any, Any]
 
+_METHOD_PROBLEMS = (
+    "payment_method_unknown",
+    "payment_method_not_owned",
+    "payment_method_not_saved",
+    "user_required",
+    "off_session_forbids_saving",
+)
 _CREATE_PROBLEMS = {
     403: ("user_differs",),
     409: ("payment_in_progress",),
@@ -51,7 +58,8 @@ _CREATE_PROBLEMS = {
         "amount_not_representable",
         "order_unknown",
         "order_terms_differ",
-        "payment_method_not_owned",
+        "statement_descriptor_invalid",
+        *_METHOD_PROBLEMS,
         "gateway_refused",
     ),
     503: ("orders_unavailable", "gateway_unavailable"),
@@ -101,7 +109,7 @@ CONFIRM = Operation(
     answer=PaymentAnswer,
     answer_example=examples.PAYMENT,
     key="required",
-    problems={**_CHANGE_PROBLEMS, 422: ("payment_method_not_owned", "gateway_refused")},
+    problems={**_CHANGE_PROBLEMS, 422: (*_METHOD_PROBLEMS, "gateway_refused")},
 )
 CAPTURE = Operation(
     operation_id="capturePayment",
@@ -187,6 +195,10 @@ async def _create(
                 tax_amount=wanted.tax_amount,
                 customer=_customer(wanted.customer),
                 payment_method_token=wanted.payment_method_token,
+                setup_future_usage=wanted.setup_future_usage,
+                off_session=isinstance(wanted, CreatePaymentBody) and wanted.off_session,
+                receipt_email=wanted.receipt_email,
+                statement_descriptor_suffix=wanted.statement_descriptor_suffix,
             )
         )
         bind_contextvars(payment_id=payment.payment_id)
@@ -210,6 +222,8 @@ async def confirm_payment(request: ApiRequest) -> ASGIResponse:
                 payment_id=payment_id,
                 return_url=body.value.return_url or container.settings.return_url,
                 payment_method_token=body.value.payment_method_token,
+                setup_future_usage=body.value.setup_future_usage,
+                off_session=body.value.off_session,
             )
         )
         return result(payment_answer(payment))
@@ -346,6 +360,7 @@ def payment_answer(payment: Payment) -> PaymentAnswer:
         next_action=next_action_answer(payment.next_action),
         operation="UNKNOWN" if payment.operation_unknown else None,
         capture_method=payment.capture_method,
+        setup_future_usage=payment.setup_future_usage,
         capture_before=payment.capture_before,
         amount_capturable=payment.amount_capturable,
         amount_captured=payment.amount_captured,

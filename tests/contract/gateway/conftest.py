@@ -25,8 +25,8 @@ class Bench(ABC):
     gateway: PaymentGateway
 
     @abstractmethod
-    def save_method(self, gateway_customer_id: str) -> str:
-        """Attach a card that works to a customer; its token."""
+    def save_method(self, gateway_customer_id: str, kind: str = "pm_card_visa") -> str:
+        """Attach a card that pays like the test token `kind` to a customer; its token."""
 
     @abstractmethod
     def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
@@ -38,9 +38,10 @@ class FakeBench(Bench):
         self.fake = FakeGateway(MachineClock())
         self.gateway = self.fake
 
-    def save_method(self, gateway_customer_id: str) -> str:
-        self.fake.attach("pm_saved", gateway_customer_id)
-        return "pm_saved"
+    def save_method(self, gateway_customer_id: str, kind: str = "pm_card_visa") -> str:
+        token = f"pm_saved_{len(self.fake.methods) + 1}"
+        self.fake.attach(token, gateway_customer_id, kind=kind)
+        return token
 
     def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
         act = self.fake.complete_action if passes else self.fake.fail_action
@@ -52,10 +53,10 @@ class StripeBench(Bench):
         self.gateway = gateway
         self.sandbox = sandbox
 
-    def save_method(self, gateway_customer_id: str) -> str:
+    def save_method(self, gateway_customer_id: str, kind: str = "pm_card_visa") -> str:
         attached: dict[str, Any] = (
             httpx.post(
-                f"{self.sandbox.url}/v1/payment_methods/pm_card_visa/attach",
+                f"{self.sandbox.url}/v1/payment_methods/{kind}/attach",
                 data={"customer": gateway_customer_id},
                 auth=(self.sandbox.secret_key, ""),
                 trust_env=False,

@@ -74,3 +74,34 @@ def test_customers(client: stripe.StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError) as missing:
         client.v1.customers.retrieve(customer.id)
     assert (missing.value.http_status, missing.value.code) == (404, "resource_missing")
+
+
+def test_off_session_a_card_that_needs_its_holder_is_declined(client: stripe.StripeClient) -> None:
+    customer = client.v1.customers.create({})
+    method = client.v1.payment_methods.attach("pm_card_authenticationRequired", {"customer": customer.id})
+    with pytest.raises(stripe.CardError) as declined:
+        pay(client, method.id, customer=customer.id, off_session=True)
+    assert declined.value.code == "authentication_required"
+    [intent] = client.v1.payment_intents.list().data
+    assert intent.status == "requires_payment_method"
+
+    again = client.v1.payment_intents.confirm(
+        intent.id, {"payment_method": method.id, "return_url": "https://shop.example/return"}
+    )
+    assert again.status == "requires_action"
+
+
+def test_nothing_is_set_up_off_session(client: stripe.StripeClient) -> None:
+    customer = client.v1.customers.create({})
+    method = client.v1.payment_methods.attach("pm_card_visa", {"customer": customer.id})
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        pay(client, method.id, customer=customer.id, off_session=True, setup_future_usage="off_session")
+    assert refused.value.param == "off_session"
+
+
+def test_a_statement_shows_a_letter(client: stripe.StripeClient) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        pay(client, statement_descriptor_suffix="12-34")
+    assert refused.value.param == "statement_descriptor_suffix"
+    pay(client, statement_descriptor_suffix="TEA 12")
+    assert client.v1.charges.list().data[0].calculated_statement_descriptor == "PAYONCE* TEA 12"

@@ -12,6 +12,7 @@ from domain.payments.gateway import (
     Address,
     CaptureMethod,
     Customer,
+    FutureUsage,
     GatewayRefused,
     GatewayRequest,
     IntentDraft,
@@ -45,6 +46,15 @@ def refund(reason: str, amount: int = 500, currency: str = "EUR") -> GatewayRequ
     )
 
 
+SAVING = params.create_request(
+    replace(
+        DRAFT,
+        setup_future_usage=FutureUsage.OFF_SESSION,
+        receipt_email="jenny@example.com",
+        statement_descriptor_suffix="OAK",
+    ),
+    multicapture=False,
+)
 CREATE, CONFIRM = typed.PaymentIntentCreateParams, typed.PaymentIntentConfirmParams
 
 
@@ -57,6 +67,14 @@ CREATE, CONFIRM = typed.PaymentIntentCreateParams, typed.PaymentIntentConfirmPar
         (params.create_request(BARE, multicapture=True), CREATE),
         (params.confirm_request("pi_1", "pm_1", "https://shop.test/back"), CONFIRM),
         (params.confirm_request("pi_1", None, "https://shop.test/back"), CONFIRM),
+        (SAVING, CREATE),
+        (
+            params.confirm_request(
+                "pi_1", "pm_1", "https://shop.test/back", setup_future_usage=FutureUsage.ON_SESSION
+            ),
+            CONFIRM,
+        ),
+        (params.confirm_request("pi_1", "pm_1", "https://shop.test/back", off_session=True), CONFIRM),
         (params.capture_request("pi_1", 500, "EUR", True), typed.PaymentIntentCaptureParams),
         (params.capture_request("pi_1", 500, "EUR", False), typed.PaymentIntentCaptureParams),
         (params.cancel_request("pi_1", None), typed.PaymentIntentCancelParams),
@@ -112,6 +130,15 @@ def test_an_intent_is_created_unconfirmed_and_names_its_payment() -> None:
         "address": {"line1": "1 Main St", "city": "Oakland", "postal_code": "94607", "country": "US"},
     }
     assert request.params["payment_details"] == {"order_reference": "ord_1", "customer_reference": "cus_1"}
+
+
+def test_what_is_saved_mailed_and_printed() -> None:
+    chosen = ("setup_future_usage", "receipt_email", "statement_descriptor_suffix")
+    assert [SAVING.params[name] for name in chosen] == ["off_session", "jenny@example.com", "OAK"]
+    plain = params.create_request(DRAFT, multicapture=False).params
+    assert not set(chosen) & plain.keys()  # no receipt to an address that only the customer's data hold
+    confirm = params.confirm_request("pi_1", "pm_1", "https://shop.test/back").params
+    assert not {"setup_future_usage", "off_session"} & confirm.keys()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from adapters.stripe.snapshots import Unreadable, dispute_snapshot, intent_snapshot, refund_snapshot
 from domain.payments.gateway import (
     DisputeSnapshot,
+    FutureUsage,
     GatewayRefundStatus,
     IntentSnapshot,
     IntentStatus,
@@ -41,6 +42,19 @@ def test_where_the_charge_is_only_an_id_its_details_are_none() -> None:
     snapshot = intent_snapshot({**INTENT, "latest_charge": "ch_1", "customer": {"id": "cus_1"}})
     assert (snapshot.charge_id, snapshot.method, snapshot.capture_before) == ("ch_1", None, None)
     assert snapshot.customer_id == "cus_1"
+
+
+@pytest.mark.parametrize(
+    ("word", "usage"),
+    [
+        ("off_session", FutureUsage.OFF_SESSION),
+        ("on_session", FutureUsage.ON_SESSION),
+        ("none", None),
+        (None, None),
+    ],
+)
+def test_whether_the_method_is_saved(word: str | None, usage: FutureUsage | None) -> None:
+    assert intent_snapshot({**INTENT, "setup_future_usage": word}).setup_future_usage is usage
 
 
 def test_an_intent_of_another_program_names_no_payment() -> None:
@@ -110,6 +124,7 @@ def test_amounts_are_in_iso_s_minor_unit() -> None:
         {"metadata": []},
         {"metadata": {"paymentId": 1}},
         {"next_action": []},
+        {"setup_future_usage": "sometimes"},
         {"next_action": {"type": None}},
         {"last_payment_error": {}},
         {"latest_charge": {}},

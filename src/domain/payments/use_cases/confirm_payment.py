@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
-from domain.payments.errors import (
-    GatewayRefusedRequest,
-    GatewayUnavailable,
-    PaymentMethodNotOwned,
-    PaymentNotFound,
-)
-from domain.payments.gateway import GatewayRefused, GatewayUnknown, PaymentGateway
+from domain.payments.errors import PaymentNotFound
+from domain.payments.gateway import FutureUsage, PaymentGateway
+from domain.payments.methods import check_method, check_session
 from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKind
 from domain.payments.operations import OperationRunner, resume, start
 from domain.payments.payment import Payment
@@ -26,6 +23,9 @@ class ConfirmPayment:
     payment_id: str
     return_url: str
     payment_method_token: str | None = field(default=None, repr=False)
+    setup_future_usage: FutureUsage | None = None
+    off_session: bool = False
+    """The customer is not there: the method must be one that they have saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class ConfirmPaymentHandler:
     async def __call__(self, command: ConfirmPayment) -> Payment:
         """The payment after the gateway's answer; a decline is a result, not an error.
 
-        Raises PaymentNotFound, PaymentStateForbids, OperationInFlight, PaymentMethodNotOwned,
-        GatewayUnavailable, GatewayRefusedRequest.
+        Raises PaymentNotFound, PaymentStateForbids, OperationInFlight, GatewayUnavailable,
+        GatewayRefusedRequest, and what `check_session` and `check_method` do.
         """
         operation_id = f"{command.request_id}-confirm"
         async with self.unit_of_work() as uow:
@@ -52,21 +52,14 @@ class ConfirmPaymentHandler:
         if begun is not None:
             return await resume(self.runner, begun, payment)
         payment.check_confirmable()
-        if command.payment_method_token is not None:
-            gateway = self.gateways.of(payment.gateway)
-            await check_method_owned(gateway, command.payment_method_token, payment.gateway_customer_id)
+        await self._check_method(command, payment)
         async with self.unit_of_work() as uow:
             payment = await uow.payments.lock(command.payment_id) or payment
             begun = await uow.operations.get(operation_id)
             if begun is None:
                 payment.check_confirmable()
                 operation = confirmation(
-                    self.gateways.of(payment.gateway),
-                    payment,
-                    operation_id,
-                    command.payment_method_token,
-                    command.return_url,
-                    self.clock.now(),
+                    self.gateways.of(payment.gateway), payment, operation_id, command, self.clock.now()
                 )
                 await start(uow, payment, operation)
                 await uow.commit()
@@ -74,14 +67,38 @@ class ConfirmPaymentHandler:
             return await resume(self.runner, begun, payment)
         return await self.runner.run(operation)
 
+    async def _check_method(self, command: ConfirmPayment, payment: Payment) -> None:
+        check_session(
+            has_user=payment.gateway_customer_id is not None,
+            setup_future_usage=command.setup_future_usage or payment.setup_future_usage,
+            off_session=command.off_session,
+        )
+        await check_method(
+            self.gateways.of(payment.gateway),
+            command.payment_method_token,
+            payment.gateway_customer_id,
+            off_session=command.off_session,
+        )
+
+
+class HowToConfirm(Protocol):
+    """What the requests that confirm a payment have in common."""
+
+    @property
+    def payment_method_token(self) -> str | None: ...
+
+    @property
+    def return_url(self) -> str: ...
+
+    @property
+    def setup_future_usage(self) -> FutureUsage | None: ...
+
+    @property
+    def off_session(self) -> bool: ...
+
 
 def confirmation(
-    gateway: PaymentGateway,
-    payment: Payment,
-    operation_id: str,
-    payment_method_token: str | None,
-    return_url: str,
-    now: datetime,
+    gateway: PaymentGateway, payment: Payment, operation_id: str, how: HowToConfirm, now: datetime
 ) -> Operation:
     """The operation that confirms this payment's intent."""
     return Operation(
@@ -90,21 +107,13 @@ def confirmation(
         gateway=payment.gateway,
         kind=OperationKind.CONFIRM,
         request=gateway.prepare_confirm(
-            payment.intent_id or "", payment_method_token=payment_method_token, return_url=return_url
+            payment.intent_id or "",
+            payment_method_token=how.payment_method_token,
+            return_url=how.return_url,
+            setup_future_usage=how.setup_future_usage,
+            off_session=how.off_session,
         ),
         created_at=now,
         next_check_at=now + FIRST_CHECK_AFTER,
         payment_version=payment.version,
     )
-
-
-async def check_method_owned(gateway: PaymentGateway, token: str, customer_id: str | None) -> None:
-    """Raise PaymentMethodNotOwned where this method is attached to another customer than this one."""
-    try:
-        method = await gateway.find_method(token)
-    except GatewayUnknown as error:
-        raise GatewayUnavailable from error
-    except GatewayRefused as error:
-        raise GatewayRefusedRequest(error.message, pointer="/paymentMethodToken") from error
-    if method is not None and method.gateway_customer_id not in (None, customer_id):
-        raise PaymentMethodNotOwned(pointer="/paymentMethodToken")

@@ -11,18 +11,20 @@ from domain.payments.errors import (
 from domain.payments.gateway import (
     CaptureMethod,
     Customer,
+    FutureUsage,
     GatewayRefused,
     GatewayUnknown,
     IntentDraft,
     LineItem,
     PaymentGateway,
 )
+from domain.payments.methods import check_method, check_session
 from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKind, OperationStatus
 from domain.payments.operations import OperationRunner, refusal, start
 from domain.payments.payment import CONFIRMABLE, Payment
 from domain.payments.ports import OrderTermsSource, UnitOfWorkFactory
 from domain.payments.routing import Gateways
-from domain.payments.use_cases.confirm_payment import check_method_owned, confirmation
+from domain.payments.use_cases.confirm_payment import confirmation
 from domain.shared.callers import Caller
 from domain.shared.system import Clock
 
@@ -47,6 +49,11 @@ class CreatePayment:
     tax_amount: int | None = None
     customer: Customer | None = field(default=None, repr=False)
     payment_method_token: str | None = field(default=None, repr=False)
+    setup_future_usage: FutureUsage | None = None
+    off_session: bool = False
+    """The customer is not there: the method must be one that they have saved."""
+    receipt_email: str | None = field(default=None, repr=False)
+    statement_descriptor_suffix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +63,16 @@ class CreatePaymentHandler:
     order_terms: OrderTermsSource
     runner: OperationRunner
     clock: Clock
+    receipts_to_customers: bool = False
+    """Whether a receipt goes to the customer's address where the request names no other."""
 
     async def __call__(self, command: CreatePayment) -> Payment:
         """The payment, as it stands after the gateway's answer.
 
-        Before anything is begun it raises what the gateway's `check_amount` does, OrderUnknown,
-        OrderTermsDiffer, PaymentMethodNotOwned, UserDiffers, PaymentInProgress, OrdersUnavailable or
-        GatewayUnavailable; afterwards GatewayRefusedRequest where the gateway proved that it did nothing.
+        Before anything is begun it raises what the gateway's `check_amount` and `check_descriptor_suffix`,
+        `check_session` and `check_method` do, OrderUnknown, OrderTermsDiffer, UserDiffers, PaymentInProgress,
+        OrdersUnavailable or GatewayUnavailable; afterwards GatewayRefusedRequest where the gateway proved
+        that it did nothing.
         """
         payment_id = f"pay_{command.request_id}"
         async with self.unit_of_work() as uow:
@@ -71,13 +81,14 @@ class CreatePaymentHandler:
         return await self._confirmed(command, payment)
 
     async def _make(self, command: CreatePayment, payment_id: str) -> Payment:
-        gateway = self.gateways.for_new_payment()
-        gateway.check_amount(command.amount, command.currency)
         user_id = command.caller.acting_user(command.user_id)
         await self._check_terms(command)
+        gateway = self.gateways.for_new_payment()
+        self._check_rules(gateway, command, user_id)
         customer_id = await self._customer(gateway, command, user_id)
-        if command.payment_method_token is not None:
-            await check_method_owned(gateway, command.payment_method_token, customer_id)
+        await check_method(
+            gateway, command.payment_method_token, customer_id, off_session=command.off_session
+        )
         operation, draft = await self._begin(gateway.name, command, payment_id, user_id, customer_id)
         return await self.runner.run(operation, self._next(command, draft))
 
@@ -108,6 +119,18 @@ class CreatePaymentHandler:
             await start(uow, payment, operation)
             await uow.commit()
         return await self.runner.run(operation)
+
+    @staticmethod
+    def _check_rules(gateway: PaymentGateway, command: CreatePayment, user_id: str | None) -> None:
+        """What can be told without asking the gateway."""
+        gateway.check_amount(command.amount, command.currency)
+        if command.statement_descriptor_suffix is not None:
+            gateway.check_descriptor_suffix(command.statement_descriptor_suffix)
+        check_session(
+            has_user=user_id is not None,
+            setup_future_usage=command.setup_future_usage,
+            off_session=command.off_session,
+        )
 
     async def _check_terms(self, command: CreatePayment) -> None:
         terms = await self.order_terms.get(command.order_id, command.caller)
@@ -187,14 +210,20 @@ class CreatePaymentHandler:
             shipping_amount=command.shipping_amount,
             discount_amount=command.discount_amount,
             tax_amount=command.tax_amount,
+            setup_future_usage=command.setup_future_usage,
+            receipt_email=command.receipt_email or self._customers_address(command),
+            statement_descriptor_suffix=command.statement_descriptor_suffix,
         )
+
+    def _customers_address(self, command: CreatePayment) -> str | None:
+        return command.customer.email if command.customer and self.receipts_to_customers else None
 
     def creation(self, payment: Payment, draft: IntentDraft, operation_id: str) -> Operation:
         now = self.clock.now()
         try:
             request = self.gateways.of(payment.gateway).prepare_create(draft)
         except GatewayRefused as error:
-            raise GatewayRefusedRequest(error.message, pointer="/amount") from error
+            raise GatewayRefusedRequest(error.message, pointer=error.pointer) from error
         return Operation(
             operation_id=operation_id,
             payment_id=payment.payment_id,
@@ -207,14 +236,8 @@ class CreatePaymentHandler:
         )
 
     def confirmation(self, command: CreatePayment, payment: Payment) -> Operation:
-        return confirmation(
-            self.gateways.of(payment.gateway),
-            payment,
-            f"{command.request_id}-confirm",
-            command.payment_method_token,
-            command.return_url,
-            self.clock.now(),
-        )
+        gateway = self.gateways.of(payment.gateway)
+        return confirmation(gateway, payment, f"{command.request_id}-confirm", command, self.clock.now())
 
     def _next(self, command: CreatePayment, draft: IntentDraft) -> "_Next":
         return _Next(self, command, draft)

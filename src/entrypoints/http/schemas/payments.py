@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from domain.payments.gateway import CaptureMethod, IntentStatus
+from domain.payments.gateway import CaptureMethod, FutureUsage, IntentStatus
 from domain.payments.refund import RefundStatus
 from entrypoints.http.queries import Cursor, Limit
 from entrypoints.http.schemas.parts import CustomerBody, LastErrorAnswer, LineBody, NextActionAnswer
@@ -15,6 +15,8 @@ from entrypoints.http.schemas.values import (
     Answered,
     CurrencyCode,
     Description,
+    DescriptorSuffix,
+    Email,
     OrderId,
     PaymentId,
     Reason,
@@ -41,6 +43,12 @@ class CreateIntentBody(Strict):
     payment_method_token: Token | None = None
     capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
     return_url: Url | None = None
+    setup_future_usage: FutureUsage | None = None
+    """Save the method with the user, once the payment is confirmed."""
+    receipt_email: Email | None = None
+    """Where the gateway sends a receipt. By default nowhere, or to the customer where the settings say so."""
+    statement_descriptor_suffix: DescriptorSuffix | None = None
+    """What stands behind the account's own name on the cardholder's statement."""
     order_snapshot: Signature | None = None
     """The order's signed terms; the order is asked back all the same."""
 
@@ -49,11 +57,16 @@ class CreatePaymentBody(CreateIntentBody, kw_only=True):
     """As for an intent, with the method to pay by."""
 
     payment_method_token: Token
+    off_session: bool = False
+    """The customer is not there. The method must be one that they have saved; what needs them is declined
+    with `authentication_required`, and they can confirm the same payment later."""
 
 
 class ConfirmPaymentBody(Strict):
     payment_method_token: Token | None = None
     return_url: Url | None = None
+    setup_future_usage: FutureUsage | None = None
+    off_session: bool = False
 
 
 class CapturePaymentBody(Strict):
@@ -103,6 +116,7 @@ class PaymentAnswer(Answered):
     operation: Literal["UNKNOWN"] | None
     """`UNKNOWN` while the gateway's word on the last call is still out."""
     capture_method: CaptureMethod
+    setup_future_usage: FutureUsage | None
     capture_before: datetime | None
     """When the authorization lapses (manual capture)."""
     amount_capturable: int

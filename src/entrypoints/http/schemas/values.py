@@ -41,6 +41,9 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Sku = Annotated[str, Meta(min_length=1, max_length=100)]
 Code = Annotated[str, Meta(min_length=1, max_length=32)]
 Description = Annotated[str, Meta(min_length=1, max_length=1000)]
+DescriptorSuffix = Annotated[
+    str, Meta(min_length=1, max_length=100, description="The payment's own part of the statement descriptor.")
+]
 Reason = Annotated[str, Meta(min_length=1, max_length=500)]
 Email = Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+\Z", max_length=254, description="An e-mail address.")]
 AddressLine = Annotated[str, Meta(min_length=1, max_length=200)]

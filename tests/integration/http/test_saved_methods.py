@@ -1,0 +1,119 @@
+"""Paying with what a user has saved, over HTTP."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.http.conftest import Api
+from tests.integration.http.test_problems import problem
+from tests.support.fake_gateway import FakeGateway
+
+VISA = {"paymentMethodToken": "pm_card_visa"}
+
+
+async def body_of(api: Api, **changes: Any) -> dict[str, Any]:
+    order = await api.order(userId="u_1")
+    return {
+        "orderId": order["orderId"],
+        "amount": order["totalAmount"],
+        "currency": "EUR",
+        "userId": "u_1",
+        **changes,
+    }
+
+
+async def test_saved_then_charged_off_session(api: Api, gateway: FakeGateway) -> None:
+    first = await api.post(
+        "/v1/payments",
+        await body_of(
+            api,
+            **VISA,
+            setupFutureUsage="OFF_SESSION",
+            receiptEmail="books@example.org",
+            statementDescriptorSuffix="TEA 12",
+        ),
+        key="k1",
+    )
+    assert (first.status_code, first.json()["status"]) == (201, "SUCCEEDED")
+    assert first.json()["setupFutureUsage"] == "OFF_SESSION"
+    create, _ = gateway.sent[0]
+    assert create.params["receipt_email"] == "books@example.org"
+    assert create.params["statement_descriptor_suffix"] == "TEA 12"
+    [token] = gateway.methods
+
+    gateway.kinds[token] = "pm_card_authenticationRequired"
+    body = await body_of(api, paymentMethodToken=token, offSession=True)
+    declined = await api.post("/v1/payments", body, key="k2")
+    payment = declined.json()
+    assert (declined.status_code, payment["status"]) == (201, "REQUIRES_PAYMENT_METHOD")
+    assert payment["lastError"]["declineCode"] == "authentication_required"
+    with_them = await api.post(
+        f"/v1/payments/{payment['paymentId']}/confirm", {"paymentMethodToken": token}, key="k3"
+    )
+    assert with_them.json()["status"] == "REQUIRES_ACTION"
+    assert with_them.json()["gatewayPaymentIntentId"] == payment["gatewayPaymentIntentId"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "pointer"),
+    [
+        ({"userId": None, "setupFutureUsage": "ON_SESSION"}, "user_required", "/setupFutureUsage"),
+        ({"userId": None, "offSession": True}, "user_required", "/offSession"),
+        (
+            {"setupFutureUsage": "ON_SESSION", "offSession": True},
+            "off_session_forbids_saving",
+            "/offSession",
+        ),
+        ({"offSession": True}, "payment_method_not_saved", "/paymentMethodToken"),
+        ({"paymentMethodToken": "pm_nobody"}, "payment_method_unknown", "/paymentMethodToken"),
+        ({"statementDescriptorSuffix": "12"}, "statement_descriptor_invalid", "/statementDescriptorSuffix"),
+    ],
+)
+async def test_what_cannot_be_done_names_its_field(
+    api: Api, gateway: FakeGateway, changes: dict[str, Any], code: str, pointer: str
+) -> None:
+    refused = await api.post("/v1/payments", await body_of(api, **{**VISA, **changes}), key="k1")
+    assert [fault["pointer"] for fault in problem(refused, 422, code)["errors"]] == [pointer]
+    assert gateway.sent == []
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "code", "pointer"),
+    [
+        (49, "EUR", "amount_too_small", "/amount"),
+        (100_000_000, "EUR", "amount_too_large", "/amount"),
+        (1001, "KWD", "amount_not_representable", "/amount"),
+        (1000, "BTN", "currency_unsupported", "/currency"),
+    ],
+)
+async def test_what_is_not_charged_is_neither_by_payment_nor_by_order(
+    api: Api, gateway: FakeGateway, amount: int, currency: str, code: str, pointer: str
+) -> None:
+    line = {"sku": "TEA", "name": "Tea", "quantity": 1, "unitAmount": amount}
+    order = await api.order(userId="u_1", currency=currency, lines=[line], shippingAmount=0)
+    body = {"orderId": order["orderId"], "amount": amount, "currency": currency, **VISA}
+    by_payment = await api.post("/v1/payments", body, key="k1")
+    by_order = await api.post(f"/v1/orders/{order['orderId']}/confirm", VISA, key="k2")
+    for refused in (by_payment, by_order):
+        assert [fault["pointer"] for fault in problem(refused, 422, code)["errors"]] == [pointer]
+    assert (gateway.sent, gateway.customers) == ([], {})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"setupFutureUsage": "SOMETIMES"},
+        {"receiptEmail": "nobody"},
+        {"statementDescriptorSuffix": ""},
+        {"offSession": "yes"},
+    ],
+)
+async def test_malformed_fields(api: Api, changes: dict[str, Any]) -> None:
+    refused = await api.post("/v1/payments", await body_of(api, **VISA, **changes), key="k1")
+    [field] = changes
+    assert [fault["pointer"] for fault in problem(refused, 400, "malformed")["errors"]] == [f"/{field}"]
+
+
+async def test_an_intent_is_never_off_session(api: Api) -> None:
+    refused = await api.post("/v1/payments/intents", await body_of(api, offSession=True), key="k1")
+    problem(refused, 400, "malformed")
