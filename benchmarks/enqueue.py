@@ -53,6 +53,7 @@ class _Reports:
             charge_id=self.ids.new("ch"),
             method=CardMethod("visa", "4242"),
             capture_before=None,
+            multicapture=None,
             cancellation_reason=None,
             customer_id=None,
             payment_id=payment.payment_id,

@@ -278,6 +278,7 @@ def _build_payments(
         api_key=settings.stripe_api_key.reveal(),
         api_base=settings.stripe_api_base,
         timeout_seconds=settings.stripe_timeout_seconds,
+        multicapture=settings.stripe_multicapture,
         descriptor_prefix=settings.statement_descriptor_prefix,
     )
     verifier: WebhookVerifier = StripeWebhookVerifier(

@@ -20,6 +20,7 @@ from domain.payments.errors import (
     StatementDescriptorInvalid,
 )
 from domain.payments.gateway import (
+    AUTHORIZATION_EXPIRED,
     CaptureMethod,
     Customer,
     FutureUsage,
@@ -49,6 +50,9 @@ _NOT_AUTHENTICATED = LastError(
 
 _CHARGED = frozenset({"EUR", "GBP", "ISK", "JPY", "KWD", "USD"})
 
+_NOT_PROCESSED = LastError(
+    "generic_could_not_process", "generic_could_not_process", "The bank could not process this payment."
+)
 _MUST_AUTHENTICATE = LastError(
     "authentication_required",
     "authentication_required",
@@ -61,13 +65,18 @@ _DECLINING = {
     "pm_card_chargeDeclinedInsufficientFunds": _NO_FUNDS,
     "pm_card_visa_chargeDeclinedInsufficientFunds": _NO_FUNDS,
 }
+_DEBITS = {"pm_success_de": None, "pm_failed_de": _NOT_PROCESSED}
+"""Bank accounts, whose debits are decided later, and how they fail."""
+
 _TEST_TOKENS = {
     *_DECLINING,
     "pm_card_visa",
+    "pm_card_credit_disableEnterpriseCardFeatures",
     "pm_card_authenticationRequired",
     "pm_card_refundFail",
     "pm_card_pendingRefund",
     "pm_card_createDispute",
+    *_DEBITS,
 }
 
 
@@ -105,6 +114,8 @@ class FakeGateway:
     name: str = "fake"
     down: bool = False
     """Every coroutine raises GatewayUnknown, and nothing is done."""
+    multicapture: bool = False
+    """Whether authorizations can be captured in parts, where the card allows it."""
     sent: list[tuple[GatewayRequest, str]] = field(default_factory=list)
     """Every call of `execute` with its key, repetitions and failed ones included."""
     performed: dict[str, tuple[GatewayRequest, Answer | GatewayRefused]] = field(default_factory=dict)
@@ -143,6 +154,26 @@ class FakeGateway:
         """The customer fails the authentication: no charge is made."""
         return self._decline(self._intents[intent_id], _NOT_AUTHENTICATED, charged=False)
 
+    def settle_debit(self, intent_id: str) -> IntentSnapshot:
+        """The bank answers, days later."""
+        intent = self._intents[intent_id]
+        error = _DEBITS[intent.token or ""]
+        if error is not None:
+            return self._decline(intent, error, charged=True)
+        amount = intent.snapshot.amount
+        return self.put_intent(intent_id, status=IntentStatus.SUCCEEDED, amount_captured=amount)
+
+    def lapse(self, intent_id: str) -> IntentSnapshot:
+        """The time of an authorization is over: what was captured before stays taken."""
+        captured = self._intents[intent_id].snapshot.amount_captured
+        return self.put_intent(
+            intent_id,
+            status=IntentStatus.SUCCEEDED if captured else IntentStatus.CANCELED,
+            amount_capturable=0,
+            capture_before=None,
+            cancellation_reason=None if captured else AUTHORIZATION_EXPIRED,
+        )
+
     def settle_refund(
         self, gateway_refund_id: str, status: GatewayRefundStatus, failure_reason: str | None = None
     ) -> RefundSnapshot:
@@ -160,7 +191,7 @@ class FakeGateway:
     def webhook(self, type: str, snapshot: Snapshot) -> GatewayEvent:
         """The webhook that tells of a snapshot; an intent's lacks the charge's details, as Stripe's does."""
         if isinstance(snapshot, IntentSnapshot):
-            snapshot = replace(snapshot, method=None, capture_before=None)
+            snapshot = replace(snapshot, method=None, capture_before=None, multicapture=None)
         return GatewayEvent(
             event_id=self._new_id("evt"), type=type, created_at=self.clock.now(), snapshot=snapshot
         )
@@ -336,6 +367,7 @@ class FakeGateway:
             charge_id=None,
             method=None,
             capture_before=None,
+            multicapture=None,
             cancellation_reason=None,
             customer_id=params["gateway_customer_id"],
             payment_id=params["payment_id"],
@@ -377,6 +409,16 @@ class FakeGateway:
                 last_error=None,
                 failed_charge_id=None,
             )
+        if intent.token in _DEBITS:
+            return self.put_intent(
+                intent.snapshot.intent_id,
+                status=IntentStatus.PROCESSING,
+                next_action=None,
+                last_error=None,
+                failed_charge_id=None,
+                charge_id=self._new_id("py"),
+                method=None,
+            )
         return self._pay(intent)
 
     def _pay(self, intent: _Intent) -> IntentSnapshot:
@@ -393,6 +435,9 @@ class FakeGateway:
             charge_id=self._new_id("ch"),
             method=CardMethod("visa", "4242"),
             capture_before=self.clock.now() + HOLD if manual else None,
+            multicapture=manual
+            and self.multicapture
+            and intent.token != "pm_card_credit_disableEnterpriseCardFeatures",
         )
 
     def _save_method(self, intent: _Intent) -> None:
@@ -421,21 +466,28 @@ class FakeGateway:
     def _capture(self, params: Mapping[str, Any], outcome: Outcome) -> IntentSnapshot:
         intent = self._intent(params["intent_id"])
         self._check_status(intent, IntentStatus.REQUIRES_CAPTURE)
-        if params["amount"] > intent.snapshot.amount_capturable:
+        held = intent.snapshot
+        if held.capture_before is not None and held.capture_before <= self.clock.now():
+            raise GatewayRefused("charge_expired_for_capture", "The authorization has expired.")
+        if params["amount"] > held.amount_capturable:
             raise GatewayRefused("amount_too_large", "More than can be captured.", param="amount_to_capture")
-        if not params["final"]:
+        if params["amount"] == 0 and not held.amount_captured:
+            raise GatewayRefused("parameter_invalid_integer", "At least 1.", param="amount_to_capture")
+        if not params["final"] and not held.multicapture:
             raise GatewayRefused("parameter_invalid", "No multicapture here.", param="final_capture")
+        rest = 0 if params["final"] else held.amount_capturable - params["amount"]
         return self.put_intent(
-            intent.snapshot.intent_id,
-            status=IntentStatus.SUCCEEDED,
-            amount_capturable=0,
-            amount_captured=params["amount"],
-            capture_before=None,
+            held.intent_id,
+            status=IntentStatus.REQUIRES_CAPTURE if rest else IntentStatus.SUCCEEDED,
+            amount_capturable=rest,
+            amount_captured=held.amount_captured + params["amount"],
+            capture_before=held.capture_before if rest else None,
         )
 
     def _cancel(self, params: Mapping[str, Any], outcome: Outcome) -> IntentSnapshot:
         intent = self._intent(params["intent_id"])
-        if intent.snapshot.status in (IntentStatus.SUCCEEDED, IntentStatus.CANCELED):
+        final = (IntentStatus.PROCESSING, IntentStatus.SUCCEEDED, IntentStatus.CANCELED)
+        if intent.snapshot.status in final or intent.snapshot.amount_captured:
             raise GatewayRefused("payment_intent_unexpected_state", "It can no longer be canceled.")
         return self.put_intent(
             intent.snapshot.intent_id,

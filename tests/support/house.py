@@ -238,6 +238,11 @@ class House:
     async def authorized(self, amount: int = 1000) -> Payment:
         return await self.pay(await self.order(amount), capture_method=CaptureMethod.MANUAL)
 
+    async def authorized_later(self, amount: int = 1000) -> Payment:
+        """A payment by manual capture that nobody has confirmed yet."""
+        order = await self.order(amount)
+        return await self.pay(order, None, confirm=False, capture_method=CaptureMethod.MANUAL)
+
     async def confirm_again(
         self,
         payment: Payment,

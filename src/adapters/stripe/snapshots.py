@@ -2,7 +2,7 @@
 
 What a snapshot needs and the object lacks, or a status this version does not know, is
 Unreadable: nothing is guessed. Where `latest_charge` is only an id, as in every webhook,
-`method` and `capture_before` are None.
+`method`, `capture_before` and `multicapture` are None.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from adapters.stripe.amounts import NotRepresentable, from_stripe
 from adapters.stripe.params import ORDER_ID, PAYMENT_ID, REASON, REFUND_ID, USER_ID
 from domain.payments.gateway import (
+    AUTHORIZATION_EXPIRED,
     CustomerDeleted,
     DisputeSnapshot,
     FutureUsage,
@@ -79,7 +80,8 @@ def intent_snapshot(intent: Mapping[str, Any]) -> IntentSnapshot:
         charge_id=object_id(intent, "latest_charge"),
         method=_card_method(charge),
         capture_before=_capture_before(charge),
-        cancellation_reason=_text_or_none(intent, "cancellation_reason"),
+        multicapture=_multicapture(charge),
+        cancellation_reason=_cancellation_reason(intent),
         customer_id=object_id(intent, "customer"),
         payment_id=metadata.get(PAYMENT_ID),
         order_id=metadata.get(ORDER_ID),
@@ -196,6 +198,22 @@ def _capture_before(charge: Mapping[str, Any] | None) -> datetime | None:
     card = _card_of(charge)
     seconds = card.get("capture_before") if card else None
     return None if seconds is None else timestamp(seconds)
+
+
+def _multicapture(charge: Mapping[str, Any] | None) -> bool | None:
+    """https://docs.stripe.com/payments/multicapture: granted to the charge, whatever the intent asked for."""
+    if charge is None:
+        return None
+    card = _card_of(charge)
+    granted = _object_or_none(card, "multicapture") if card else None
+    return granted is not None and granted.get("status") == "available"
+
+
+def _cancellation_reason(intent: Mapping[str, Any]) -> str | None:
+    """A lapse is `expired` since the API version 2025-03-31.basil; webhooks of older ones say `automatic`."""
+    reason = _text_or_none(intent, "cancellation_reason")
+    lapsed = reason == "expired" or (reason == "automatic" and object_id(intent, "latest_charge") is not None)
+    return AUTHORIZATION_EXPIRED if lapsed else reason
 
 
 def _expect_kind(value: Mapping[str, Any], kind: str) -> None:

@@ -52,6 +52,12 @@ class PaymentStateForbids(Conflict):
     code = "payment_state_forbids"
 
 
+class AuthorizationExpired(Conflict):
+    """The authorization has lapsed; nothing can be captured any more."""
+
+    code = "authorization_expired"
+
+
 class MulticaptureUnavailable(Conflict):
     """The gateway allows one capture only on this payment."""
 

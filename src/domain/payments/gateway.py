@@ -52,6 +52,10 @@ class FutureUsage(StrEnum):
     OFF_SESSION = "OFF_SESSION"
 
 
+AUTHORIZATION_EXPIRED = "authorization_expired"
+"""Why an intent was canceled whose authorization lapsed, whatever the gateway calls it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntentSnapshot:
     """A payment intent as the gateway had it at one moment. Amounts in minor units of ISO 4217."""
@@ -73,7 +77,10 @@ class IntentSnapshot:
     method: CardMethod | None
     capture_before: datetime | None
     """When an uncaptured authorization lapses; None where the snapshot does not tell."""
+    multicapture: bool | None
+    """Whether the authorization can be captured in parts; None where the snapshot does not tell."""
     cancellation_reason: str | None
+    """The gateway's own word, or AUTHORIZATION_EXPIRED."""
     customer_id: str | None
     payment_id: str | None
     """Our own id, from the object's metadata."""
@@ -289,9 +296,9 @@ class PaymentGateway(Protocol):
         """`off_session`: the customer is not there, so what needs them is declined (`authentication_required`)."""
         ...
 
-    def prepare_capture(
-        self, intent_id: str, *, amount: int, currency: str, final: bool
-    ) -> GatewayRequest: ...
+    def prepare_capture(self, intent_id: str, *, amount: int, currency: str, final: bool) -> GatewayRequest:
+        """A final capture of 0 releases what is left after captures in parts."""
+        ...
 
     def prepare_cancel(self, intent_id: str, *, reason: str | None) -> GatewayRequest: ...
 

@@ -21,7 +21,11 @@ class OperationKind(StrEnum):
     CREATE = "CREATE"
     CONFIRM = "CONFIRM"
     CAPTURE = "CAPTURE"
+    RELEASE = "RELEASE"
+    """Give up what is left of an authorization that was captured in part."""
     CANCEL = "CANCEL"
+    UPDATE = "UPDATE"
+    """Another amount, before anything is confirmed."""
     REFUND = "REFUND"
 
 
@@ -46,6 +50,9 @@ class Operation:
     next_check_at: datetime
     payment_version: int
     refund_id: str | None = None
+    target_amount: int | None = None
+    """How the gateway's intent shows that it is done: the whole amount captured after a capture, or the
+    amount after an update."""
     status: OperationStatus = OperationStatus.STARTED
     checks: int = 0
     error: str | None = None

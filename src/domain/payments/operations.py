@@ -8,16 +8,17 @@ Both end in the same transaction: outcome, payment and events together, once.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from domain.payments.errors import GatewayRefusedRequest, GatewayUnavailable, PaymentNotFound
+from domain.payments.current import adopt_update, refresh
+from domain.payments.errors import GatewayUnavailable, PaymentNotFound
 from domain.payments.gateway import (
     GatewayFailed,
     GatewayRefused,
     GatewayUnknown,
     IntentSnapshot,
-    IntentStatus,
     RefundSnapshot,
 )
 from domain.payments.operation import Operation, OperationKind, OperationStatus
+from domain.payments.outcome import Outcome, outcome_of, refusal
 from domain.payments.payment import Occasion, Payment, Verdict
 from domain.payments.ports import PaymentsUnitOfWork, UnitOfWorkFactory
 from domain.payments.refund import RefundStatus
@@ -59,8 +60,8 @@ class OperationRunner:
     async def run(self, operation: Operation, then: NextOperation = _none_follows) -> Payment:
         """Send a saved operation and conclude it; the payment as it is afterwards.
 
-        Raises GatewayRefusedRequest where the gateway proved that it did nothing (a refund instead
-        ends FAILED). An unknown outcome is no error: the payment says so.
+        Raises GatewayRefusedRequest, PaymentStateForbids or AuthorizationExpired where it proved to have
+        done nothing (a refund instead ends FAILED). An unknown outcome is no error: the payment says so.
         """
         try:
             answer = await self.gateways.of(operation.gateway).execute(
@@ -73,7 +74,10 @@ class OperationRunner:
         return await self._go_on(operation, answer, then)
 
     async def recover(self, operation: Operation, then: NextOperation = _none_follows) -> Payment:
-        """Find out what became of an operation; repeat it, within 20 h, where the gateway has nothing of it."""
+        """Find out what became of an operation; repeat it, within 20 h, where the gateway has nothing of it.
+
+        One whose place a cancellation has taken is never repeated: what nobody wants any more must not be done.
+        """
         try:
             found = await self._look_up(operation)
         except (GatewayUnknown, GatewayUnavailable) as error:
@@ -83,6 +87,8 @@ class OperationRunner:
         if found is not None:
             return await self._go_on(operation, found, then)
         if operation.may_repeat(self.clock.now()):
+            if await self._superseded(operation):
+                return await self._put_off(operation, "a cancellation has taken its place")
             return await self.run(operation, then)
         lost = GatewayRefused("never_arrived", "the gateway never received the request")
         return await self._go_on(operation, _Refusal(lost), then)
@@ -102,25 +108,50 @@ class OperationRunner:
         if operation.kind is OperationKind.REFUND:
             return await gateway.find_refund(payment.intent_id, operation.refund_id or "")
         intent = await gateway.get_intent(payment.intent_id)
-        return intent if _shows(operation, payment, intent) else None
+        return None if outcome_of(operation, payment, intent) is Outcome.NOT_YET else intent
+
+    async def _superseded(self, operation: Operation) -> bool:
+        if operation.kind is OperationKind.REFUND:
+            return False
+        async with self.unit_of_work() as uow:
+            payment = await uow.payments.get(operation.payment_id)
+        return payment is not None and payment.in_flight != operation.operation_id
 
     async def _go_on(
         self, operation: Operation, answer: IntentSnapshot | RefundSnapshot | _Refusal, then: NextOperation
     ) -> Payment:
         try:
-            payment, following = await self._conclude(operation, answer, then)
+            payment, concluded, following = await self._conclude(operation, answer, then)
         except GatewayFailed as error:
             return await self._put_off(operation, str(error))
         if following is not None:
             return await self.run(following, then)
-        if isinstance(answer, _Refusal) and operation.kind is not OperationKind.REFUND:
-            raise refusal(payment, answer.error.message, pointer=answer.error.pointer)
+        if concluded.status is OperationStatus.FAILED and operation.kind is not OperationKind.REFUND:
+            refused = answer.error if isinstance(answer, _Refusal) else None
+            raise refusal(
+                concluded,
+                await self._refreshed(payment),
+                refused.message if refused else concluded.error,
+                pointer=refused.pointer if refused else None,
+            )
         return payment
+
+    async def _refreshed(self, payment: Payment) -> Payment:
+        """The payment as the gateway has it, whose state may be why it refused; as we have it, if it does not say."""
+        try:
+            return await refresh(
+                self.unit_of_work, self.gateways.of(payment.gateway), payment, self.clock, self.ids
+            )
+        except GatewayFailed:
+            return payment  # the refusal is decided and saved; a webhook or the next look-up tells the rest
 
     async def _conclude(
         self, operation: Operation, answer: IntentSnapshot | RefundSnapshot | _Refusal, then: NextOperation
-    ) -> tuple[Payment, Operation | None]:
-        """Save the outcome; a report that may be old by now is fetched again until it is current."""
+    ) -> tuple[Payment, Operation, Operation | None]:
+        """Save the outcome; a report that may be old by now is fetched again until it is current.
+
+        The payment, the operation as it is concluded, and the one that follows it.
+        """
         version, fetched = operation.payment_version, False
         while True:
             async with self.unit_of_work() as uow:
@@ -131,7 +162,11 @@ class OperationRunner:
                 if payment is None or saved is None:
                     raise PaymentNotFound
                 if not saved.open:
-                    return payment, None  # concluded by recovery, by a repetition or by its first caller
+                    return (
+                        payment,
+                        saved,
+                        None,
+                    )  # concluded by recovery, by a repetition or by its first caller
                 if await self._take_over(uow, payment, saved, answer, version, fetched):
                     following = then(saved, payment, answer.error if isinstance(answer, _Refusal) else None)
                     if (
@@ -141,7 +176,7 @@ class OperationRunner:
                     ):
                         payment.abandon(self.occasion(), told=saved.checks > 0)
                     await self._save(uow, payment, saved, following)
-                    return payment, following
+                    return payment, saved, following
                 version = payment.version
             if isinstance(answer, IntentSnapshot):
                 gateway = self.gateways.of(operation.gateway)
@@ -157,30 +192,45 @@ class OperationRunner:
         fetched: bool,
     ) -> bool:
         """Record the answer on the payment; False where it must be fetched again first."""
-        occasion = self.occasion()
+        occasion, failure = self.occasion(), None
         if isinstance(answer, IntentSnapshot):
-            current = payment.version == version or payment.intent_id is None
-            verdict = Verdict.RECORDED if current else payment.judge(answer)
-            creation = operation.kind is OperationKind.CREATE
-            if (
-                creation
-                and not fetched
-                and await uow.webhooks.has_waiting(operation.gateway, answer.intent_id)
-            ):
-                # What waited is younger than the answer. Recovery applies it, once the intent is bound.
-                verdict = Verdict.FETCH
+            verdict = await self._judge(uow, payment, operation, answer, version, fetched)
             if verdict is Verdict.FETCH:
                 return False
+            if outcome_of(operation, payment, answer) is Outcome.PRECLUDED:
+                failure = f"the intent was {answer.status.lower()} before"
             if verdict is Verdict.RECORDED:
+                await adopt_update(uow, payment, answer)
                 payment.record_intent(answer, occasion)
         else:
             await self._settle_refund(uow, payment, operation, answer, occasion)
         if isinstance(answer, _Refusal):
-            operation.failed(str(answer.error), occasion.now)
-        else:
+            failure = str(answer.error)
+        if failure is None:
             operation.succeeded(occasion.now)
+        else:
+            operation.failed(failure, occasion.now)
         payment.end(operation)
         return True
+
+    async def _judge(
+        self,
+        uow: PaymentsUnitOfWork,
+        payment: Payment,
+        operation: Operation,
+        answer: IntentSnapshot,
+        version: int,
+        fetched: bool,
+    ) -> Verdict:
+        """What the answer is worth: it may have been overtaken by other reports on its way."""
+        creation = operation.kind is OperationKind.CREATE
+        if creation and not fetched and await uow.webhooks.has_waiting(operation.gateway, answer.intent_id):
+            # What waited is younger than the answer. Recovery applies it, once the intent is bound.
+            return Verdict.FETCH
+        if payment.version == version or payment.intent_id is None:
+            return Verdict.RECORDED
+        # Nobody tried the intent yet, so that only a current report tells an update's amount.
+        return Verdict.FETCH if operation.kind is OperationKind.UPDATE else payment.judge(answer)
 
     async def _settle_refund(
         self,
@@ -236,38 +286,13 @@ class OperationRunner:
             await uow.refunds.save(refund)
 
 
-def _shows(operation: Operation, payment: Payment, intent: IntentSnapshot) -> bool:
-    """Whether the intent, as the gateway has it now, shows that the operation was carried out."""
-    if payment.version != operation.payment_version:
-        return True  # something was recorded since it began: what the gateway has now is the outcome
-    if intent.status in (IntentStatus.SUCCEEDED, IntentStatus.CANCELED):
-        return True
-    if operation.kind is OperationKind.CAPTURE:
-        return intent.amount_captured > payment.amount_captured
-    if operation.kind is OperationKind.CANCEL:
-        return False
-    return (intent.status, intent.failed_charge_id or payment.failed_charge_id, intent.next_action) != (
-        payment.status,
-        payment.failed_charge_id,
-        payment.next_action,
-    )
-
-
 async def resume(runner: OperationRunner, operation: Operation, payment: Payment) -> Payment:
     """Answer the repetition of a request whose operation was saved before.
 
-    Raises GatewayRefusedRequest where that operation's outcome was a refusal.
+    Raises GatewayRefusedRequest, PaymentStateForbids or AuthorizationExpired where that operation failed.
     """
     if operation.open:
         return await runner.recover(operation)
     if operation.status is OperationStatus.FAILED:
-        raise refusal(payment, operation.error)
+        raise refusal(operation, payment, operation.error)
     return payment
-
-
-def refusal(payment: Payment, message: str | None, *, pointer: str | None = None) -> GatewayRefusedRequest:
-    """The error that tells of a refused operation, and of the payment if that stands all the same."""
-    error = GatewayRefusedRequest(message, pointer=pointer)
-    if payment.status is not IntentStatus.CANCELED:
-        error.payment_id = payment.payment_id
-    return error

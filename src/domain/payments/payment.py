@@ -14,13 +14,16 @@ from uuid import UUID
 
 from domain.payments.dispute import Dispute
 from domain.payments.errors import (
+    AuthorizationExpired,
     CaptureExceedsAuthorized,
     CurrencyDiffers,
+    MulticaptureUnavailable,
     OperationInFlight,
     PaymentStateForbids,
     RefundExceedsCaptured,
 )
 from domain.payments.gateway import (
+    AUTHORIZATION_EXPIRED,
     CaptureMethod,
     DisputeSnapshot,
     FutureUsage,
@@ -28,7 +31,7 @@ from domain.payments.gateway import (
     IntentStatus,
     RefundSnapshot,
 )
-from domain.payments.operation import Operation
+from domain.payments.operation import Operation, OperationKind
 from domain.payments.refund import FROM_GATEWAY, TRANSITIONS, Refund, RefundStatus
 from domain.shared.payment_events import (
     CardMethod,
@@ -63,6 +66,7 @@ INTENT_TRANSITIONS: dict[IntentStatus, frozenset[IntentStatus]] = {
 
 CANCELABLE = _UNDECIDED | {_S.REQUIRES_CAPTURE}
 CONFIRMABLE = frozenset({_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION, _S.REQUIRES_ACTION})
+UPDATABLE = frozenset({_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION})
 
 
 class Verdict(Enum):
@@ -107,11 +111,14 @@ class Payment:
     amount_refunding: int = 0
     """Promised to refunds that the gateway has not decided yet; counted against what may be refunded."""
     capture_before: datetime | None = None
+    multicapture: bool = False
+    """Whether the gateway lets this authorization be captured in parts."""
     last_error: LastError | None = None
     failed_charge_id: str | None = None
     charge_id: str | None = None
     method: CardMethod | None = None
     cancellation_reason: str | None = None
+    """Why it was canceled, or is to be by the operation in flight."""
     setup_future_usage: FutureUsage | None = None
     in_flight: str | None = None
     """The operation that is with the gateway now: one at a time decides the intent's fate."""
@@ -129,15 +136,23 @@ class Payment:
     # What we begin
 
     def begin(self, operation: Operation) -> None:
-        """Let this operation be the one in flight. Raises OperationInFlight where there is another."""
-        if self.in_flight is not None and self.in_flight != operation.operation_id:
-            raise OperationInFlight
+        """Let this operation be the one in flight. Raises OperationInFlight where there is another.
+
+        A cancellation takes the place of one whose outcome is not known: whichever of the two the gateway
+        does first decides, and the other is then refused or finds nothing left to do.
+        """
+        if self.in_flight not in (None, operation.operation_id):
+            if operation.kind is not OperationKind.CANCEL or not self.operation_unknown:
+                raise OperationInFlight
+            self.operation_unknown = False
         self.in_flight = operation.operation_id
 
     def end(self, operation: Operation) -> None:
         if self.in_flight == operation.operation_id:
             self.in_flight = None
             self.operation_unknown = False
+        if operation.kind is OperationKind.CANCEL and self.status is not _S.CANCELED:
+            self.cancellation_reason = None
 
     def abandon(self, occasion: Occasion, *, told: bool) -> None:
         """The gateway refused to create the intent: there is nothing to follow, and the order is free again.
@@ -151,16 +166,34 @@ class Payment:
             self._emit(PaymentCanceled, occasion, self.amount, reason=self.cancellation_reason)
 
     def check_confirmable(self) -> None:
-        if self.intent_id is None or self.status not in CONFIRMABLE:
-            raise PaymentStateForbids(f"a payment in {self.status} cannot be confirmed")
+        """Raises PaymentStateForbids; OperationInFlight while its creation is not decided."""
+        self._check_status(CONFIRMABLE, "confirmed")
 
     def check_cancelable(self) -> None:
-        if self.intent_id is None or self.status not in CANCELABLE:
-            raise PaymentStateForbids(f"a payment in {self.status} cannot be canceled")
+        """Raises PaymentStateForbids; OperationInFlight while its creation is not decided."""
+        self._check_status(CANCELABLE, "canceled")
 
-    def check_capturable(self, amount: int) -> None:
-        if self.intent_id is None or self.status is not IntentStatus.REQUIRES_CAPTURE:
-            raise PaymentStateForbids(f"a payment in {self.status} cannot be captured")
+    def check_updatable(self) -> None:
+        """Whether nothing of it was confirmed yet. Raises PaymentStateForbids, OperationInFlight."""
+        self._check_status(UPDATABLE, "changed")
+
+    def check_open_for_capture(self) -> None:
+        """Raises PaymentStateForbids, AuthorizationExpired; OperationInFlight while its creation is not decided."""
+        if self.status is _S.CANCELED and self.cancellation_reason == AUTHORIZATION_EXPIRED:
+            raise AuthorizationExpired
+        self._check_status(frozenset({_S.REQUIRES_CAPTURE}), "captured")
+
+    def _check_status(self, allowed: frozenset[IntentStatus], participle: str) -> None:
+        if self.status not in allowed:
+            raise PaymentStateForbids(f"a payment in {self.status} cannot be {participle}")
+        if self.intent_id is None:
+            raise OperationInFlight
+
+    def check_capturable(self, amount: int, *, final: bool) -> None:
+        """Raises what check_open_for_capture does, MulticaptureUnavailable, CaptureExceedsAuthorized."""
+        self.check_open_for_capture()
+        if not final and not self.multicapture:
+            raise MulticaptureUnavailable
         if amount > self.amount_capturable:
             raise CaptureExceedsAuthorized(
                 f"{amount} is more than the {self.amount_capturable} that can be captured", pointer="/amount"
@@ -270,7 +303,10 @@ class Payment:
         self.method = snapshot.method or self.method
         authorized = self.status is _S.REQUIRES_CAPTURE
         self.capture_before = (snapshot.capture_before or self.capture_before) if authorized else None
-        self.cancellation_reason = snapshot.cancellation_reason
+        self.multicapture = authorized and (
+            self.multicapture if snapshot.multicapture is None else snapshot.multicapture
+        )
+        self.cancellation_reason = snapshot.cancellation_reason or self.cancellation_reason
         self.setup_future_usage = snapshot.setup_future_usage
 
     def _failed_anew(self, moved: bool, known: tuple[str | None, LastError | None]) -> bool:

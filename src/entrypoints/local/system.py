@@ -144,6 +144,7 @@ class System:
             "PAYONCE_STRIPE_API_KEY": SANDBOX_KEY,
             "PAYONCE_STRIPE_API_BASE": sandbox_url,
             "PAYONCE_STRIPE_WEBHOOK_SECRET": self._home.webhook_secret,
+            "PAYONCE_STRIPE_MULTICAPTURE": "true",  # the sandbox has it
             "PYTHONUNBUFFERED": "1",
         }
         if self._settings.return_url == Settings().return_url:  # not set: its place is our own port

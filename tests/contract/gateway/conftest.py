@@ -32,10 +32,18 @@ class Bench(ABC):
     def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
         """The customer answers the bank's challenge."""
 
+    @abstractmethod
+    def settle_debit(self, snapshot: IntentSnapshot) -> None:
+        """The bank answers, days later."""
+
+    @abstractmethod
+    def lapse(self, snapshot: IntentSnapshot) -> None:
+        """The time of the authorization is over."""
+
 
 class FakeBench(Bench):
     def __init__(self) -> None:
-        self.fake = FakeGateway(MachineClock())
+        self.fake = FakeGateway(MachineClock(), multicapture=True)
         self.gateway = self.fake
 
     def save_method(self, gateway_customer_id: str, kind: str = "pm_card_visa") -> str:
@@ -46,6 +54,12 @@ class FakeBench(Bench):
     def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
         act = self.fake.complete_action if passes else self.fake.fail_action
         act(snapshot.intent_id)
+
+    def settle_debit(self, snapshot: IntentSnapshot) -> None:
+        self.fake.settle_debit(snapshot.intent_id)
+
+    def lapse(self, snapshot: IntentSnapshot) -> None:
+        self.fake.lapse(snapshot.intent_id)
 
 
 class StripeBench(Bench):
@@ -71,10 +85,18 @@ class StripeBench(Bench):
         assert snapshot.next_action.redirect_url is not None
         self.sandbox.authenticate(snapshot.next_action.redirect_url, "complete" if passes else "fail")
 
+    def settle_debit(self, snapshot: IntentSnapshot) -> None:
+        self.sandbox.advance(4 * 86400)
+
+    def lapse(self, snapshot: IntentSnapshot) -> None:
+        self.sandbox.advance(8 * 86400)
+
 
 @pytest.fixture
 async def stripe_gateway(sandbox: SandboxGateway) -> AsyncIterator[StripeGateway]:
-    gateway = StripeGateway(api_key=sandbox.secret_key, api_base=sandbox.url, lookup_retries=0)
+    gateway = StripeGateway(
+        api_key=sandbox.secret_key, api_base=sandbox.url, lookup_retries=0, multicapture=True
+    )
     yield gateway
     await gateway.aclose()
 

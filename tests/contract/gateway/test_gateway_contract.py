@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from domain.payments.gateway import (
+    AUTHORIZATION_EXPIRED,
     Address,
     CaptureMethod,
     Customer,
@@ -249,9 +250,64 @@ async def test_no_more_is_captured_than_is_held(gateway: PaymentGateway) -> None
 
 
 async def test_a_capture_in_parts_needs_multicapture(gateway: PaymentGateway) -> None:
-    held = await pay(gateway, capture_method=CaptureMethod.MANUAL)
+    token = "pm_card_credit_disableEnterpriseCardFeatures"
+    held = await pay(gateway, token, capture_method=CaptureMethod.MANUAL)
+    assert held.multicapture is False
     with pytest.raises(GatewayRefused):
         await capture(gateway, held.intent_id, 500, final=False)
+
+
+async def test_captures_in_parts_and_the_release_of_the_rest(gateway: PaymentGateway) -> None:
+    held = await pay(gateway, capture_method=CaptureMethod.MANUAL)
+    assert held.multicapture is True
+    with pytest.raises(GatewayRefused):
+        await capture(gateway, held.intent_id, 0)
+    for amount, total, left in ((500, 500, 599), (99, 599, 500)):
+        part = await capture(gateway, held.intent_id, amount, final=False)
+        assert part.status is IntentStatus.REQUIRES_CAPTURE
+        assert (part.amount_captured, part.amount_capturable, part.multicapture) == (total, left, True)
+        assert part.capture_before == held.capture_before
+    with pytest.raises(GatewayRefused):
+        await gateway.execute(gateway.prepare_cancel(held.intent_id, reason=None), new_key())
+    assert (await refund(gateway, held.intent_id, 599)).status is GatewayRefundStatus.SUCCEEDED
+    released = await capture(gateway, held.intent_id, 0)
+    assert (released.status, released.amount_captured, released.amount_capturable) == ("SUCCEEDED", 599, 0)
+
+
+async def test_an_authorization_lapses_and_what_was_captured_stays(bench: Bench) -> None:
+    gateway = bench.gateway
+    held = await pay(gateway, capture_method=CaptureMethod.MANUAL)
+    part = await pay(gateway, capture_method=CaptureMethod.MANUAL, payment_id="pay_2")
+    await capture(gateway, part.intent_id, 500, final=False)
+    bench.lapse(held)
+    bench.lapse(part)
+    lapsed, kept = await gateway.get_intent(held.intent_id), await gateway.get_intent(part.intent_id)
+    assert (lapsed.status, lapsed.cancellation_reason) == (IntentStatus.CANCELED, AUTHORIZATION_EXPIRED)
+    assert (kept.status, kept.amount_captured, kept.amount_capturable) == (IntentStatus.SUCCEEDED, 500, 0)
+    for intent in (held, part):
+        with pytest.raises(GatewayRefused):
+            await capture(gateway, intent.intent_id, 100)
+
+
+@pytest.mark.parametrize(("token", "pays"), [("pm_success_de", True), ("pm_failed_de", False)])
+async def test_a_bank_debit_is_decided_later(bench: Bench, token: str, pays: bool) -> None:
+    gateway = bench.gateway
+    waiting = await pay(gateway, token)
+    assert waiting.status is IntentStatus.PROCESSING
+    assert (waiting.amount_captured, waiting.method, waiting.last_error) == (0, None, None)
+    assert waiting.charge_id
+    with pytest.raises(GatewayRefused) as refused:
+        await gateway.execute(gateway.prepare_cancel(waiting.intent_id, reason=None), new_key())
+    assert refused.value.code == "payment_intent_unexpected_state"
+    bench.settle_debit(waiting)
+    after = await gateway.get_intent(waiting.intent_id)
+    if pays:
+        assert (after.status, after.amount_captured) == (IntentStatus.SUCCEEDED, 1099)
+    else:
+        assert after.status is IntentStatus.REQUIRES_PAYMENT_METHOD
+        assert after.last_error is not None
+        assert after.failed_charge_id
+        assert (await confirm(gateway, waiting.intent_id, "pm_card_visa")).status is IntentStatus.SUCCEEDED
 
 
 @pytest.mark.parametrize("held", [False, True])

@@ -45,6 +45,7 @@ def a_snapshot(payment_id: str = "pay_1", **changes: Any) -> IntentSnapshot:
         "charge_id": "ch_1",
         "method": CardMethod("visa", "4242"),
         "capture_before": None,
+        "multicapture": None,
         "cancellation_reason": None,
         "customer_id": None,
         "payment_id": payment_id,

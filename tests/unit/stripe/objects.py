@@ -13,7 +13,12 @@ CHARGE: dict[str, Any] = {
     "object": "charge",
     "payment_method_details": {
         "type": "card",
-        "card": {"brand": "visa", "last4": "4242", "capture_before": 1_790_000_000},
+        "card": {
+            "brand": "visa",
+            "last4": "4242",
+            "capture_before": 1_790_000_000,
+            "multicapture": {"status": "available"},
+        },
     },
 }
 INTENT: dict[str, Any] = {

@@ -31,6 +31,7 @@ def test_an_intent_is_read_whole() -> None:
         charge_id="ch_1",
         method=CardMethod("visa", "4242"),
         capture_before=datetime.fromtimestamp(1_790_000_000, UTC),
+        multicapture=True,
         cancellation_reason=None,
         customer_id="cus_1",
         payment_id="pay_1",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from domain.payments.errors import GatewayRefusedRequest, MulticaptureUnavailable, PaymentNotFound
+from domain.payments.errors import GatewayRefusedRequest, PaymentNotFound
 from domain.payments.gateway import GatewayRefused
 from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKind
 from domain.payments.operations import OperationRunner, resume, start
@@ -15,7 +15,7 @@ from domain.shared.system import Clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapturePayment:
-    """`amount` None takes all that can be captured; `final` gives up the rest."""
+    """`amount` None takes all that can be captured; `final` releases the rest."""
 
     request_id: str
     caller: Caller
@@ -35,7 +35,7 @@ class CapturePaymentHandler:
         """The payment after the gateway's answer.
 
         Raises PaymentNotFound, PaymentStateForbids, OperationInFlight, CaptureExceedsAuthorized,
-        MulticaptureUnavailable, GatewayRefusedRequest.
+        MulticaptureUnavailable, AuthorizationExpired, GatewayRefusedRequest.
         """
         operation_id = f"{command.request_id}-capture"
         async with self.unit_of_work() as uow:
@@ -55,13 +55,11 @@ class CapturePaymentHandler:
 
     def _capture(self, command: CapturePayment, payment: Payment, operation_id: str) -> Operation:
         amount = payment.amount_capturable if command.amount is None else command.amount
-        payment.check_capturable(amount)
-        if not command.final:
-            raise MulticaptureUnavailable
+        payment.check_capturable(amount, final=command.final)
         now = self.clock.now()
         try:
             request = self.gateways.of(payment.gateway).prepare_capture(
-                payment.intent_id or "", amount=amount, currency=payment.currency, final=True
+                payment.intent_id or "", amount=amount, currency=payment.currency, final=command.final
             )
         except GatewayRefused as error:
             raise GatewayRefusedRequest(error.message, pointer="/amount") from error
@@ -70,6 +68,7 @@ class CapturePaymentHandler:
             payment_id=payment.payment_id,
             gateway=payment.gateway,
             kind=OperationKind.CAPTURE,
+            target_amount=payment.amount_captured + amount,
             request=request,
             created_at=now,
             next_check_at=now + FIRST_CHECK_AFTER,

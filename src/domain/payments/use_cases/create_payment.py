@@ -20,7 +20,8 @@ from domain.payments.gateway import (
 )
 from domain.payments.methods import check_method, check_session
 from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKind, OperationStatus
-from domain.payments.operations import OperationRunner, refusal, start
+from domain.payments.operations import OperationRunner, start
+from domain.payments.outcome import refusal
 from domain.payments.payment import CONFIRMABLE, Payment
 from domain.payments.ports import OrderTermsSource, UnitOfWorkFactory
 from domain.payments.routing import Gateways
@@ -103,7 +104,7 @@ class CreatePaymentHandler:
         if latest is not None and latest.open:
             return await self.runner.recover(latest, then)
         if latest is not None and latest.status is OperationStatus.FAILED:
-            raise refusal(payment, latest.error)
+            raise refusal(latest, payment, latest.error)
         return payment
 
     async def _confirmed(self, command: CreatePayment, payment: Payment) -> Payment:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from domain.payments.current import adopt_update, record_current
 from domain.payments.dispute import Dispute
 from domain.payments.errors import GatewayUnavailable
 from domain.payments.gateway import (
@@ -187,9 +188,10 @@ class ReceiveWebhookHandler:
         if not isinstance(snapshot, IntentSnapshot):
             return Verdict.NOTHING_NEW
         if fetched is not None:
-            return _record_current(payment, fetched, occasion)
+            return await record_current(uow, payment, fetched, occasion)
         verdict = payment.judge(snapshot)
         if verdict is Verdict.RECORDED:
+            await adopt_update(uow, payment, snapshot)
             payment.record_intent(snapshot, occasion)
         return verdict
 
@@ -206,7 +208,7 @@ class ReceiveWebhookHandler:
             # Money that came back was taken before: the report of that has been overtaken by this one.
             if fetched is None:
                 return Verdict.FETCH
-            told = _record_current(payment, fetched, occasion)
+            told = await record_current(uow, payment, fetched, occasion)
         refund = await uow.refunds.get(snapshot.refund_id) if snapshot.refund_id else None
         refund = refund or await uow.refunds.find_by_gateway_id(snapshot.gateway_refund_id)
         if refund is not None and refund.payment_id == payment.payment_id:
@@ -248,11 +250,3 @@ class ReceiveWebhookHandler:
         if verdict is Verdict.RECORDED:
             await uow.disputes.put(dispute)
         return verdict
-
-
-def _record_current(payment: Payment, fetched: IntentSnapshot, occasion: Occasion) -> Verdict:
-    """Record what the gateway holds now."""
-    if payment.knows(fetched):
-        return Verdict.NOTHING_NEW
-    payment.record_intent(fetched, occasion)
-    return Verdict.RECORDED

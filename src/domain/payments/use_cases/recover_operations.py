@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from domain.payments.errors import GatewayRefusedRequest
 from domain.payments.operations import OperationRunner
 from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
-from domain.shared.errors import Unavailable
+from domain.shared.errors import Conflict, Refused, Unavailable
 from domain.shared.system import Clock
 
 HELD_FOR = timedelta(minutes=1)
@@ -34,7 +33,7 @@ class RecoverOperationsHandler:
         for operation in due:
             try:
                 await self.runner.recover(operation)
-            except GatewayRefusedRequest:
+            except (Refused, Conflict):
                 continue  # the refusal is saved as the operation's outcome; here nobody waits for the answer
         unavailable: Unavailable | None = None
         for payment_id in waiting:

@@ -73,7 +73,7 @@ class CapturePaymentBody(Strict):
     amount: Amount | None = None
     """By default all that can be captured."""
     final: bool = True
-    """Whether the rest of the authorization is given up."""
+    """Whether the rest of the authorization is released; `false` needs `multicapture` on the payment."""
 
 
 class CancelPaymentBody(Strict):
@@ -119,10 +119,14 @@ class PaymentAnswer(Answered):
     setup_future_usage: FutureUsage | None
     capture_before: datetime | None
     """When the authorization lapses (manual capture)."""
+    multicapture: bool
+    """Whether the authorization can be captured in parts (`final: false`)."""
     amount_capturable: int
     amount_captured: int
     amount_refunded: int
     last_error: LastErrorAnswer | None
+    cancellation_reason: str | None
+    """Why it was canceled: as asked, `authorization_expired`, or in the gateway's words."""
     attention: str | None
     version: int
     created_at: datetime
