@@ -23,6 +23,8 @@ from domain.payments.gateway import (
     AUTHORIZATION_EXPIRED,
     CaptureMethod,
     Customer,
+    DisputeSnapshot,
+    DisputeStatus,
     FutureUsage,
     GatewayEvent,
     GatewayMethod,
@@ -41,6 +43,9 @@ from domain.shared.system import Clock
 
 HOLD = timedelta(days=7)
 """How long an authorization is held before it lapses."""
+
+EVIDENCE_TIME = timedelta(days=9)
+"""How long evidence may be given."""
 
 _DECLINED = LastError("card_declined", "generic_decline", "Your card was declined.")
 _NO_FUNDS = LastError("card_declined", "insufficient_funds", "Your card has insufficient funds.")
@@ -121,6 +126,7 @@ class FakeGateway:
     performed: dict[str, tuple[GatewayRequest, Answer | GatewayRefused]] = field(default_factory=dict)
     """What each idempotency key did: once, however often it was sent."""
     refunds: dict[str, RefundSnapshot] = field(default_factory=dict)
+    disputes: dict[str, DisputeSnapshot] = field(default_factory=dict)
     customers: dict[str, str] = field(default_factory=dict)
     """Customer ids by the idempotency key of their creation."""
     methods: dict[str, GatewayMethod] = field(default_factory=dict)
@@ -181,6 +187,37 @@ class FakeGateway:
         settled = replace(self.refunds[gateway_refund_id], status=status, failure_reason=failure_reason)
         self.refunds[gateway_refund_id] = settled
         return settled
+
+    def open_dispute(
+        self, intent_id: str, status: DisputeStatus = DisputeStatus.NEEDS_RESPONSE, **changes: Any
+    ) -> DisputeSnapshot:
+        """The cardholder's bank disputes the charge, or inquires about it."""
+        intent, inquiry = self._intents[intent_id].snapshot, status.value.startswith("warning_")
+        dispute_id = self._new_id("du")
+        opened = DisputeSnapshot(
+            gateway_dispute_id=dispute_id,
+            intent_id=intent_id,
+            charge_id=intent.charge_id,
+            amount=intent.amount_captured,
+            currency=intent.currency,
+            reason="fraudulent",
+            status=status,
+            charge_refundable=inquiry,
+            evidence_due_by=self.clock.now() + EVIDENCE_TIME,
+            amount_withdrawn=0 if inquiry else intent.amount_captured,
+            opened_at=self.clock.now(),
+        )
+        return self.put_dispute(dispute_id, replace(opened, **changes))
+
+    def put_dispute(self, dispute_id: str, dispute: DisputeSnapshot) -> DisputeSnapshot:
+        self.disputes[dispute_id] = dispute
+        return dispute
+
+    def move_dispute(self, dispute_id: str, status: DisputeStatus, **changes: Any) -> DisputeSnapshot:
+        """The bank goes on with a dispute; what is won is given back."""
+        if status is DisputeStatus.WON:
+            changes = {"amount_withdrawn": 0, **changes}
+        return self.put_dispute(dispute_id, replace(self.disputes[dispute_id], status=status, **changes))
 
     def put_intent(self, intent_id: str, **changes: Any) -> IntentSnapshot:
         """Something happens to an intent at the gateway that we did not ask for."""
@@ -301,6 +338,12 @@ class FakeGateway:
             if (refund.intent_id, refund.refund_id) == (intent_id, refund_id):
                 return refund
         return None
+
+    async def get_dispute(self, gateway_dispute_id: str) -> DisputeSnapshot:
+        self._must_be_up()
+        if gateway_dispute_id not in self.disputes:
+            raise GatewayRefused("resource_missing", f"No such dispute: '{gateway_dispute_id}'", param="id")
+        return self.disputes[gateway_dispute_id]
 
     async def create_customer(self, user_id: str, customer: Customer | None, idempotency_key: str) -> str:
         self._must_be_up()
@@ -509,6 +552,11 @@ class FakeGateway:
         )
         if taken == 0:
             raise GatewayRefused("payment_intent_unexpected_state", "It has no successful charge to refund.")
+        if any(
+            one.intent_id == params["intent_id"] and not one.charge_refundable
+            for one in self.disputes.values()
+        ):
+            raise GatewayRefused("charge_disputed", "It has been charged back.")
         if params["amount"] > taken - given_back:
             raise GatewayRefused("amount_too_large", "More than is left to refund.", param="amount")
         pending = intent.token == "pm_card_pendingRefund"

@@ -20,18 +20,25 @@ from typing import Any, Self, TypeVar
 from adapters.cloudevents import payment_events
 from domain.orders.order import Effect, Order
 from domain.orders.ports import Attempt, AttemptStatus
+from domain.orders.states import ORDER_TRANSITIONS
 from domain.payments.dispute import Dispute
 from domain.payments.errors import OperationInFlight, PaymentInProgress
 from domain.payments.gateway import IntentStatus
-from domain.payments.operation import Operation
+from domain.payments.operation import Operation, OperationKind, OperationStatus
 from domain.payments.payment import Payment
 from domain.payments.ports import LoggedEvent
-from domain.payments.refund import Refund
+from domain.payments.refund import Refund, RefundStatus
+from domain.payments.states import INTENT_TRANSITIONS, OPERATION_TRANSITIONS, REFUND_TRANSITIONS
 from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome, WebhookTypeCount
 from domain.shared.errors import Malformed
 from domain.shared.payment_events import PaymentEvent
+from domain.shared.states import Transitions, reachable
 
 Row = TypeVar("Row")
+# One change of an order may fold several events.
+_ORDER_AHEAD = {
+    before: dict.fromkeys(ahead, "in several steps") for before, ahead in reachable(ORDER_TRANSITIONS).items()
+}
 _CURSOR = re.compile(r"0-([0-9]{1,18})")
 
 
@@ -160,6 +167,7 @@ class MemoryPayments:
         payment.version += 1
         self.transaction.events.extend(payment.take_events())
         _check_payment(payment)
+        _check_step("payment", await self.get(payment.payment_id), payment, INTENT_TRANSITIONS)
         if any(
             payment.intent_id is not None
             and (other.gateway, other.intent_id) == (payment.gateway, payment.intent_id)
@@ -207,6 +215,12 @@ def _check_payment(payment: Payment) -> None:
         raise ConstraintViolated("payment_captures_within_amount")
 
 
+def _check_step(machine: str, before: Any, after: Any, transitions: Transitions[Any]) -> None:
+    """The database's table of transitions."""
+    if before is not None and after.status not in (before.status, *transitions[before.status]):
+        raise ConstraintViolated(f"{machine}_transition from {before.status} to {after.status}")
+
+
 @dataclass(slots=True)
 class MemoryRefunds:
     transaction: Transaction
@@ -224,6 +238,10 @@ class MemoryRefunds:
 
     async def save(self, refund: Refund) -> None:
         refund.version += 1
+        before = await self.get(refund.refund_id)
+        found_after_all = before and before.gateway_refund_id is None and refund.gateway_refund_id
+        if not (found_after_all and before and before.status is RefundStatus.FAILED):
+            _check_step("refund", before, refund, REFUND_TRANSITIONS)
         await self.transaction.update("refund", refund.refund_id, refund)
 
 
@@ -237,6 +255,23 @@ class MemoryDisputes:
 
     async def put(self, dispute: Dispute) -> None:
         await self.transaction.update("dispute", dispute.gateway_dispute_id, dispute)
+
+    async def of_payment(self, payment_id: str) -> Sequence[Dispute]:
+        disputes: list[Dispute] = await self.transaction.read_all("dispute")
+        chosen = [dispute for dispute in disputes if dispute.payment_id == payment_id]
+        return sorted(chosen, key=lambda dispute: (dispute.opened_at, dispute.gateway_dispute_id))
+
+    async def due_for_evidence(self, *, before: datetime, limit: int) -> Sequence[Dispute]:
+        disputes: list[Dispute] = await self.transaction.read_all("dispute")
+        due = [
+            (dispute.evidence_due_by, dispute)
+            for dispute in disputes
+            if dispute.evidence_due_by is not None
+            and dispute.evidence_due_by < before
+            and dispute.status.awaits_evidence
+            and not dispute.reminded
+        ]
+        return [dispute for _, dispute in sorted(due, key=lambda one: one[0])][:limit]
 
 
 async def _take_due(
@@ -267,6 +302,15 @@ class MemoryOperations:
     transaction: Transaction
 
     async def add(self, operation: Operation) -> None:
+        if operation.kind is not OperationKind.REFUND:
+            saved: list[Operation] = await self.transaction.read_all("operation")
+            if any(
+                one.payment_id == operation.payment_id
+                and one.kind is not OperationKind.REFUND
+                and one.status is OperationStatus.STARTED
+                for one in saved
+            ):
+                raise ConstraintViolated("operation_in_flight")
         await self.transaction.insert("operation", operation.operation_id, operation)
 
     async def get(self, operation_id: str) -> Operation | None:
@@ -274,6 +318,7 @@ class MemoryOperations:
         return found
 
     async def save(self, operation: Operation) -> None:
+        _check_step("operation", await self.get(operation.operation_id), operation, OPERATION_TRANSITIONS)
         await self.transaction.update("operation", operation.operation_id, operation)
 
     async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Operation]:
@@ -463,6 +508,7 @@ class MemoryOrders:
     async def save(self, orders: Sequence[Order]) -> None:
         for order in orders:
             order.version += 1
+            _check_step("order", await self.get(order.order_id), order, _ORDER_AHEAD)
             self.transaction.effects.extend(order.take_effects())
             await self.transaction.update("order", order.order_id, order)
 

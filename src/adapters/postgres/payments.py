@@ -17,6 +17,7 @@ from adapters.postgres.unit_of_work import UnitOfWork
 from adapters.postgres.webhooks import PostgresWebhooks
 from domain.payments.dispute import Dispute
 from domain.payments.errors import OperationInFlight, PaymentInProgress
+from domain.payments.gateway import DisputeStatus
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
 from domain.payments.ports import LoggedEvent
@@ -134,13 +135,35 @@ class PostgresDisputes:
         return from_row(Dispute, row) if row else None
 
     async def put(self, dispute: Dispute) -> None:
-        values = to_row(dispute)
-        changing = {name: values[name] for name in ("status", "closed", "updated_at")}
+        values = {**to_row(dispute), "closed": dispute.status.closed}
         await self.connection.execute(
             upsert(tables.dispute)
             .values(values)
-            .on_conflict_do_update(index_elements=["gateway_dispute_id"], set_=changing)
+            .on_conflict_do_update(index_elements=["gateway_dispute_id"], set_=values)
         )
+
+    async def of_payment(self, payment_id: str) -> Sequence[Dispute]:
+        table = tables.dispute
+        return await self._all(
+            select(table)
+            .where(table.c.payment_id == payment_id)
+            .order_by(table.c.opened_at, table.c.gateway_dispute_id)
+        )
+
+    async def due_for_evidence(self, *, before: datetime, limit: int) -> Sequence[Dispute]:
+        table = tables.dispute
+        awaiting = [status.value for status in DisputeStatus if status.awaits_evidence]
+        return await self._all(
+            select(table)
+            .where(~table.c.closed, ~table.c.reminded, table.c.evidence_due_by < before)
+            .where(table.c.status.in_(awaiting))
+            .order_by(table.c.evidence_due_by)
+            .limit(limit)
+        )
+
+    async def _all(self, wanted: "Select[Any]") -> Sequence[Dispute]:
+        rows = (await self.connection.execute(wanted)).mappings()
+        return [from_row(Dispute, row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

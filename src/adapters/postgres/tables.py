@@ -64,9 +64,9 @@ dispute = Table(
     metadata,
     Column("gateway_dispute_id", Text, primary_key=True),
     *map(_text, ("payment_id", "currency", "reason", "status")),
-    _amount("amount"),
-    Column("closed", Boolean),
-    *map(_time, ("opened_at", "updated_at")),
+    *map(_amount, ("amount", "amount_withdrawn")),
+    *(Column(name, Boolean) for name in ("closed", "charge_refundable", "reminded")),
+    *map(_time, ("opened_at", "updated_at", "evidence_due_by")),
     schema="payments",
 )
 

@@ -13,9 +13,17 @@ import stripe
 from adapters.stripe import limits, params
 from adapters.stripe.descriptors import check_suffix
 from adapters.stripe.errors import translate
-from adapters.stripe.snapshots import Unreadable, intent_snapshot, metadata_of, object_id, refund_snapshot
+from adapters.stripe.snapshots import (
+    Unreadable,
+    dispute_snapshot,
+    intent_snapshot,
+    metadata_of,
+    object_id,
+    refund_snapshot,
+)
 from domain.payments.gateway import (
     Customer,
+    DisputeSnapshot,
     FutureUsage,
     GatewayMethod,
     GatewayRefused,
@@ -165,6 +173,10 @@ class StripeGateway:
             if self._names(refund, params.REFUND_ID, refund_id):
                 return self._read(refund_snapshot, refund, params.REFUNDS_PATH)
         return None
+
+    async def get_dispute(self, gateway_dispute_id: str) -> DisputeSnapshot:
+        path = f"/v1/disputes/{quote(gateway_dispute_id, safe='')}"
+        return self._read(dispute_snapshot, await self._look_up(path, {}), path)
 
     async def create_customer(self, user_id: str, customer: Customer | None, idempotency_key: str) -> str:
         path = "/v1/customers"

@@ -15,12 +15,14 @@ from domain.payments.gateway import (
     AUTHORIZATION_EXPIRED,
     CustomerDeleted,
     DisputeSnapshot,
+    DisputeStatus,
     FutureUsage,
     GatewayRefundStatus,
     IntentSnapshot,
     IntentStatus,
     RefundSnapshot,
 )
+from domain.shared.money import MAX_AMOUNT
 from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
 
 _Meaning = TypeVar("_Meaning")
@@ -37,19 +39,7 @@ _REFUND_STATUSES = {
     "canceled": GatewayRefundStatus.CANCELED,
 }
 
-_DISPUTE_CLOSED = {
-    "appeal_needs_response": False,
-    "appeal_under_review": False,
-    "needs_response": False,
-    "under_review": False,
-    "warning_needs_response": False,
-    "warning_under_review": False,
-    "lost": True,
-    "prevented": True,
-    "warning_closed": True,
-    "won": True,
-}
-"""Stripe's statuses of a dispute, and whether one is over."""
+_DISPUTE_STATUSES = {status.value: status for status in DisputeStatus}
 
 
 class Unreadable(Exception):
@@ -94,12 +84,15 @@ def refund_snapshot(refund: Mapping[str, Any]) -> RefundSnapshot:
     _expect_kind(refund, "refund")
     currency = _text(refund, "currency").upper()
     metadata = metadata_of(refund)
+    amount = _amount(refund, "amount", currency)
+    if amount == 0:
+        raise Unreadable("a refund of nothing")
     return RefundSnapshot(
         gateway_refund_id=_text(refund, "id"),
         intent_id=object_id(refund, "payment_intent"),
         charge_id=object_id(refund, "charge"),
         status=_known(_REFUND_STATUSES, refund, "status"),
-        amount=_amount(refund, "amount", currency),
+        amount=amount,
         currency=currency,
         failure_reason=_text_or_none(refund, "failure_reason"),
         refund_id=metadata.get(REFUND_ID),
@@ -118,9 +111,29 @@ def dispute_snapshot(dispute: Mapping[str, Any]) -> DisputeSnapshot:
         amount=_amount(dispute, "amount", currency),
         currency=currency,
         reason=_text(dispute, "reason"),
-        status=_text(dispute, "status"),
-        closed=_known(_DISPUTE_CLOSED, dispute, "status"),
+        status=_known(_DISPUTE_STATUSES, dispute, "status"),
+        charge_refundable=_boolean(dispute, "is_charge_refundable"),
+        evidence_due_by=_evidence_due_by(dispute),
+        amount_withdrawn=_withdrawn(dispute, currency),
+        opened_at=timestamp(dispute.get("created")),
     )
+
+
+def _evidence_due_by(dispute: Mapping[str, Any]) -> datetime | None:
+    details = _object_or_none(dispute, "evidence_details") or {}
+    # 0 where the bank takes no evidence.
+    return timestamp(details["due_by"]) if details.get("due_by") else None
+
+
+def _withdrawn(dispute: Mapping[str, Any], currency: str) -> int:
+    """What left the balance and did not come back; a balance in another currency only tells whether it did."""
+    moved = dispute.get("balance_transactions")
+    if not isinstance(moved, list):
+        raise Unreadable("no balance_transactions")
+    if all(_text(one, "currency").upper() == currency for one in moved):
+        return max(0, -sum(_signed(one, "amount", currency) for one in moved))
+    gone = sum(_signed(one, "amount", _text(one, "currency").upper()) for one in moved) < 0
+    return _amount(dispute, "amount", currency) if gone else 0
 
 
 def customer_deleted(customer: Mapping[str, Any]) -> CustomerDeleted:
@@ -243,6 +256,14 @@ def _text_or_none(value: Mapping[str, Any], name: str) -> str | None:
 
 
 def _amount(value: Mapping[str, Any], name: str, currency: str) -> int:
+    """Of money that moved one way: a negative one is no amount that Stripe documents."""
+    amount = _signed(value, name, currency)
+    if not 0 <= amount <= MAX_AMOUNT:
+        raise Unreadable(f"a {name} beyond all bounds")
+    return amount
+
+
+def _signed(value: Mapping[str, Any], name: str, currency: str) -> int:
     amount = value.get(name)
     if not isinstance(amount, int) or isinstance(amount, bool):
         raise Unreadable(f"no integer {name}")
@@ -250,6 +271,13 @@ def _amount(value: Mapping[str, Any], name: str, currency: str) -> int:
         return from_stripe(amount, currency)
     except NotRepresentable as cause:
         raise Unreadable(str(cause)) from None
+
+
+def _boolean(value: Mapping[str, Any], name: str) -> bool:
+    flag = value.get(name)
+    if not isinstance(flag, bool):
+        raise Unreadable(f"no {name}")
+    return flag
 
 
 def _object_or_none(value: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:

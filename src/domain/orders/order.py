@@ -28,20 +28,24 @@ from domain.shared.payment_events import (
     RefundFailed,
     RefundProcessed,
 )
+from domain.shared.states import State
 
 
-class OrderStatus(StrEnum):
-    DRAFT = "DRAFT"
-    PENDING_PAYMENT = "PENDING_PAYMENT"
-    AWAITING_USER_PAYMENT_ACTION = "AWAITING_USER_PAYMENT_ACTION"
-    AUTHORIZED = "AUTHORIZED"
-    PAID = "PAID"
-    PROCESSING_FULFILLMENT = "PROCESSING_FULFILLMENT"
-    FULFILLED = "FULFILLED"
-    PAYMENT_FAILED = "PAYMENT_FAILED"
-    CANCELED = "CANCELED"
-    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED"
-    REFUNDED = "REFUNDED"
+class OrderStatus(State):
+    DRAFT = "DRAFT", "The cart is being filled; it can still be changed."
+    PENDING_PAYMENT = "PENDING_PAYMENT", "Checkout is complete, and no word of its payment has come yet."
+    AWAITING_USER_PAYMENT_ACTION = (
+        "AWAITING_USER_PAYMENT_ACTION",
+        "The customer has to authenticate, or to follow a redirect.",
+    )
+    AUTHORIZED = "AUTHORIZED", "The funds are held, and nothing is taken yet."
+    PAID = "PAID", "The money is taken, and the warehouse is being told."
+    PROCESSING_FULFILLMENT = "PROCESSING_FULFILLMENT", "The warehouse has taken the order on."
+    FULFILLED = "FULFILLED", "The warehouse has shipped it."
+    PAYMENT_FAILED = "PAYMENT_FAILED", "The last attempt to pay came to nothing; another may be made."
+    CANCELED = "CANCELED", "It was called off; money that comes all the same is flagged."
+    PARTIALLY_REFUNDED = "PARTIALLY_REFUNDED", "A part of what was paid was given back."
+    REFUNDED = "REFUNDED", "All that was paid was given back."
 
 
 _O = OrderStatus
@@ -250,7 +254,8 @@ class Order:
             case DisputeOpened():
                 self.attention = "DISPUTED"
             case DisputeClosed():
-                self.attention = None if self.attention == "DISPUTED" else self.attention
+                if self.attention == "DISPUTED":
+                    self.attention = "DISPUTE_LOST" if event.reason == "lost" else None
             case PaymentCaptured(final=False):
                 pass  # more may be captured: the order waits for the final one
             case _:

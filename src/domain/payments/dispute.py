@@ -3,17 +3,52 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from domain.payments.gateway import DisputeSnapshot, DisputeStatus
+
 
 @dataclass(slots=True, kw_only=True)
 class Dispute:
-    """`status` is the gateway's own word (https://docs.stripe.com/disputes/how-disputes-work)."""
+    """A dispute as the gateway told of it last; its fields are `DisputeSnapshot`'s."""
 
     gateway_dispute_id: str
     payment_id: str
     amount: int
     currency: str
     reason: str
-    status: str
-    closed: bool
+    status: DisputeStatus
+    charge_refundable: bool
+    evidence_due_by: datetime | None
+    amount_withdrawn: int
     opened_at: datetime
     updated_at: datetime
+    reminded: bool = False
+    """Whether the operator was told that the time for evidence is nearly over."""
+
+    @classmethod
+    def of(cls, snapshot: DisputeSnapshot, payment_id: str, now: datetime) -> "Dispute":
+        """A dispute that we hear of for the first time."""
+        return cls(
+            gateway_dispute_id=snapshot.gateway_dispute_id,
+            payment_id=payment_id,
+            amount=snapshot.amount,
+            currency=snapshot.currency,
+            reason=snapshot.reason,
+            status=snapshot.status,
+            charge_refundable=snapshot.charge_refundable,
+            evidence_due_by=snapshot.evidence_due_by,
+            amount_withdrawn=snapshot.amount_withdrawn,
+            opened_at=snapshot.opened_at,
+            updated_at=now,
+        )
+
+    def knows(self, snapshot: DisputeSnapshot) -> bool:
+        """Whether taking over this report would change nothing."""
+        return all(getattr(self, name) == getattr(snapshot, name) for name in _CHANGING)
+
+    def take_over(self, snapshot: DisputeSnapshot, now: datetime) -> None:
+        for name in _CHANGING:
+            setattr(self, name, getattr(snapshot, name))
+        self.updated_at = now
+
+
+_CHANGING = ("amount", "reason", "status", "charge_refundable", "evidence_due_by", "amount_withdrawn")

@@ -64,6 +64,24 @@ class MulticaptureUnavailable(Conflict):
     code = "multicapture_unavailable"
 
 
+class ChargeDisputed(Conflict):
+    """The customer's bank has the payment in dispute, and the gateway allows no refund of it."""
+
+    code = "charge_disputed"
+
+
+class ChargeNotRefundable(Conflict):
+    """The gateway allows no refund of this payment."""
+
+    code = "charge_not_refundable"
+
+
+class DisputeNotFound(NotFound):
+    """There is no such dispute."""
+
+    code = "dispute_not_found"
+
+
 class CaptureExceedsAuthorized(Refused):
     """More than the authorized amount cannot be captured."""
 

@@ -13,21 +13,25 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from domain.shared.payment_events import CardMethod, LastError, NextAction
+from domain.shared.states import State
 
 
-class IntentStatus(StrEnum):
+class IntentStatus(State):
     """A payment intent's states; the names are the contract's, the meaning is Stripe's.
 
     https://docs.stripe.com/payments/paymentintents/lifecycle
     """
 
-    REQUIRES_PAYMENT_METHOD = "REQUIRES_PAYMENT_METHOD"
-    REQUIRES_CONFIRMATION = "REQUIRES_CONFIRMATION"
-    REQUIRES_ACTION = "REQUIRES_ACTION"
-    PROCESSING = "PROCESSING"
-    REQUIRES_CAPTURE = "REQUIRES_CAPTURE"
-    SUCCEEDED = "SUCCEEDED"
-    CANCELED = "CANCELED"
+    REQUIRES_PAYMENT_METHOD = (
+        "REQUIRES_PAYMENT_METHOD",
+        "Nothing was tried yet, or the last attempt failed and another method may be tried.",
+    )
+    REQUIRES_CONFIRMATION = "REQUIRES_CONFIRMATION", "The method is known; nobody has tried it yet."
+    REQUIRES_ACTION = "REQUIRES_ACTION", "The customer has to authenticate, or to follow a redirect."
+    PROCESSING = "PROCESSING", "The customer's bank was asked and may take days to answer."
+    REQUIRES_CAPTURE = "REQUIRES_CAPTURE", "The funds are held, and are ours to take until the hold lapses."
+    SUCCEEDED = "SUCCEEDED", "The money is taken; refunds and disputes change nothing about that."
+    CANCELED = "CANCELED", "Given up, voided or lapsed: no attempt can be made any more."
 
 
 class GatewayRefundStatus(StrEnum):
@@ -37,6 +41,44 @@ class GatewayRefundStatus(StrEnum):
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     CANCELED = "CANCELED"
+
+
+class DisputeStatus(State):
+    """A dispute's states in the gateway's own words (https://docs.stripe.com/api/disputes/object)."""
+
+    WARNING_NEEDS_RESPONSE = (
+        "warning_needs_response",
+        "The bank inquires; no money has moved, and a refund in full ends it.",
+    )
+    WARNING_UNDER_REVIEW = "warning_under_review", "The bank looks at our answer to its inquiry."
+    WARNING_CLOSED = "warning_closed", "The inquiry ended without a chargeback."
+    PREVENTED = "prevented", "It was resolved before it became a chargeback."
+    NEEDS_RESPONSE = "needs_response", "A chargeback: the money is withdrawn, and evidence is due."
+    UNDER_REVIEW = "under_review", "The bank looks at our evidence; that may take months."
+    WON = "won", "The bank decided for us, and the money is given back."
+    LOST = "lost", "The bank decided for the cardholder, or we accepted; the money stays gone."
+    APPEAL_NEEDS_RESPONSE = "appeal_needs_response", "The decision against us may still be appealed."
+    APPEAL_UNDER_REVIEW = "appeal_under_review", "The bank looks at our appeal."
+
+    @property
+    def closed(self) -> bool:
+        return self in _CLOSED
+
+    @property
+    def awaits_evidence(self) -> bool:
+        return self in _AWAIT_EVIDENCE
+
+
+_CLOSED = frozenset(
+    {DisputeStatus.WARNING_CLOSED, DisputeStatus.PREVENTED, DisputeStatus.WON, DisputeStatus.LOST}
+)
+_AWAIT_EVIDENCE = frozenset(
+    {
+        DisputeStatus.WARNING_NEEDS_RESPONSE,
+        DisputeStatus.NEEDS_RESPONSE,
+        DisputeStatus.APPEAL_NEEDS_RESPONSE,
+    }
+)
 
 
 class CaptureMethod(StrEnum):
@@ -115,9 +157,14 @@ class DisputeSnapshot:
     amount: int
     currency: str
     reason: str
-    status: str
-    """The gateway's own word (`needs_response`, `won`, `lost`, …)."""
-    closed: bool
+    status: DisputeStatus
+    charge_refundable: bool
+    """Whether the gateway still lets the charge be refunded; that also answers an inquiry."""
+    evidence_due_by: datetime | None
+    """Until when evidence may be given; None where the bank takes none."""
+    amount_withdrawn: int
+    """What the dispute has taken from our balance and not given back, without fees."""
+    opened_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,6 +374,8 @@ class PaymentGateway(Protocol):
     async def find_refund(self, intent_id: str, refund_id: str) -> RefundSnapshot | None:
         """The refund of this intent whose metadata names `refund_id`, by listing."""
         ...
+
+    async def get_dispute(self, gateway_dispute_id: str) -> DisputeSnapshot: ...
 
     async def create_customer(self, user_id: str, customer: Customer | None, idempotency_key: str) -> str:
         """The gateway's id of a new customer object for this user."""

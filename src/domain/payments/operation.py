@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.payments.gateway import GatewayRequest
+from domain.shared.states import State
 
 REPEATABLE_FOR = timedelta(hours=20)
 """Stripe forgets idempotency keys after 24 h (https://docs.stripe.com/api/idempotent_requests)."""
@@ -29,11 +30,11 @@ class OperationKind(StrEnum):
     REFUND = "REFUND"
 
 
-class OperationStatus(StrEnum):
-    STARTED = "STARTED"
-    UNKNOWN = "UNKNOWN"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
+class OperationStatus(State):
+    STARTED = "STARTED", "It is saved, and may have been sent: its caller still waits for the answer."
+    UNKNOWN = "UNKNOWN", "Nobody knows whether the gateway did it; recovery looks it up."
+    SUCCEEDED = "SUCCEEDED", "The gateway did it, and what it did is recorded."
+    FAILED = "FAILED", "The gateway proved that it did nothing."
 
 
 @dataclass(slots=True, kw_only=True)

@@ -26,13 +26,20 @@ from domain.payments.gateway import (
     AUTHORIZATION_EXPIRED,
     CaptureMethod,
     DisputeSnapshot,
+    DisputeStatus,
     FutureUsage,
     IntentSnapshot,
     IntentStatus,
     RefundSnapshot,
 )
 from domain.payments.operation import Operation, OperationKind
-from domain.payments.refund import FROM_GATEWAY, TRANSITIONS, Refund, RefundStatus
+from domain.payments.refund import FROM_GATEWAY, Refund, RefundStatus
+from domain.payments.states import (
+    DISPUTE_TRANSITIONS,
+    INTENT_TRANSITIONS,
+    REFUND_TRANSITIONS,
+    UNDECIDED,
+)
 from domain.shared.payment_events import (
     CardMethod,
     DisputeClosed,
@@ -49,22 +56,14 @@ from domain.shared.payment_events import (
     RefundFailed,
     RefundProcessed,
 )
+from domain.shared.states import reachable
 
 _S = IntentStatus
 
-_UNDECIDED = frozenset(
-    {_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION, _S.REQUIRES_ACTION, _S.PROCESSING}
-)
+_DISPUTE_AHEAD = reachable(DISPUTE_TRANSITIONS)
+_DISPUTE_ATTENTION = ("DISPUTED", "DISPUTE_EVIDENCE_DUE", "DISPUTE_LOST", "REFUNDED_AND_DISPUTE_LOST")
 
-INTENT_TRANSITIONS: dict[IntentStatus, frozenset[IntentStatus]] = {
-    **{status: frozenset(IntentStatus) - {status} for status in _UNDECIDED},
-    _S.REQUIRES_CAPTURE: frozenset({_S.SUCCEEDED, _S.CANCELED}),
-    _S.SUCCEEDED: frozenset(),
-    _S.CANCELED: frozenset(),
-}
-"""What may follow what (https://docs.stripe.com/payments/paymentintents/lifecycle)."""
-
-CANCELABLE = _UNDECIDED | {_S.REQUIRES_CAPTURE}
+CANCELABLE = UNDECIDED | {_S.REQUIRES_CAPTURE}
 CONFIRMABLE = frozenset({_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION, _S.REQUIRES_ACTION})
 UPDATABLE = frozenset({_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION})
 
@@ -332,7 +331,7 @@ class Payment:
             self.attention = "GATEWAY_CONTRADICTS"  # it had proved that it did nothing
             if status is RefundStatus.PENDING:
                 return Verdict.RECORDED
-        if status not in TRANSITIONS[refund.status]:
+        if status not in REFUND_TRANSITIONS[refund.status]:
             return Verdict.NOTHING_NEW
         self.decide_refund(refund, status, snapshot.failure_reason, occasion)
         return Verdict.RECORDED
@@ -366,19 +365,53 @@ class Payment:
         if self.amount_refunded + self.amount_refunding > self.amount_captured:
             self.attention = "REFUND_EXCEEDS_CAPTURED"
 
+    def judge_dispute(self, dispute: Dispute, snapshot: DisputeSnapshot) -> Verdict:
+        """What a report of a dispute that we know, which may be old or repeated, is worth."""
+        if dispute.knows(snapshot):
+            return Verdict.NOTHING_NEW
+        if snapshot.status is dispute.status:
+            return Verdict.FETCH  # details change both ways: it may be older than what we know
+        if snapshot.status not in _DISPUTE_AHEAD[dispute.status]:
+            return Verdict.NOTHING_NEW
+        # Around an appeal a state is passed twice, and only the gateway knows which time this was.
+        return Verdict.FETCH if dispute.status in _DISPUTE_AHEAD[snapshot.status] else Verdict.RECORDED
+
+    def open_dispute(self, dispute: Dispute, occasion: Occasion) -> None:
+        """A dispute that we hear of for the first time, however far it has come."""
+        self._emit(DisputeOpened, occasion, dispute.amount, reason=dispute.reason)
+        self._follow_dispute(dispute, occasion, others_open=True)
+
     def record_dispute(
-        self, dispute: Dispute, snapshot: DisputeSnapshot, *, new: bool, occasion: Occasion
-    ) -> Verdict:
-        """Take over what the gateway says of a dispute; `new` when it was not known before this report."""
-        if dispute.closed and not new:
-            return Verdict.NOTHING_NEW  # closed is the end: whatever comes now is old
-        dispute.status, dispute.closed, dispute.updated_at = snapshot.status, snapshot.closed, occasion.now
-        if new:
-            self._emit(DisputeOpened, occasion, dispute.amount, reason=dispute.reason)
-        if snapshot.closed:
-            self._emit(DisputeClosed, occasion, dispute.amount, reason=dispute.status)
+        self, dispute: Dispute, snapshot: DisputeSnapshot, *, others_open: bool, occasion: Occasion
+    ) -> None:
+        """Take over what the gateway says of a known dispute now; `others_open`: of this payment, besides it."""
+        was_closed = dispute.status.closed
+        dispute.take_over(snapshot, occasion.now)
+        if was_closed and not dispute.status.closed:
+            self._emit(DisputeOpened, occasion, dispute.amount, reason=dispute.reason)  # by an appeal
+        if was_closed != dispute.status.closed:
+            self._follow_dispute(dispute, occasion, others_open=others_open)
+
+    def _follow_dispute(self, dispute: Dispute, occasion: Occasion, *, others_open: bool) -> None:
         self.updated_at = occasion.now
-        return Verdict.RECORDED
+        if dispute.status.closed:
+            self._emit(DisputeClosed, occasion, dispute.amount, reason=dispute.status.value)
+        if self.attention not in (None, *_DISPUTE_ATTENTION):
+            return  # a rule of money is broken: that comes first
+        if not dispute.status.closed:
+            self.attention = "DISPUTED"
+        elif dispute.status is DisputeStatus.LOST:
+            twice = self.amount_refunded + dispute.amount_withdrawn > self.amount_captured
+            self.attention = "REFUNDED_AND_DISPUTE_LOST" if twice else "DISPUTE_LOST"
+        elif not others_open and self.attention in ("DISPUTED", "DISPUTE_EVIDENCE_DUE"):
+            self.attention = None
+
+    def remind_of_evidence(self, dispute: Dispute, occasion: Occasion) -> None:
+        """The time for evidence is nearly over: somebody must give it, or accept the dispute."""
+        dispute.reminded = True
+        if self.attention in (None, *_DISPUTE_ATTENTION):
+            self.attention = "DISPUTE_EVIDENCE_DUE"
+            self.updated_at = occasion.now
 
     def note_unreadable(self, occasion: Occasion) -> Verdict:
         """The gateway reported something that this version cannot read: a person must look."""

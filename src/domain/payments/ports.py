@@ -58,7 +58,18 @@ class Refunds(Protocol):
 
 class Disputes(Protocol):
     async def get(self, gateway_dispute_id: str) -> Dispute | None: ...
-    async def put(self, dispute: Dispute) -> None: ...
+
+    async def put(self, dispute: Dispute) -> None:
+        """Insert or update it."""
+        ...
+
+    async def of_payment(self, payment_id: str) -> Sequence[Dispute]:
+        """Oldest first."""
+        ...
+
+    async def due_for_evidence(self, *, before: datetime, limit: int) -> Sequence[Dispute]:
+        """Those whose evidence is due before that time, and of which nobody was reminded yet."""
+        ...
 
 
 class Operations(Protocol):

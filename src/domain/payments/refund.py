@@ -2,30 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from domain.payments.gateway import GatewayRefundStatus
+from domain.shared.states import State
 
 
-class RefundStatus(StrEnum):
-    PENDING_APPROVAL = "PENDING_APPROVAL"
-    PENDING = "PENDING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-    REJECTED = "REJECTED"
-    CANCELED = "CANCELED"
+class RefundStatus(State):
+    PENDING_APPROVAL = "PENDING_APPROVAL", "It waits for somebody else's approval; nothing was sent."
+    PENDING = "PENDING", "It is with the gateway, and its amount is promised."
+    SUCCEEDED = "SUCCEEDED", "The gateway gave the money back; a bank may still return it."
+    FAILED = "FAILED", "The gateway refused or reversed it: the money is ours, and may be refunded again."
+    REJECTED = "REJECTED", "Whoever decides on it said no; nothing was sent."
+    CANCELED = "CANCELED", "It was canceled at the gateway before the money left."
 
-
-TRANSITIONS: dict[RefundStatus, frozenset[RefundStatus]] = {
-    RefundStatus.PENDING_APPROVAL: frozenset({RefundStatus.PENDING, RefundStatus.REJECTED}),
-    RefundStatus.PENDING: frozenset({RefundStatus.SUCCEEDED, RefundStatus.FAILED, RefundStatus.CANCELED}),
-    # A bank may send a succeeded refund back (https://docs.stripe.com/refunds#failed-refunds).
-    RefundStatus.SUCCEEDED: frozenset({RefundStatus.FAILED}),
-    RefundStatus.FAILED: frozenset(),
-    RefundStatus.REJECTED: frozenset(),
-    RefundStatus.CANCELED: frozenset(),
-}
-"""What may follow what. The gateway's reports arrive in any order; one that is not forward from here is old."""
 
 FROM_GATEWAY: dict[GatewayRefundStatus, RefundStatus] = {
     GatewayRefundStatus.PENDING: RefundStatus.PENDING,

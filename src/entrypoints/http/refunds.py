@@ -34,7 +34,7 @@ CREATE = Operation(
     key="required",
     problems={
         404: ("payment_not_found",),
-        409: ("payment_state_forbids", "operation_in_flight"),
+        409: ("payment_state_forbids", "charge_disputed", "charge_not_refundable"),
         422: ("refund_exceeds_captured", "currency_differs", "gateway_refused"),
         503: ("gateway_unavailable",),
     },

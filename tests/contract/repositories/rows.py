@@ -3,7 +3,14 @@
 from datetime import timedelta
 from typing import Any
 
-from domain.payments.gateway import CaptureMethod, GatewayRequest, IntentSnapshot, IntentStatus
+from domain.payments.dispute import Dispute
+from domain.payments.gateway import (
+    CaptureMethod,
+    DisputeStatus,
+    GatewayRequest,
+    IntentSnapshot,
+    IntentStatus,
+)
 from domain.payments.operation import Operation, OperationKind
 from domain.payments.payment import Occasion, Payment
 from domain.payments.refund import Refund, RefundStatus
@@ -80,6 +87,23 @@ def a_refund(refund_id: str = "ref_1", **changes: Any) -> Refund:
         **changes,
     }
     return Refund(refund_id=refund_id, **fields)
+
+
+def a_dispute(dispute_id: str = "du_1", **changes: Any) -> Dispute:
+    fields: dict[str, Any] = {
+        "payment_id": "pay_1",
+        "amount": 1000,
+        "currency": "EUR",
+        "reason": "fraudulent",
+        "status": DisputeStatus.NEEDS_RESPONSE,
+        "charge_refundable": False,
+        "evidence_due_by": None,
+        "amount_withdrawn": 1000,
+        "opened_at": START,
+        "updated_at": START,
+        **changes,
+    }
+    return Dispute(gateway_dispute_id=dispute_id, **fields)
 
 
 def a_webhook(event_id: str = "evt_1", **changes: Any) -> StoredWebhook:

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 
-from domain.payments.dispute import Dispute
+from domain.payments.gateway import DisputeStatus
+from domain.payments.operation import Operation
 from domain.payments.payment import Occasion
 from domain.payments.refund import RefundStatus
 from domain.shared.errors import Malformed
 from tests.contract.repositories.conftest import Payments
 from tests.contract.repositories.rows import (
     LATER,
+    a_dispute,
     a_payment,
     a_refund,
     a_snapshot,
@@ -27,11 +29,18 @@ from tests.support.house import START
 
 async def test_refunds_are_kept_changed_and_found(payments: Payments) -> None:
     await keep(payments, a_payment())
+    await pay(payments)
     refund = a_refund(requested_by="u_1")
     async with payments.unit_of_work() as uow:
+        payment = await uow.payments.lock("pay_1")
+        assert payment is not None
+        payment.promise_refund(refund.amount, refund.currency)
         await uow.refunds.add(refund)
+        await uow.payments.save(payment)
         await uow.commit()
     async with payments.unit_of_work() as uow:
+        payment = await uow.payments.lock("pay_1")
+        assert payment is not None
         assert await uow.refunds.get("ref_1") == refund
         assert await uow.refunds.find_by_gateway_id("re_1") is None
         refund.status, refund.gateway_refund_id, refund.operation_unknown = (
@@ -40,7 +49,9 @@ async def test_refunds_are_kept_changed_and_found(payments: Payments) -> None:
             True,
         )
         refund.failure_reason = "expired_or_canceled_card"
+        payment.amount_refunding = 0
         await uow.refunds.save(refund)
+        await uow.payments.save(payment)
         await uow.commit()
     async with payments.unit_of_work() as uow:
         found = await uow.refunds.find_by_gateway_id("re_1")
@@ -51,25 +62,41 @@ async def test_refunds_are_kept_changed_and_found(payments: Payments) -> None:
 
 async def test_disputes_are_put_and_changed(payments: Payments) -> None:
     await keep(payments, a_payment())
-    dispute = Dispute(
-        gateway_dispute_id="dp_1",
-        payment_id="pay_1",
-        amount=1000,
-        currency="EUR",
-        reason="fraudulent",
-        status="needs_response",
-        closed=False,
-        opened_at=START,
-        updated_at=START,
-    )
-    for status, closed in (("needs_response", False), ("lost", True)):
-        dispute.status, dispute.closed = status, closed
+    dispute = a_dispute("dp_1", evidence_due_by=LATER)
+    for status in (DisputeStatus.NEEDS_RESPONSE, DisputeStatus.LOST):
+        dispute.status = status
         async with payments.unit_of_work() as uow:
             await uow.disputes.put(dispute)
             await uow.commit()
         async with payments.unit_of_work() as uow:
             assert await uow.disputes.get("dp_1") == dispute
             assert await uow.disputes.get("dp_2") is None
+
+
+async def test_a_payment_s_disputes_and_those_whose_evidence_is_due(payments: Payments) -> None:
+    await keep(payments, a_payment(), a_payment("pay_2", "ord_2"))
+    soon, later = START + timedelta(days=1), START + timedelta(days=9)
+    kept = [
+        a_dispute("du_2", opened_at=LATER, evidence_due_by=later),
+        a_dispute("du_1", evidence_due_by=soon),
+        a_dispute("du_told", evidence_due_by=soon, reminded=True),
+        a_dispute("du_over", evidence_due_by=soon, status=DisputeStatus.LOST),
+        a_dispute("du_sent", evidence_due_by=soon, status=DisputeStatus.UNDER_REVIEW),
+        a_dispute("du_none"),
+        a_dispute("du_other", payment_id="pay_2", evidence_due_by=soon - timedelta(hours=1)),
+    ]
+    async with payments.unit_of_work() as uow:
+        for dispute in kept:
+            await uow.disputes.put(dispute)
+        await uow.commit()
+    async with payments.unit_of_work() as uow:
+        mine = await uow.disputes.of_payment("pay_1")
+        assert [one.gateway_dispute_id for one in mine] == [
+            *("du_1", "du_none", "du_over", "du_sent", "du_told", "du_2")
+        ]
+        due = await uow.disputes.due_for_evidence(before=START + timedelta(days=3), limit=10)
+        assert [one.gateway_dispute_id for one in due] == ["du_other", "du_1"]
+        assert len(await uow.disputes.due_for_evidence(before=START + timedelta(days=30), limit=2)) == 2
 
 
 async def test_an_operation_comes_back_as_it_was_saved(payments: Payments) -> None:
@@ -90,15 +117,26 @@ async def test_an_operation_comes_back_as_it_was_saved(payments: Payments) -> No
         assert await uow.operations.get("op_1") == operation
 
 
+async def keep_open(payments: Payments, *operations: Operation) -> None:
+    """Save these operations, each of a payment of its own."""
+    for operation in operations:
+        await keep(payments, a_payment(operation.payment_id, f"ord_{operation.payment_id}"))
+        async with payments.unit_of_work() as uow:
+            await uow.operations.add(operation)
+            await uow.commit()
+
+
 async def test_due_operations_are_taken_oldest_first_and_put_off(payments: Payments) -> None:
-    await keep(payments, a_payment())
+    done = an_operation("op_done", "pay_done")
+    await keep_open(
+        payments,
+        *(an_operation(f"op_{n}", f"pay_{n}", next_check_at=START - timedelta(seconds=n)) for n in range(4)),
+        done,
+        an_operation("op_later", "pay_later", next_check_at=LATER),
+    )
     async with payments.unit_of_work() as uow:
-        for n in range(4):
-            await uow.operations.add(an_operation(f"op_{n}", next_check_at=START - timedelta(seconds=n)))
-        done = an_operation("op_done")
         done.succeeded(START)
-        await uow.operations.add(done)
-        await uow.operations.add(an_operation("op_later", next_check_at=LATER))
+        await uow.operations.save(done)
         await uow.commit()
 
     async def take(limit: int) -> set[str]:
@@ -114,11 +152,7 @@ async def test_due_operations_are_taken_oldest_first_and_put_off(payments: Payme
 
 
 async def test_two_takers_never_have_the_same_operation(payments: Payments) -> None:
-    await keep(payments, a_payment())
-    async with payments.unit_of_work() as uow:
-        for n in range(6):
-            await uow.operations.add(an_operation(f"op_{n}"))
-        await uow.commit()
+    await keep_open(payments, *(an_operation(f"op_{n}", f"pay_{n}") for n in range(6)))
     async with payments.unit_of_work() as first, payments.unit_of_work() as second:
         one = await first.operations.take_due(now=START, until=LATER, limit=4)
         two = await second.operations.take_due(now=START, until=LATER, limit=4)

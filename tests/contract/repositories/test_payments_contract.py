@@ -7,6 +7,7 @@ import pytest
 
 from domain.payments.errors import OperationInFlight, PaymentInProgress
 from domain.payments.gateway import IntentStatus
+from domain.payments.operation import OperationKind
 from domain.payments.payment import Occasion, Payment
 from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
 from tests.contract.repositories.conftest import Payments
@@ -62,7 +63,7 @@ async def test_what_is_not_committed_never_was(payments: Payments) -> None:
             payment.record_intent(a_snapshot(), Occasion(LATER, ids.event_id))
             await uow.payments.save(payment)
             await uow.refunds.add(a_refund())
-            await uow.operations.add(an_operation())
+            await uow.operations.add(an_operation(kind=OperationKind.CREATE))
             await uow.webhooks.insert(a_webhook())
             raise RuntimeError
 

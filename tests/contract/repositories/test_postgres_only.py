@@ -1,5 +1,4 @@
-"""What only the database can promise: constraints against rows that went around the domain, and a log
-in which nothing is committed before a place once passed."""
+"""What only the database can promise: a log in which nothing is committed before a place once passed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,7 +6,6 @@ from functools import partial
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.cloudevents import payment_events
@@ -29,56 +27,6 @@ def unit_of_work(engine: AsyncEngine, woken: list[str] | None = None) -> Postgre
     woken = [] if woken is None else woken
     encode = partial(payment_events.encode, traceparent=no_trace)
     return PostgresPaymentsUnitOfWork(engine, Outbox("payments"), encode, lambda: woken.append("relay"))
-
-
-@pytest.fixture
-async def stored(engine: AsyncEngine) -> Payments:
-    """A payment that took 1000, in the database."""
-    payments = Payments(partial(unit_of_work, engine), engine)
-    await keep(payments, a_payment())
-    await pay(payments)
-    return payments
-
-
-FORBIDDEN = [
-    "amount_refunding = 1001",
-    "amount_refunded = 400, amount_refunding = 601",
-    "amount_captured = 1001",
-    "amount_capturable = 1",
-    "amount_capturable = -1, amount_captured = 0",
-    "amount_refunded = -1",
-    "amount_refunding = -1",
-    "amount = 0",
-    "status = 'PAID'",
-    "capture_method = 'LATER'",
-    "currency = 'eur'",
-    "sequence = -1",
-]
-FLAGGED = ["amount_refunded = 1001", "amount_captured = 1001"]
-
-
-async def test_what_we_must_not_begin_is_refused(stored: Payments, engine: AsyncEngine) -> None:
-    async with engine.connect() as connection:
-        for change in FORBIDDEN:
-            with pytest.raises(IntegrityError, match="check constraint"):
-                await connection.execute(text(f"UPDATE payments.payment SET {change}"))
-            await connection.rollback()
-
-
-async def test_a_fact_that_is_flagged_is_kept(stored: Payments, engine: AsyncEngine) -> None:
-    async with engine.connect() as connection:
-        for change in FLAGGED:
-            await connection.execute(text(f"UPDATE payments.payment SET attention = 'SEEN', {change}"))
-
-
-async def test_one_live_payment_and_one_payment_per_intent(stored: Payments, engine: AsyncEngine) -> None:
-    await keep(stored, a_payment("pay_2", "ord_2"))
-    for change in ("order_id = 'ord_1'", "intent_id = 'pi_pay_1'"):
-        async with engine.connect() as connection:
-            with pytest.raises(IntegrityError, match="unique constraint"):
-                await connection.execute(
-                    text(f"UPDATE payments.payment SET {change} WHERE payment_id = 'pay_2'")
-                )
 
 
 async def _read_on(engine: AsyncEngine, cursor: str | None, seen: list[str]) -> str | None:

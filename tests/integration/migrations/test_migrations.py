@@ -42,7 +42,9 @@ def schema_of(url: str) -> dict[str, str]:
     for block in dump.split("\n--\n-- Name: ")[1:]:
         name, _, body = block.partition("\n--\n")
         if name.startswith(OURS) and not DATED.search(name):
-            objects[name] = re.sub(r"^(\\(un)?restrict |--).*$", "", body, flags=re.MULTILINE).strip()
+            objects[name] = re.sub(
+                r"^(\\(un)?restrict |--|SET default_).*$", "", body, flags=re.MULTILINE
+            ).strip()
     return objects
 
 

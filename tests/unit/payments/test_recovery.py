@@ -268,7 +268,7 @@ async def test_what_the_gateway_did_is_found_after_20_hours() -> None:
 async def test_a_refund_given_up_that_the_gateway_has_after_all_is_flagged() -> None:
     house = House()
     payment = await house.paid()
-    house.gateway.script(GatewayRefused("charge_disputed", "Disputed."))
+    house.gateway.script(GatewayRefused("balance_insufficient", "Not now."))
     refund = await house.refund(payment, 400)
     assert refund.status is RefundStatus.FAILED
     done = await house.gateway.execute(

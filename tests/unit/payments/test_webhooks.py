@@ -12,6 +12,7 @@ from domain.payments.gateway import (
     CaptureMethod,
     CustomerDeleted,
     DisputeSnapshot,
+    DisputeStatus,
     GatewayEvent,
     GatewayRefundStatus,
     IntentSnapshot,
@@ -53,17 +54,22 @@ def dashboard_refund(payment: Payment, amount: int, **changes: Any) -> RefundSna
     return RefundSnapshot(**fields)
 
 
-def dispute(payment: Payment, status: str = "needs_response", *, closed: bool = False) -> DisputeSnapshot:
-    return DisputeSnapshot(
-        gateway_dispute_id="dp_1",
-        intent_id=payment.intent_id,
-        charge_id=payment.charge_id,
-        amount=1000,
-        currency="EUR",
-        reason="fraudulent",
-        status=status,
-        closed=closed,
-    )
+def dispute(payment: Payment, status: str = "needs_response", **changes: Any) -> DisputeSnapshot:
+    fields: dict[str, Any] = {
+        "gateway_dispute_id": "dp_1",
+        "intent_id": payment.intent_id,
+        "charge_id": payment.charge_id,
+        "amount": 1000,
+        "currency": "EUR",
+        "reason": "fraudulent",
+        "status": DisputeStatus(status),
+        "charge_refundable": False,
+        "evidence_due_by": None,
+        "amount_withdrawn": 0 if status == "won" else 1000,
+        "opened_at": START,
+        **changes,
+    }
+    return DisputeSnapshot(**fields)
 
 
 def told(house: House, snapshot: Snapshot) -> GatewayEvent:
@@ -92,10 +98,10 @@ async def test_the_same_fact_under_another_event_id_is_nothing_new() -> None:
     house = House()
     payment = await house.paid()
     assert await house.webhook(intent_event(house, payment)) is WebhookOutcome.NOTHING_NEW
-    for snapshot in (dashboard_refund(payment, 100), dispute(payment), dispute(payment, "won", closed=True)):
+    for snapshot in (dashboard_refund(payment, 100), dispute(payment), dispute(payment, "won")):
         await house.webhook(told(house, snapshot))
     events = len(house.log())
-    for snapshot in (dashboard_refund(payment, 100), dispute(payment, "won", closed=True), dispute(payment)):
+    for snapshot in (dashboard_refund(payment, 100), dispute(payment, "won"), dispute(payment)):
         assert await house.webhook(told(house, snapshot)) is WebhookOutcome.NOTHING_NEW
     assert len(house.log()) == events
 
@@ -283,7 +289,7 @@ async def test_a_dispute_is_opened_and_closed_once() -> None:
     await house.deliver()
     assert house.saved_order(payment.order_id).attention == "DISPUTED"
     await house.webhook(told(house, dispute(payment, "under_review")))
-    await house.webhook(told(house, dispute(payment, "won", closed=True)))
+    await house.webhook(told(house, dispute(payment, "won")))
     await house.webhook(told(house, dispute(payment, "needs_response")))
     await house.deliver()
     assert types(house.log()) == ["PaymentSucceeded", "DisputeOpened", "DisputeClosed"]
@@ -293,7 +299,7 @@ async def test_a_dispute_is_opened_and_closed_once() -> None:
 async def test_a_dispute_first_heard_of_when_closed_is_opened_and_closed() -> None:
     house = House()
     payment = await house.paid()
-    await house.webhook(told(house, dispute(payment, "lost", closed=True)))
+    await house.webhook(told(house, dispute(payment, "lost")))
     assert types(house.log()) == ["PaymentSucceeded", "DisputeOpened", "DisputeClosed"]
 
 

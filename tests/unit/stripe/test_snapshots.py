@@ -6,6 +6,7 @@ import pytest
 from adapters.stripe.snapshots import Unreadable, dispute_snapshot, intent_snapshot, refund_snapshot
 from domain.payments.gateway import (
     DisputeSnapshot,
+    DisputeStatus,
     FutureUsage,
     GatewayRefundStatus,
     IntentSnapshot,
@@ -174,18 +175,18 @@ def test_a_refund_made_in_the_dashboard_has_stripe_s_reason_only() -> None:
     assert snapshot.failure_reason == "lost_or_stolen_card"
 
 
-@pytest.mark.parametrize("change", [{"status": None}, {"status": "maybe"}, {"amount": 1.5}, {"object": "x"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"status": None}, {"status": "maybe"}, {"amount": 1.5}, {"amount": 0}, {"amount": -1}, {"object": "x"}],
+)
 def test_an_unreadable_refund_is_not_guessed(change: dict[str, Any]) -> None:
     with pytest.raises(Unreadable):
         refund_snapshot({**REFUND, **change})
 
 
-@pytest.mark.parametrize(
-    ("status", "closed"),
-    [("needs_response", False), ("warning_under_review", False), ("won", True), ("lost", True)],
-)
-def test_a_dispute_is_read_whole(status: str, closed: bool) -> None:
-    assert dispute_snapshot({**DISPUTE, "status": status}) == DisputeSnapshot(
+@pytest.mark.parametrize("status", list(DisputeStatus))
+def test_a_dispute_is_read_whole(status: DisputeStatus) -> None:
+    assert dispute_snapshot({**DISPUTE, "status": status.value}) == DisputeSnapshot(
         gateway_dispute_id="dp_1",
         intent_id="pi_1",
         charge_id="ch_1",
@@ -193,8 +194,48 @@ def test_a_dispute_is_read_whole(status: str, closed: bool) -> None:
         currency="USD",
         reason="fraudulent",
         status=status,
-        closed=closed,
+        charge_refundable=False,
+        evidence_due_by=datetime(2026, 1, 9, 23, 59, 59, tzinfo=UTC),
+        amount_withdrawn=1099,
+        opened_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
+
+
+@pytest.mark.parametrize(
+    ("moved", "withdrawn"),
+    [
+        ([], 0),
+        ([("usd", -1099), ("usd", 1099)], 0),
+        ([("usd", -1099), ("usd", 500)], 599),
+        ([("eur", -1000)], 1099),  # another balance tells only that it went
+        ([("eur", -1000), ("eur", 1000)], 0),
+    ],
+)
+def test_what_a_dispute_withdrew(moved: list[tuple[str, int]], withdrawn: int) -> None:
+    transactions = [{"currency": currency, "amount": amount} for currency, amount in moved]
+    snapshot = dispute_snapshot({**DISPUTE, "balance_transactions": transactions})
+    assert snapshot.amount_withdrawn == withdrawn
+
+
+def test_a_bank_that_takes_no_evidence_sets_no_time() -> None:
+    for details in ({"due_by": 0}, {"due_by": None}):
+        assert dispute_snapshot({**DISPUTE, "evidence_details": details}).evidence_due_by is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"amount": -1},
+        {"amount": 2**53},
+        {"balance_transactions": None},
+        {"is_charge_refundable": None},
+        {"created": None},
+        {"evidence_details": {"due_by": "soon"}},
+    ],
+)
+def test_an_unreadable_dispute_is_not_guessed(change: dict[str, Any]) -> None:
+    with pytest.raises(Unreadable):
+        dispute_snapshot({**DISPUTE, **change})
 
 
 def test_an_unknown_dispute_status_is_not_guessed() -> None:

@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-from domain.payments.errors import GatewayRefusedRequest, PaymentNotFound, RefundNotFound
+from domain.payments.errors import (
+    ChargeDisputed,
+    ChargeNotRefundable,
+    GatewayRefusedRequest,
+    PaymentNotFound,
+    RefundNotFound,
+)
 from domain.payments.gateway import GatewayRefused
 from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKind
 from domain.payments.operations import OperationRunner, start
@@ -11,7 +17,14 @@ from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.refund import Refund, RefundStatus
 from domain.payments.routing import Gateways
 from domain.shared.callers import Caller
+from domain.shared.errors import Conflict
 from domain.shared.system import Clock
+
+_NOT_REFUNDABLE: dict[str | None, type[Conflict]] = {
+    "charge_disputed": ChargeDisputed,
+    "charge_not_refundable": ChargeNotRefundable,
+}
+"""What the gateway knew before us of the charge as a whole; any other refusal is of this one refund."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +47,8 @@ class CreateRefundHandler:
     async def __call__(self, command: CreateRefund) -> Refund:
         """The refund after the gateway's answer; one that the gateway refused is FAILED.
 
-        Raises PaymentNotFound, RefundExceedsCaptured, CurrencyDiffers, PaymentStateForbids.
+        Raises PaymentNotFound, RefundExceedsCaptured, CurrencyDiffers, PaymentStateForbids, and
+        ChargeDisputed or ChargeNotRefundable also where only the gateway knew.
         """
         refund_id = f"ref_{command.request_id}"
         async with self.unit_of_work() as uow:
@@ -45,6 +59,9 @@ class CreateRefundHandler:
             ):
                 raise PaymentNotFound
             if begun is None:
+                disputes = await uow.disputes.of_payment(payment.payment_id)
+                if any(not dispute.charge_refundable for dispute in disputes):
+                    raise ChargeDisputed
                 payment.promise_refund(command.amount, command.currency)
                 refund = self._refund(command, refund_id)
                 operation = self._operation(command, payment, refund)
@@ -59,6 +76,8 @@ class CreateRefundHandler:
             saved = await uow.refunds.get(refund_id)
         if saved is None:
             raise RefundNotFound
+        if saved.status is RefundStatus.FAILED and saved.failure_reason in _NOT_REFUNDABLE:
+            raise _NOT_REFUNDABLE[saved.failure_reason]
         return saved
 
     def _refund(self, command: CreateRefund, refund_id: str) -> Refund:

@@ -1,6 +1,6 @@
 """Take in what the gateway reports by itself."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.payments.current import adopt_update, record_current
@@ -41,6 +41,9 @@ class Receipt:
 Keep = Callable[[PaymentsUnitOfWork, WebhookOutcome, Payment | None], Awaitable[bool]]
 """Writes what became of an event; False where another transaction has done so meanwhile."""
 
+Fetched = Mapping[str, IntentSnapshot | DisputeSnapshot]
+"""Objects as the gateway holds them now, by its ids."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReceiveWebhookHandler:
@@ -80,14 +83,14 @@ class ReceiveWebhookHandler:
 
         Raises GatewayUnavailable where the object had to be fetched and could not be.
         """
-        fetched: IntentSnapshot | None = None
+        fetched: Fetched = {}
         version = 0
         while True:
             async with self.unit_of_work() as uow:
                 if is_new and await uow.webhooks.is_kept(gateway, event.event_id):
                     return WebhookOutcome.REPEATED
                 payment = await self._lock_payment(uow, gateway, event)
-                current = fetched if payment is not None and payment.version == version else None
+                current = fetched if payment is not None and payment.version == version else {}
                 verdict = await self._apply(uow, payment, event, current) if payment else Verdict.NOTHING_NEW
                 if payment is None or verdict is not Verdict.FETCH:
                     if payment is not None and verdict is Verdict.RECORDED:
@@ -98,22 +101,22 @@ class ReceiveWebhookHandler:
                     await uow.commit()
                     return outcome
                 version = payment.version
-            fetched = await self._fetch(gateway, event.intent_id or "")
+            fetched = await self._fetch(gateway, [event])
 
     async def apply_waiting(self, payment_id: str) -> None:
         """Apply the webhooks that waited for this payment, which is known by now, in one transaction.
 
         Raises GatewayUnavailable where the intent had to be fetched and could not be; they wait on then.
         """
-        fetched: IntentSnapshot | None = None
+        fetched: Fetched = {}
         version = 0
         while True:
             async with self.unit_of_work() as uow:
                 payment = await uow.payments.lock(payment_id)
                 if payment is None or payment.intent_id is None:
                     return
-                current = fetched if payment.version == version else None
-                verdicts = []
+                current = fetched if payment.version == version else {}
+                verdicts, ambiguous = [], []
                 for webhook in await uow.webhooks.take_waiting(
                     payment.gateway, payment.intent_id, payment_id
                 ):
@@ -122,19 +125,30 @@ class ReceiveWebhookHandler:
                     outcome = await self._outcome(uow, webhook.gateway, event, payment, verdict)
                     await uow.webhooks.decide(webhook.gateway, webhook.event_id, outcome, payment_id)
                     verdicts.append(verdict)
-                if Verdict.FETCH not in verdicts:
+                    if verdict is Verdict.FETCH:
+                        ambiguous.append(event)
+                if not ambiguous:
                     if Verdict.RECORDED in verdicts:
                         await uow.payments.save(payment)
                     await uow.commit()
                     return
-                version, gateway, intent_id = payment.version, payment.gateway, payment.intent_id
-            fetched = await self._fetch(gateway, intent_id)
+                version, gateway = payment.version, payment.gateway
+            fetched = {**current, **await self._fetch(gateway, ambiguous)}
 
-    async def _fetch(self, gateway: str, intent_id: str) -> IntentSnapshot:
+    async def _fetch(self, account: str, ambiguous: Sequence[GatewayEvent]) -> Fetched:
+        """What the gateway holds now of the objects that decide these events: a dispute, else the intent."""
+        fetched: dict[str, IntentSnapshot | DisputeSnapshot] = {}
         try:
-            return await self.gateways.of(gateway).get_intent(intent_id)
+            gateway = self.gateways.of(account)
+            for event in ambiguous:
+                if isinstance(event.snapshot, DisputeSnapshot):
+                    dispute_id = event.snapshot.gateway_dispute_id
+                    fetched[dispute_id] = await gateway.get_dispute(dispute_id)
+                elif event.intent_id is not None and event.intent_id not in fetched:
+                    fetched[event.intent_id] = await gateway.get_intent(event.intent_id)
         except GatewayFailed as error:
             raise GatewayUnavailable from error
+        return fetched
 
     async def _lock_payment(
         self, uow: PaymentsUnitOfWork, gateway: str, event: GatewayEvent
@@ -175,20 +189,23 @@ class ReceiveWebhookHandler:
         return WebhookOutcome.APPLIED if verdict is Verdict.RECORDED else WebhookOutcome.NOTHING_NEW
 
     async def _apply(
-        self, uow: PaymentsUnitOfWork, payment: Payment, event: GatewayEvent, fetched: IntentSnapshot | None
+        self, uow: PaymentsUnitOfWork, payment: Payment, event: GatewayEvent, fetched: Fetched
     ) -> Verdict:
         occasion = Occasion(self.clock.now(), self.ids.event_id)
         snapshot = event.snapshot
-        if isinstance(snapshot, RefundSnapshot):
-            return await self._apply_refund(uow, payment, snapshot, fetched, occasion)
         if isinstance(snapshot, DisputeSnapshot):
-            return await self._apply_dispute(uow, payment, snapshot, occasion)
+            current_dispute = fetched.get(snapshot.gateway_dispute_id)
+            return await _apply_dispute(uow, payment, snapshot, current_dispute, occasion)
+        current = fetched.get(event.intent_id or "")
+        assert current is None or isinstance(current, IntentSnapshot)
+        if isinstance(snapshot, RefundSnapshot):
+            return await self._apply_refund(uow, payment, snapshot, current, occasion)
         if isinstance(snapshot, UnreadableReport):
             return payment.note_unreadable(occasion)
         if not isinstance(snapshot, IntentSnapshot):
             return Verdict.NOTHING_NEW
-        if fetched is not None:
-            return await record_current(uow, payment, fetched, occasion)
+        if current is not None:
+            return await record_current(uow, payment, current, occasion)
         verdict = payment.judge(snapshot)
         if verdict is Verdict.RECORDED:
             await adopt_update(uow, payment, snapshot)
@@ -231,22 +248,28 @@ class ReceiveWebhookHandler:
         await uow.refunds.add(refund)
         return Verdict.RECORDED
 
-    async def _apply_dispute(
-        self, uow: PaymentsUnitOfWork, payment: Payment, snapshot: DisputeSnapshot, occasion: Occasion
-    ) -> Verdict:
-        known = await uow.disputes.get(snapshot.gateway_dispute_id)
-        dispute = known or Dispute(
-            gateway_dispute_id=snapshot.gateway_dispute_id,
-            payment_id=payment.payment_id,
-            amount=snapshot.amount,
-            currency=snapshot.currency,
-            reason=snapshot.reason,
-            status=snapshot.status,
-            closed=False,
-            opened_at=occasion.now,
-            updated_at=occasion.now,
-        )
-        verdict = payment.record_dispute(dispute, snapshot, new=known is None, occasion=occasion)
-        if verdict is Verdict.RECORDED:
-            await uow.disputes.put(dispute)
-        return verdict
+
+async def _apply_dispute(
+    uow: PaymentsUnitOfWork,
+    payment: Payment,
+    snapshot: DisputeSnapshot,
+    fetched: IntentSnapshot | DisputeSnapshot | None,
+    occasion: Occasion,
+) -> Verdict:
+    disputes = await uow.disputes.of_payment(payment.payment_id)
+    known = next((one for one in disputes if one.gateway_dispute_id == snapshot.gateway_dispute_id), None)
+    if known is None:
+        dispute = Dispute.of(snapshot, payment.payment_id, occasion.now)
+        payment.open_dispute(dispute, occasion)
+        await uow.disputes.put(dispute)
+        return Verdict.RECORDED
+    if isinstance(fetched, DisputeSnapshot):
+        verdict = Verdict.NOTHING_NEW if known.knows(fetched) else Verdict.RECORDED
+        snapshot = fetched
+    else:
+        verdict = payment.judge_dispute(known, snapshot)
+    if verdict is Verdict.RECORDED:
+        others_open = any(not one.status.closed for one in disputes if one is not known)
+        payment.record_dispute(known, snapshot, others_open=others_open, occasion=occasion)
+        await uow.disputes.put(known)
+    return verdict

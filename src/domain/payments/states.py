@@ -1,0 +1,88 @@
+"""What may follow what on the payment side, as data; docs/states.md draws it, the database holds rows to it.
+
+A state without successors is final. The gateway's reports come in any order: one that does not lead
+forward from here is old, unless the gateway insists, which is recorded and flagged.
+"""
+
+from domain.payments.gateway import DisputeStatus, IntentStatus
+from domain.payments.operation import OperationStatus
+from domain.payments.refund import RefundStatus
+from domain.shared.states import Transitions
+
+_I, _R, _O, _D = IntentStatus, RefundStatus, OperationStatus, DisputeStatus
+
+UNDECIDED = frozenset(
+    {_I.REQUIRES_PAYMENT_METHOD, _I.REQUIRES_CONFIRMATION, _I.REQUIRES_ACTION, _I.PROCESSING}
+)
+
+_FROM_UNDECIDED = {
+    _I.REQUIRES_PAYMENT_METHOD: "the attempt failed",
+    _I.REQUIRES_CONFIRMATION: "a method is chosen",
+    _I.REQUIRES_ACTION: "the customer must act",
+    _I.PROCESSING: "the bank takes its time",
+    _I.REQUIRES_CAPTURE: "authorized",
+    _I.SUCCEEDED: "the money is taken",
+    _I.CANCELED: "canceled",
+}
+
+INTENT_TRANSITIONS: Transitions[IntentStatus] = {
+    None: {_I.REQUIRES_PAYMENT_METHOD: "the payment is begun"},
+    **{
+        before: {after: why for after, why in _FROM_UNDECIDED.items() if after is not before}
+        for before in sorted(UNDECIDED)
+    },
+    _I.REQUIRES_CAPTURE: {_I.SUCCEEDED: "the last capture", _I.CANCELED: "voided or lapsed"},
+    _I.SUCCEEDED: {},
+    _I.CANCELED: {},
+}
+"""https://docs.stripe.com/payments/paymentintents/lifecycle"""
+
+REFUND_TRANSITIONS: Transitions[RefundStatus] = {
+    None: {_R.PENDING_APPROVAL: "above the caller's limit", _R.PENDING: "begun, by us or at the gateway"},
+    _R.PENDING_APPROVAL: {_R.PENDING: "approved", _R.REJECTED: "rejected"},
+    _R.PENDING: {
+        _R.SUCCEEDED: "the gateway confirms it",
+        _R.FAILED: "the gateway refuses it",
+        _R.CANCELED: "canceled at the gateway",
+    },
+    _R.SUCCEEDED: {_R.FAILED: "the bank sends it back"},
+    _R.FAILED: {},
+    _R.REJECTED: {},
+    _R.CANCELED: {},
+}
+"""https://docs.stripe.com/refunds#failed-refunds"""
+
+OPERATION_TRANSITIONS: Transitions[OperationStatus] = {
+    None: {_O.STARTED: "saved, before anything is sent"},
+    _O.STARTED: {
+        _O.SUCCEEDED: "the gateway did it",
+        _O.FAILED: "the gateway proved that it did nothing",
+        _O.UNKNOWN: "no answer, a 5xx, a 409, an idempotency error",
+    },
+    _O.UNKNOWN: {_O.SUCCEEDED: "found at the gateway", _O.FAILED: "proved never done"},
+    _O.SUCCEEDED: {},
+    _O.FAILED: {},
+}
+
+DISPUTE_TRANSITIONS: Transitions[DisputeStatus] = {
+    None: {_D.WARNING_NEEDS_RESPONSE: "the bank inquires", _D.NEEDS_RESPONSE: "a chargeback"},
+    _D.WARNING_NEEDS_RESPONSE: {
+        _D.WARNING_UNDER_REVIEW: "evidence is given",
+        _D.WARNING_CLOSED: "refunded, or not pursued",
+        _D.PREVENTED: "resolved before it was one",
+        _D.NEEDS_RESPONSE: "it becomes a chargeback",
+    },
+    _D.WARNING_UNDER_REVIEW: {
+        _D.WARNING_CLOSED: "not pursued",
+        _D.NEEDS_RESPONSE: "it becomes a chargeback",
+    },
+    _D.WARNING_CLOSED: {},
+    _D.PREVENTED: {},
+    _D.NEEDS_RESPONSE: {_D.UNDER_REVIEW: "evidence is given", _D.LOST: "accepted, or not answered in time"},
+    _D.UNDER_REVIEW: {_D.WON: "the bank decides for us", _D.LOST: "the bank decides against us"},
+    _D.WON: {},
+    _D.LOST: {_D.APPEAL_NEEDS_RESPONSE: "an appeal is open"},
+    _D.APPEAL_NEEDS_RESPONSE: {_D.APPEAL_UNDER_REVIEW: "the appeal is made", _D.LOST: "no appeal is made"},
+    _D.APPEAL_UNDER_REVIEW: {_D.WON: "the appeal succeeds", _D.LOST: "the appeal fails"},
+}
+"""https://docs.stripe.com/disputes/how-disputes-work; only the gateway moves a dispute."""
