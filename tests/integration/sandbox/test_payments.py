@@ -45,7 +45,7 @@ def test_a_card_pays_at_once(client: stripe.StripeClient) -> None:
     assert charge.payment_method_details is not None
     assert charge.payment_method_details.card is not None
     assert charge.payment_method_details.card.last4 == "4242"
-    assert events(client) == ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded"]
+    assert events(client)[:3] == ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded"]
 
 
 async def test_the_async_client_pays_in_two_steps(sandbox: SandboxGateway) -> None:

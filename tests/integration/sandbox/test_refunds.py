@@ -35,7 +35,11 @@ def test_partial_and_full(client: stripe.StripeClient, sandbox: SandboxGateway) 
     assert charge.refunds is not None
     assert [refund.id for refund in charge.refunds.data] == [rest.id, first.id]
     assert refund_code(client, intent.id, 1) == "charge_already_refunded"
-    assert events(client)[-4:] == ["refund.created", "charge.refunded"] * 2
+    # The balance follows in its own time, so its event stands anywhere among them.
+    assert [event for event in events(client) if event != "charge.updated"][-4:] == [
+        "refund.created",
+        "charge.refunded",
+    ] * 2
     assert sandbox.state()["paymentIntents"][0]["refunded"] == 1099
 
 
