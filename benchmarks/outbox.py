@@ -28,7 +28,8 @@ from sqlalchemy import text
 from adapters.system.ids import SystemIds
 from benchmarks import enqueue, limit
 from benchmarks.machine import ROOT, Machine, a_machine
-from benchmarks.scenario import make_orders, paid, pay_all
+from benchmarks.scenario import EventOf, append_all, authorized, make_orders, paid
+from domain.orders.order import OrderStatus
 from entrypoints.bootstrap import Container, build_container
 
 EVENTS = 20_000
@@ -66,17 +67,26 @@ def a_process(machine: Machine, role: str, file: Path) -> Iterator[psutil.Proces
         process.wait(timeout=60)
 
 
-async def drain(machine: Machine, container: Container) -> Figures:
+async def drains(machine: Machine, container: Container) -> Figures:
+    """Backlogs of events that move an order, and of such that ask for two effects besides."""
+    return {
+        **await drain("drain", machine, container, authorized, OrderStatus.AUTHORIZED),
+        **await drain("drain with two effects each", machine, container, paid, OrderStatus.PAID),
+    }
+
+
+async def drain(
+    name: str, machine: Machine, container: Container, event_of: EventOf, status: OrderStatus
+) -> Figures:
     """A backlog through relay, broker and one worker process; and the memory of both over several of them."""
     figures: Figures = {}
     rates, relay_memory, worker_memory = [], [], []
-    applied = 0
     with (
         a_process(machine, "relay", machine.home / "none") as relay,
         a_process(machine, "worker", machine.home / "none") as worker,
     ):
         await _warm_up(container)
-        applied = await _applied(machine)
+        moved, applied = await _moved(machine, status), await _applied(machine)
         spent: dict[str, float] = {}
         for _ in range(MEMORY_ROUNDS):
             orders = await make_orders(container.orders.engine, EVENTS)
@@ -84,7 +94,7 @@ async def drain(machine: Machine, container: Container) -> Figures:
             async with gate.transaction():  # no relay gets a lane while the backlog is being made
                 while len(await gate.fetch(LANES + " SKIP LOCKED")) < container.payments.outbox.lanes:
                     await asyncio.sleep(0.05)
-                await pay_all(container.payments.engine, container.payments.outbox, orders)
+                await append_all(container.payments.engine, container.payments.outbox, orders, event_of)
             before = _cpu_seconds(relay, worker)
             begun = time.perf_counter()
             container.payments.waker.wake()
@@ -95,23 +105,23 @@ async def drain(machine: Machine, container: Container) -> Figures:
             while await gate.fetchval(ORDERS_APPLIED) < applied:  # reads them all: too dear to begin with
                 await asyncio.sleep(0.02)
             rates.append(EVENTS / (time.perf_counter() - begun))
-            for name, seconds in _cpu_seconds(relay, worker).items():
-                spent[name] = spent.get(name, 0.0) + seconds - before[name]
+            for part, seconds in _cpu_seconds(relay, worker).items():
+                spent[part] = spent.get(part, 0.0) + seconds - before[part]
             await gate.close()
             relay_memory.append(relay.memory_info().rss / 2**20)
             worker_memory.append(worker.memory_info().rss / 2**20)
-        figures["sent again"] = await _count(machine, SENT_AGAIN)
-    paid_orders = await _count(machine, "SELECT count(*) FROM orders.orders WHERE status = 'PAID'")
-    assert paid_orders == applied, f"{paid_orders} orders are paid after {applied} events"
-    figures["drain, events/s"] = statistics.median(rates)
-    figures["drain, slowest round"] = min(rates)
-    figures["drain, fastest round"] = max(rates)
-    for name, seconds in spent.items():
-        figures[f"processor time of {name}, µs/event"] = seconds * 1e6 / (EVENTS * MEMORY_ROUNDS)
-    figures["relay, MB after the first backlog"] = relay_memory[0]
-    figures["relay, MB after the last"] = relay_memory[-1]
-    figures["worker, MB after the first backlog"] = worker_memory[0]
-    figures["worker, MB after the last"] = worker_memory[-1]
+        figures[f"{name}, sent again"] = await _count(machine, SENT_AGAIN)
+    moved = await _moved(machine, status) - moved
+    assert moved == EVENTS * MEMORY_ROUNDS, f"{moved} orders have moved"
+    figures[f"{name}, events/s"] = statistics.median(rates)
+    figures[f"{name}, slowest round"] = min(rates)
+    figures[f"{name}, fastest round"] = max(rates)
+    for part, seconds in spent.items():
+        figures[f"{name}, processor time of {part}, µs/event"] = seconds * 1e6 / (EVENTS * MEMORY_ROUNDS)
+    figures[f"{name}, relay, MB after the first backlog"] = relay_memory[0]
+    figures[f"{name}, relay, MB after the last"] = relay_memory[-1]
+    figures[f"{name}, worker, MB after the first backlog"] = worker_memory[0]
+    figures[f"{name}, worker, MB after the last"] = worker_memory[-1]
     return figures
 
 
@@ -179,7 +189,7 @@ async def _warm_up(container: Container) -> None:
     """Wait until relay and worker have handled something."""
     orders = await make_orders(container.orders.engine, 50)
     before = await _count_applied(container)
-    await pay_all(container.payments.engine, container.payments.outbox, orders)
+    await append_all(container.payments.engine, container.payments.outbox, orders)
     container.payments.waker.wake()
     while await _count_applied(container) < before + 50:
         await asyncio.sleep(0.1)
@@ -194,6 +204,10 @@ async def _applied(machine: Machine) -> int:
     return await _count(machine, ORDERS_APPLIED)
 
 
+async def _moved(machine: Machine, status: OrderStatus) -> int:
+    return await _count(machine, f"SELECT count(*) FROM orders.orders WHERE status = '{status}'")
+
+
 async def _count(machine: Machine, query: str) -> int:
     connection = await asyncpg.connect(machine.database_url)
     try:
@@ -204,7 +218,7 @@ async def _count(machine: Machine, query: str) -> int:
 
 PARTS: dict[str, Callable[[Machine, Container], Coroutine[Any, Any, Figures]]] = {
     "limits": limits,
-    "drain": drain,
+    "drain": drains,
     "latency": latency,
     "enqueue": enqueues,
 }

@@ -1,6 +1,6 @@
 """What the benchmarks work on: confirmed orders, and the events that say they are paid."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import insert, text
@@ -11,7 +11,7 @@ from adapters.postgres import tables
 from adapters.postgres.orders import row_of
 from adapters.system.ids import SystemIds
 from domain.orders.order import Address, Customer, Order, OrderLine, OrderPayment, OrderStatus
-from domain.shared.payment_events import CardMethod, PaymentSucceeded
+from domain.shared.payment_events import CardMethod, PaymentAuthorized, PaymentEvent, PaymentSucceeded
 from outbox import Event, Outbox
 
 AT_ONCE = 1_000
@@ -58,9 +58,18 @@ async def make_orders(engine: AsyncEngine, count: int) -> list[Order]:
 
 
 def paid(order: Order, ids: SystemIds) -> Event:
-    """The only event of the order's payment: each event here moves an order of its own."""
+    """The only event of the order's payment: each event here moves an order of its own. It asks for two effects."""
+    return _only_event(PaymentSucceeded, order, ids)
+
+
+def authorized(order: Order, ids: SystemIds) -> Event:
+    """As `paid`, of a payment that is captured later: its order moves, and nothing else is asked for."""
+    return _only_event(PaymentAuthorized, order, ids)
+
+
+def _only_event(kind: type[PaymentEvent], order: Order, ids: SystemIds) -> Event:
     (payment,) = order.payments
-    event = PaymentSucceeded(
+    event = kind(
         event_id=ids.event_id(),
         sequence=1,
         occurred_at=NOW,
@@ -69,18 +78,24 @@ def paid(order: Order, ids: SystemIds) -> Event:
         gateway_payment_intent_id=payment.gateway_payment_intent_id,
         currency=order.currency,
         amount=order.total_amount,
-        amount_captured=order.total_amount,
+        amount_captured=order.total_amount if kind is PaymentSucceeded else 0,
         amount_refunded=0,
         method=CardMethod("visa", "4242"),
     )
     return payment_events.encode(event, lambda: TRACEPARENT)
 
 
-async def pay_all(engine: AsyncEngine, outbox: Outbox, orders: Sequence[Order]) -> None:
+EventOf = Callable[[Order, SystemIds], Event]
+
+
+async def append_all(
+    engine: AsyncEngine, outbox: Outbox, orders: Sequence[Order], event_of: EventOf = paid
+) -> None:
+    """One event of each order into the log."""
     ids = SystemIds()
     for some in _parts(orders):
         async with engine.begin() as connection:
-            await outbox.append(connection, [paid(order, ids) for order in some])
+            await outbox.append(connection, [event_of(order, ids) for order in some])
 
 
 def _parts(orders: Sequence[Order]) -> Iterator[Sequence[Order]]:

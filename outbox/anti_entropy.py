@@ -178,12 +178,13 @@ class AntiEntropy:
         None while too many gaps are open: the window waits until the consumer keeps up.
         """
         await reader.prepare(self._engine)
-        async with transaction(self._engine, **READING) as connection:
-            lanes = await reader.lock_lanes(connection)
+        async with transaction(self._engine, first=reader.locking(), **READING) as connection:
             open_gaps = await connection.scalar(self._sql.count_gaps, {"consumer": consumer.view.name})
-            if not lanes or open_gaps >= self._pace.gaps:
+            if open_gaps >= self._pace.gaps:
                 return False
-            places = await reader.places(connection, lanes)
+            places = await reader.places(connection)
+            if places is None:
+                return False
             if places.are_rebased:
                 await reader.append(connection, places.cursors)
                 return True

@@ -15,7 +15,7 @@ from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.cursor_sql import CursorSql, Pages
-from outbox.database import BY_INDEX, driver_of, transaction
+from outbox.database import BY_INDEX, driver_of, hex_array, transaction
 from outbox.event import Event, EventKey
 from outbox.log import Outbox
 from outbox.rows import event_of
@@ -106,19 +106,20 @@ class LogReader:
             await connection.execute(self._sql.ensure_lanes, asked)
         self._is_prepared = True
 
-    async def lock_lanes(self, connection: AsyncConnection, limit: int | None = None) -> list[int]:
-        """Lock up to `limit` lanes that nobody else holds, until the transaction ends."""
-        driver = await driver_of(connection)
-        return sorted(row["lane"] for row in await driver.fetch(self._sql.lock_lanes, self.publisher, limit))
+    def locking(self, limit: int | None = None) -> str:
+        """The first statement of a transaction that reads: locks up to `limit` lanes nobody else holds."""
+        return self._sql.lock_lanes % (hex_array([self.publisher]), "ALL" if limit is None else int(limit))
 
-    async def places(self, connection: AsyncConnection, lanes: Sequence[int]) -> Places:
-        """The places in these locked lanes.
+    async def places(self, connection: AsyncConnection) -> Places | None:
+        """The places in the lanes that this transaction has locked; None where it got none.
 
         A statement of its own: one that also took the locks could see the lanes as they
         were before the last holder's commit.
         """
         driver = await driver_of(connection)
-        rows = await driver.fetch(self._sql.newest, self.publisher, lanes)
+        rows = await driver.fetch(self._sql.newest, self.publisher)
+        if not rows:
+            return None
         cursors, moved = [], set()
         for row in rows:
             cursors.append(_cursor(row) if row["entry"] is not None else self._first(row))

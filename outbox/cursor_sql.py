@@ -31,9 +31,10 @@ class CursorSql:
         )
         # In random order, so that relays that take a part each do not all want the same part.
         self.lock_lanes = f"""
-            SELECT lane FROM {lane} WHERE publisher = $1
-            ORDER BY random() LIMIT $2::integer FOR UPDATE SKIP LOCKED
+            SELECT FROM {lane} WHERE publisher IN (SELECT * FROM %s)
+            ORDER BY random() LIMIT %s FOR UPDATE SKIP LOCKED
         """
+        # Of the lanes whose rows bear this transaction's lock.
         self.newest = f"""
             SELECT l.lane, pg_current_snapshot()::text AS snapshot,
                 (SELECT system_identifier FROM pg_control_system()) AS current_system,
@@ -41,11 +42,12 @@ class CursorSql:
                 c.last_position, c.highest_position, c.restored_position,
                 c.restored_base::text AS restored_base, coalesce(c.events, 0) AS events,
                 extract(epoch FROM clock_timestamp() - c.taken_at)::float8 AS age_seconds
-            FROM unnest($2::smallint[]) AS l (lane)
+            FROM {lane} AS l
             LEFT JOIN LATERAL (
                 SELECT * FROM {cursor} WHERE publisher = $1 AND lane = l.lane
                 ORDER BY entry DESC LIMIT 1
             ) AS c ON true
+            WHERE l.publisher = $1 AND l.xmax = pg_current_xact_id()::xid
             ORDER BY l.lane
         """
         self.has_foreign_rows = text(
@@ -88,7 +90,7 @@ class CursorSql:
         )
         self.fetch = f"""
             SELECT {_EVENT} FROM unnest($1::smallint[], $2::bigint[]) AS g (lane, position)
-            JOIN {event} AS e ON e.lane = g.lane AND e.position = g.position
+            JOIN {event} AS e ON e.lane::integer = g.lane AND e.position = g.position
             ORDER BY e.position
         """
         self.event_pages = Pages(event, _ROW, _EVENT)
@@ -107,8 +109,9 @@ class Pages:
 def _fresh_page(event: str, row: str, output: str) -> str:
     """The first page of a target: rows of transactions that began after `base`, and of those open in it.
 
-    Both by index on the transaction id, so that neither the length of the log
-    nor a long transaction makes it read more than what is new.
+    Both by the index on the transaction id (the one with the lane as it is), so that neither the
+    length of the log nor a long transaction makes it read more than what is new. OFFSET 0 keeps the
+    planner from joining the open ones with the whole lane instead of looking each one up.
     """
     return f"""
         SELECT {output} FROM {_CURSORS}
@@ -118,9 +121,12 @@ def _fresh_page(event: str, row: str, output: str) -> str:
                 AND e.xid < pg_snapshot_xmax(c.target) AND pg_visible_in_snapshot(e.xid, c.target)
                 AND e.position > c.restored_position
             UNION ALL
-            SELECT {row} FROM pg_snapshot_xip(c.base) AS open (xid)
-            JOIN {event} AS e ON e.lane = c.lane AND e.xid = open.xid
-            WHERE pg_visible_in_snapshot(e.xid, c.target) AND e.position > c.restored_position
+            SELECT e.* FROM pg_snapshot_xip(c.base) AS open (xid)
+            CROSS JOIN LATERAL (
+                SELECT {row} FROM {event} AS e WHERE e.lane = c.lane AND e.xid = open.xid
+                    AND pg_visible_in_snapshot(e.xid, c.target) AND e.position > c.restored_position
+                OFFSET 0
+            ) AS e
             ORDER BY position LIMIT $8
         ) AS e
         ORDER BY e.lane, e.position
@@ -133,7 +139,7 @@ def _resumed_page(event: str, row: str, output: str) -> str:
         SELECT {output} FROM {_CURSORS}
         CROSS JOIN LATERAL (
             SELECT {row} FROM {event} AS e
-            WHERE e.lane = c.lane AND e.position > greatest(c.last_position, c.restored_position)
+            WHERE e.lane::integer = c.lane AND e.position > greatest(c.last_position, c.restored_position)
                 AND pg_visible_in_snapshot(e.xid, c.target) AND NOT pg_visible_in_snapshot(e.xid, c.base)
             ORDER BY e.position LIMIT $8
         ) AS e
@@ -147,7 +153,8 @@ def _restored_page(event: str, row: str, output: str) -> str:
         SELECT {output} FROM {_CURSORS}
         CROSS JOIN LATERAL (
             SELECT {row} FROM {event} AS e
-            WHERE e.lane = c.lane AND e.position > c.last_position AND e.position <= c.restored_position
+            WHERE e.lane::integer = c.lane
+                AND e.position > c.last_position AND e.position <= c.restored_position
                 AND (e.position > c.highest_position OR NOT pg_visible_in_snapshot(e.xid, c.restored_base))
             ORDER BY e.position LIMIT $8
         ) AS e

@@ -1,7 +1,8 @@
 """Transactions as this package begins and ends them, on any SQLAlchemy engine over asyncpg."""
 
+import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -57,21 +58,25 @@ class NotCommitted(Exception):
 
 @asynccontextmanager
 async def transaction(
-    engine: AsyncEngine, *, before: str | None = None, last: str | None = None, **settings: str
+    engine: AsyncEngine,
+    *,
+    before: str | None = None,
+    first: str | None = None,
+    last: str | None = None,
+    **settings: str,
 ) -> AsyncIterator[AsyncConnection]:
     """One transaction; a connection whose state is in doubt afterwards is terminated, not returned.
 
     The keywords are PostgreSQL's settings for this transaction alone, as
     `idle_in_transaction_session_timeout="30s"`: a stopped process then cannot keep its locks.
     Begun and ended on the driver itself, so that it takes one round trip each: to SQLAlchemy,
-    which must not begin a transaction of its own, the connection commits each statement. `before`, a
-    statement without parameters, is committed first, in the same round trip; `last`, another, is the
-    transaction's own, in the round trip of its commit. Raises NotCommitted.
+    which must not begin a transaction of its own, the connection commits each statement. Statements
+    without parameters (see `hex_array`) share these round trips: `before` is committed before the
+    transaction begins, `first` and `last` are its own. Raises NotCommitted.
     """
-    first = ["BEGIN", before, "COMMIT"] if before else []
-    begin = "; ".join(
-        [*first, "BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in settings.items())]
-    )
+    committed = ["BEGIN", before, "COMMIT"] if before else []
+    limits = (f"SET LOCAL {name} = '{value}'" for name, value in settings.items())
+    begin = "; ".join([*committed, "BEGIN", *limits, *([first] if first else [])])
     async with engine.connect() as connection:
         await _reconnected(connection)
         await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -100,6 +105,15 @@ async def _rolled_back(driver: "asyncpg.Connection[Any]") -> bool:
     except Exception:  # noqa: BLE001 - answered: the caller terminates the connection
         return False
     return True
+
+
+def hex_array(texts: Sequence[str]) -> str:
+    """SQL for a set of rows, one for each text in this order, in a statement without parameters.
+
+    Hexadecimal all through: no text, whatever it holds, can be taken for SQL.
+    """
+    encoded = json.dumps(texts).encode("ascii").hex()
+    return f"jsonb_array_elements_text(convert_from(decode('{encoded}', 'hex'), 'UTF8')::jsonb)"
 
 
 async def execute_alone(engine: AsyncEngine, statement: str) -> None:

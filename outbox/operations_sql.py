@@ -31,7 +31,7 @@ class LogSql:
             FROM generate_series(0, CAST(:lanes AS integer) - 1) AS l (lane)
             CROSS JOIN LATERAL (
                 SELECT CAST(extract(epoch FROM clock_timestamp() - created_at) AS float8) AS age
-                FROM {event} WHERE lane = l.lane ORDER BY position DESC LIMIT :limit
+                FROM {event} WHERE lane::integer = l.lane ORDER BY position DESC LIMIT :limit
             ) AS e
             GROUP BY l.lane
             """
@@ -81,7 +81,7 @@ class LogSql:
             f"""
             SELECT g.id, g.stream, g.sequence, e.created_at
             FROM (SELECT * FROM {gap} WHERE consumer = :consumer ORDER BY due_at LIMIT :limit) AS g
-            LEFT JOIN {event} AS e ON e.lane = g.lane AND e.position = g.position
+            LEFT JOIN {event} AS e ON e.lane::integer = g.lane AND e.position = g.position
             """
         )
         self.last_round = text(
@@ -94,7 +94,7 @@ class LogSql:
             f"""
             SELECT {_LISTED} FROM generate_series(0, CAST(:lanes AS integer) - 1) AS l (lane)
             CROSS JOIN LATERAL (
-                SELECT * FROM {event} WHERE lane = l.lane ORDER BY position DESC LIMIT :limit
+                SELECT * FROM {event} WHERE lane::integer = l.lane ORDER BY position DESC LIMIT :limit
             ) AS e
             ORDER BY e.position DESC LIMIT :limit
             """
@@ -103,7 +103,8 @@ class LogSql:
             f"""
             SELECT {_LISTED} FROM generate_series(0, CAST(:lanes AS integer) - 1) AS l (lane)
             CROSS JOIN LATERAL (
-                SELECT * FROM {event} WHERE lane = l.lane AND position > :after AND position <= :until
+                SELECT * FROM {event}
+                WHERE lane::integer = l.lane AND position > :after AND position <= :until
                 ORDER BY position LIMIT :limit
             ) AS e
             ORDER BY e.position LIMIT :limit
@@ -122,7 +123,7 @@ class LogSql:
             f"""
             SELECT e.created_at FROM generate_series(0, CAST(:lanes AS integer) - 1) AS l (lane)
             CROSS JOIN LATERAL (
-                SELECT created_at, position FROM {event} WHERE lane = l.lane AND position >= :position
+                SELECT created_at, position FROM {event} WHERE lane::integer = l.lane AND position >= :position
                 ORDER BY position LIMIT 1
             ) AS e
             ORDER BY e.position LIMIT 1
@@ -161,14 +162,18 @@ def _unseen(event: str) -> str:
             )
             UNION ALL
             (
-                SELECT {columns} FROM pg_snapshot_xip({seen}) AS open (xid)
-                JOIN {event} AS e ON e.lane = l.lane AND e.xid = open.xid
-                WHERE e.position > coalesce(c.restored_position, 0) LIMIT :limit
+                SELECT e.* FROM pg_snapshot_xip({seen}) AS open (xid)
+                CROSS JOIN LATERAL (
+                    SELECT {columns} FROM {event} AS e WHERE e.lane = l.lane AND e.xid = open.xid
+                        AND e.position > coalesce(c.restored_position, 0)
+                    OFFSET 0
+                ) AS e
+                LIMIT :limit
             )
             UNION ALL
             (
                 SELECT {columns} FROM {event} AS e
-                WHERE c.is_resumed AND e.lane = l.lane
+                WHERE c.is_resumed AND e.lane::integer = l.lane
                     AND e.position > greatest(c.last_position, c.restored_position)
                     AND pg_visible_in_snapshot(e.xid, c.target) AND NOT pg_visible_in_snapshot(e.xid, c.base)
                 ORDER BY e.position LIMIT :limit
@@ -176,7 +181,7 @@ def _unseen(event: str) -> str:
             UNION ALL
             (
                 SELECT {columns} FROM {event} AS e
-                WHERE c.restored_base IS NOT NULL AND e.lane = l.lane
+                WHERE c.restored_base IS NOT NULL AND e.lane::integer = l.lane
                     AND e.position > c.last_position AND e.position <= c.restored_position
                     AND (e.position > c.highest_position OR NOT pg_visible_in_snapshot(e.xid, c.restored_base))
                 ORDER BY e.position LIMIT :limit

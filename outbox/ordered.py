@@ -12,7 +12,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.baseline import begin_streams
-from outbox.database import BY_INDEX, cause_of, driver_of, identifier, transaction
+from outbox.database import BY_INDEX, cause_of, driver_of, hex_array, identifier, transaction
 from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, Handler, Received, RetryPolicy, StreamProgress
 from outbox.ordered_sql import OrderedSql, ordered_ddl
@@ -123,7 +123,8 @@ class OrderedInbox:
         """
         numbered = self._numbered(events, attempt)
         begun, ended = self._sql.begin_attempt % numbered, self._sql.end_attempt % numbered
-        async with transaction(engine, before=begun, last=ended, **APPLYING) as connection:
+        entered = self._entered(events)
+        async with transaction(engine, before=begun, first=entered, last=ended, **APPLYING) as connection:
             plan, suspects = await self._plan(connection, events, attempt)
             if plan.run:
                 await self._handler(connection, await self._with_payloads(connection, plan.run))
@@ -137,7 +138,7 @@ class OrderedInbox:
     ) -> tuple[Received, list[str]]:
         """Store a batch that failed, so that each of its streams goes on alone."""
         ended = self._sql.end_attempt % self._numbered(events, attempt)
-        async with transaction(engine, last=ended, **APPLYING) as connection:
+        async with transaction(engine, first=self._entered(events), last=ended, **APPLYING) as connection:
             plan, suspects = await self._plan(connection, events, attempt, alone=True)
             await self._store(connection, plan)
             await self._clear(connection, suspects)
@@ -146,20 +147,28 @@ class OrderedInbox:
     async def _plan(
         self, connection: AsyncConnection, events: Sequence[Event], attempt: int, *, alone: bool = False
     ) -> tuple[Plan, list[UUID]]:
-        """Lock the streams, in sorted order like everybody, and decide; also the events in other hands.
+        """Decide what to do with events whose streams are locked; also which are in other hands.
 
         Those were in hand when a process died, or are with one that waits for our locks: suspecting
         them costs only that they are tried alone.
         """
         ids = [event.id for event in events]
-        streams = sorted({event.stream for event in events})
         driver = await driver_of(connection)
-        await driver.execute(self._sql.insert_streams, self.consumer, streams)
-        places = await self._lock(connection, streams)
-        held = await driver.fetch(self._sql.read_held, self.consumer, streams, ids, attempt)
-        suspects = [row["id"] for row in held if row["stream"] is None]
-        stored = [Stored(*row) for row in held if row["stream"] is not None]
+        rows = await driver.fetch(self._sql.read_entered, self.consumer, _streams_of(events), ids, attempt)
+        places: dict[str, Place] = {}
+        stored, suspects = [], []
+        for stream, sequence, event_id, is_plain, recent_ids, forked, address in rows:
+            if address is not None:
+                places[stream] = Place(sequence, recent_ids, forked, address)
+            elif stream is not None:
+                stored.append(Stored(stream, sequence, event_id, is_plain))
+            else:
+                suspects.append(event_id)
         return make_plan(events, places, stored, set(ids if alone else suspects)), suspects
+
+    def _entered(self, events: Sequence[Event]) -> str:
+        """Locks the streams of these events, in sorted order like everybody."""
+        return self._sql.enter_streams % (self.consumer, hex_array(_streams_of(events)))
 
     async def _clear(self, connection: AsyncConnection, suspects: Sequence[UUID]) -> None:
         """Forget what earlier attempts say of these: they are dealt with."""
@@ -255,7 +264,7 @@ class OrderedInbox:
         return Received(applied=1)
 
     async def _fail(self, engine: AsyncEngine, event: Event, cause: str | None) -> Received:
-        async with transaction(engine) as connection:
+        async with transaction(engine, **BY_INDEX) as connection:
             result = await connection.execute(
                 self._sql.record_failure,
                 {
@@ -380,6 +389,10 @@ class OrderedInbox:
 
 def _place(row: Row[Any]) -> Place:
     return Place(row.applied, row.recent_ids, row.forked)
+
+
+def _streams_of(events: Sequence[Event]) -> list[str]:
+    return sorted({event.stream for event in events})
 
 
 def _array(ids: Sequence[UUID]) -> str:

@@ -108,9 +108,10 @@ class OrderedSql:
         self.forget_attempts = text(
             f"DELETE FROM {in_hand} WHERE begun_at < clock_timestamp() - make_interval(hours => :hours)"
         )
-        self.insert_streams = f"""
-            INSERT INTO {stream} (consumer, stream) SELECT $1::text, s FROM unnest($2::text[]) AS s
-            ON CONFLICT DO NOTHING
+        # Inserts the streams' rows or locks them, in the order given; one that is there is never changed.
+        self.enter_streams = f"""
+            INSERT INTO {stream} AS old (consumer, stream) SELECT '%s', s FROM %s AS s
+            ON CONFLICT (consumer, stream) DO UPDATE SET applied = old.applied WHERE false
         """
         self.lock_streams = f"""
             SELECT stream, applied, recent_ids, forked, ctid AS address FROM {stream}
@@ -127,11 +128,17 @@ class OrderedSql:
             SELECT stream, sequence, id, due_at IS NULL AND parked_at IS NULL AS is_plain FROM {waiting}
             WHERE consumer = $1 AND stream = ANY ($2::text[])
         """
-        # And, without a stream, which of these events an earlier attempt has in hand still.
-        self.read_held = f"""
-            {self.read_waiting}
+        # Of locked streams: their places, what they hold, and, without a stream, which of these events an
+        # earlier attempt has in hand still.
+        self.read_entered = f"""
+            SELECT stream, applied AS sequence, NULL::uuid AS id, NULL::boolean AS is_plain,
+                recent_ids, forked, ctid AS address
+            FROM {stream} WHERE consumer = $1 AND stream = ANY ($2::text[])
             UNION ALL
-            SELECT DISTINCT NULL, NULL::bigint, event_id, NULL::boolean FROM {in_hand}
+            SELECT held.*, NULL, NULL, NULL FROM ({self.read_waiting}) AS held
+            UNION ALL
+            SELECT DISTINCT NULL, NULL::bigint, event_id, NULL::boolean, NULL::uuid[], NULL, NULL::tid
+            FROM {in_hand}
             WHERE event_id = ANY ($3::uuid[]) AND consumer = $1 AND (begun_at, attempt) < (
                 SELECT begun_at, attempt FROM {in_hand}
                 WHERE event_id = ($3::uuid[])[1] AND consumer = $1 AND attempt = $4

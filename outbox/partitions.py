@@ -163,7 +163,7 @@ async def _check_gaps(connection: AsyncConnection, schema: str, name: str) -> No
         text(
             f"""
             SELECT DISTINCT g.consumer FROM {schema}.outbox_gap AS g
-            WHERE EXISTS (SELECT FROM {schema}.{name} AS e WHERE e.lane = g.lane AND e.position = g.position)
+            WHERE EXISTS (SELECT FROM {schema}.{name} AS e WHERE e.lane::integer = g.lane AND e.position = g.position)
             ORDER BY g.consumer
             """
         )

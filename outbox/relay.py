@@ -69,11 +69,10 @@ class Relay:
         """One page of each lane that can be locked: how many events, and whether a page was full."""
         reader = self._reader
         await reader.prepare(self._engine)
-        async with transaction(self._engine, **READING) as connection:
-            lanes = await reader.lock_lanes(connection, limit)
-            if not lanes:
+        async with transaction(self._engine, first=reader.locking(limit), **READING) as connection:
+            places = await reader.places(connection)
+            if places is None:
                 return 0, False
-            places = await reader.places(connection, lanes)
             before = places.cursors
             if places.are_rebased:
                 await reader.append(connection, before)

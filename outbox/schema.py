@@ -22,8 +22,11 @@ def log_ddl(schema: str) -> list[str]:
             headers jsonb NOT NULL
         ) PARTITION BY RANGE (created_at)
         """,
+        # Two indexes begin with the lane. The second one has it as an integer, so that a statement says which
+        # one it is to be read by: to a plan made while a day's partition was empty they would be the same,
+        # and it is kept while the day fills.
         f"CREATE INDEX outbox_event_by_xid ON {schema}.outbox_event (lane, xid)",
-        f"CREATE INDEX outbox_event_by_position ON {schema}.outbox_event (lane, position)",
+        f"CREATE INDEX outbox_event_by_position ON {schema}.outbox_event ((lane::integer), position)",
         f"CREATE INDEX outbox_event_by_stream ON {schema}.outbox_event (topic, stream, sequence)",
         f"CREATE TABLE {schema}.outbox_event_default PARTITION OF {schema}.outbox_event DEFAULT",
         _make_partitions(schema),

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from outbox.database import cause_of, identifier, transaction
+from outbox.database import BY_INDEX, cause_of, identifier, transaction
 from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, EffectHandler, Received, RetryPolicy
 from outbox.partitions import Dropped
@@ -52,7 +52,7 @@ class UnorderedInbox:
         sender sends again.
         """
         distinct = {event.id: event for event in events}
-        async with transaction(engine) as connection:
+        async with transaction(engine, **BY_INDEX) as connection:
             result = await connection.execute(
                 self._sql.store, {"consumer": self.consumer, **arrays_of(list(distinct.values()))}
             )
@@ -68,7 +68,7 @@ class UnorderedInbox:
 
     async def run_due(self, engine: AsyncEngine, *, limit: int = 100) -> Received:
         """Carry out up to `limit` stored events whose time has come."""
-        async with transaction(engine) as connection:
+        async with transaction(engine, **BY_INDEX) as connection:
             due = await connection.scalars(self._sql.due, {"consumer": self.consumer, "limit": limit})
             ids = list(due)
         received = Received()
@@ -86,7 +86,7 @@ class UnorderedInbox:
 
     async def _run(self, engine: AsyncEngine, event_id: UUID) -> Received:
         asked = {"consumer": self.consumer, "id": event_id}
-        async with transaction(engine) as connection:
+        async with transaction(engine, **BY_INDEX) as connection:
             result = await connection.execute(self._sql.claim, {**asked, "hold": HOLD_SECONDS})
             row = result.one_or_none()
         if row is None:
@@ -99,12 +99,12 @@ class UnorderedInbox:
                 await self._handler(event)
         except Exception as error:  # noqa: BLE001 - retried by the schedule, parked by its limit
             return await self._fail(engine, event, cause_of(error))
-        async with transaction(engine) as connection:
+        async with transaction(engine, **BY_INDEX) as connection:
             await connection.execute(self._sql.done, asked)
         return Received(applied=1)
 
     async def _fail(self, engine: AsyncEngine, event: Event, cause: str | None) -> Received:
-        async with transaction(engine) as connection:
+        async with transaction(engine, **BY_INDEX) as connection:
             is_parked = await connection.scalar(
                 self._sql.record_failure,
                 {

@@ -57,18 +57,22 @@ class _ProbedProtocol:
     def __init__(self, protocol: Any, connection: ProbedConnection) -> None:
         self._protocol = protocol
         self._connection = connection
+        self.prepared_as = ""  # the name on the server of what is being executed; none for a text
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._protocol, name)
 
     async def query(self, query: str, *rest: Any) -> Any:
+        self.prepared_as = ""
         return await self._probed(query, (), partial(self._protocol.query, query, *rest))
 
     async def bind_execute(self, state: Any, args: Any, *rest: Any, **named: Any) -> Any:
+        self.prepared_as = state.name
         call = partial(self._protocol.bind_execute, state, args, *rest, **named)
         return await self._probed(state.query, args, call)
 
     async def bind_execute_many(self, state: Any, args: Any, *rest: Any, **named: Any) -> Any:
+        self.prepared_as = state.name
         call = partial(self._protocol.bind_execute_many, state, args, *rest, **named)
         return await self._probed(state.query, args, call)
 

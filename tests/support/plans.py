@@ -1,7 +1,8 @@
 """Plans of what is really executed: each statement is explained, with its arguments, just before it runs.
 
-Explained in a savepoint that is rolled back, on the same session and under the same settings, once with the
-plan for these arguments and once with the generic one that a prepared statement comes to after a while.
+Explained in a savepoint that is rolled back, on the same session and under the same settings: once with the
+plan for these arguments, once with a generic one made now, and once as the session has it prepared, with the
+plan that it may have made long ago.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -30,7 +31,7 @@ class Plan:
     """How a statement was carried out, and what that cost."""
 
     statement: str
-    is_generic: bool
+    kind: str
     tree: dict[str, Any]
 
     def nodes(self) -> Iterator[dict[str, Any]]:
@@ -67,12 +68,11 @@ class Plan:
         return int(self.tree["Shared Hit Blocks"] + self.tree["Shared Read Blocks"])
 
     def __str__(self) -> str:
-        kind = "generic plan" if self.is_generic else "plan"
         lines = [
             f"{n['Node Type']} {n.get('Index Name') or n.get('Relation Name', '')}: {n['Actual Rows']} rows × {n['Actual Loops']}"
             for n in self.nodes()
         ]
-        return f"{kind} of {self.statement}, {self.buffers} buffers\n  " + "\n  ".join(lines)
+        return f"{self.kind} of {self.statement}, {self.buffers} buffers\n  " + "\n  ".join(lines)
 
 
 @dataclass
@@ -100,42 +100,61 @@ class Explainer:
         self._seen[text] = self._seen.get(text, 0) + 1
         if self._seen[text] <= self.most:
             with aside(connection):
+                name = connection._protocol.prepared_as
                 self.plans += [
-                    await explain(connection, text, arguments, generic) for generic in (False, True)
+                    await explain(connection, text, arguments, custom=True),
+                    await explain(connection, text, arguments),
+                    *([await explain(connection, text, arguments, prepared_as=name)] if name else []),
                 ]
 
     def _touches(self, statement: str) -> bool:
         return any(f"{schema}." in statement for schema in self.schemas)
 
 
-async def explain(connection: ProbedConnection, statement: str, arguments: Any, generic: bool) -> Plan:
+async def explain(
+    connection: ProbedConnection,
+    statement: str,
+    arguments: Any,
+    *,
+    custom: bool = False,
+    prepared_as: str | None = None,
+) -> Plan:
     """SQLAlchemy has taught the session to read JSON."""
     is_inside = connection.is_in_transaction()
     await connection.execute("SAVEPOINT explaining" if is_inside else "BEGIN")
     try:
-        await connection.execute(
-            f"SET LOCAL plan_cache_mode = {'force_generic_plan' if generic else 'force_custom_plan'}"
-        )
+        mode = "force_custom_plan" if custom else "force_generic_plan"
+        await connection.execute(f"SET LOCAL plan_cache_mode = {mode}")
         asked = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON, TIMING OFF)"
         if not arguments:
             found = await connection.fetchval(f"{asked} {statement}")
         else:
-            prepared = await connection.prepare(statement)
-            types = [
-                f"{t.schema}.{t.name.removesuffix('[]')}" + "[]" * t.name.endswith("[]")
-                for t in prepared.get_parameters()
-            ]
-            columns = ", ".join(f"quote_nullable(${n}::{kind}::text)" for n, kind in enumerate(types, 1))
-            literals = await connection.fetchrow(f"SELECT {columns}", *arguments)
-            assert literals is not None
-            await connection.execute(f"PREPARE explained ({', '.join(types)}) AS {statement}")
+            types, literals = await _written(connection, statement, arguments)
+            name = prepared_as or "explained"
+            if prepared_as is None:
+                await connection.execute(f"PREPARE explained ({types}) AS {statement}")
             try:
-                found = await connection.fetchval(f"{asked} EXECUTE explained ({', '.join(literals)})")
+                found = await connection.fetchval(f'{asked} EXECUTE "{name}" ({literals})')
             finally:
-                await connection.execute("DEALLOCATE explained")
-        return Plan(statement, generic, found[0]["Plan"])
+                if prepared_as is None:
+                    await connection.execute("DEALLOCATE explained")
+        kind = "prepared plan" if prepared_as else "plan" if custom else "generic plan"
+        return Plan(statement, kind, found[0]["Plan"])
     finally:
         await connection.execute("ROLLBACK TO explaining" if is_inside else "ROLLBACK")
+
+
+async def _written(connection: ProbedConnection, statement: str, arguments: Any) -> tuple[str, str]:
+    """The types of a statement's parameters and these arguments, as SQL."""
+    prepared = await connection.prepare(statement)
+    types = [
+        f"{t.schema}.{t.name.removesuffix('[]')}" + "[]" * t.name.endswith("[]")
+        for t in prepared.get_parameters()
+    ]
+    columns = ", ".join(f"quote_nullable(${n}::{kind}::text)" for n, kind in enumerate(types, 1))
+    literals = await connection.fetchrow(f"SELECT {columns}", *arguments)
+    assert literals is not None
+    return ", ".join(types), ", ".join(literals)
 
 
 def wasteful(plans: Iterable[Plan], *, never_scanned: tuple[str, ...] = ()) -> list[str]:

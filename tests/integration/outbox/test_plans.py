@@ -1,5 +1,6 @@
 """Every hot statement of the outbox finds its rows by index: on a log of 50,000 rows in several partitions,
-with the planner's statistics from before it grew, and with fresh ones.
+with the planner's statistics from before it grew, and with fresh ones; and by the plans of sessions that have
+worked since the log was empty.
 
 What is explained is what the operations really send, whatever it is and wherever it is written.
 """
@@ -59,7 +60,7 @@ END $$
 FILL_INBOX = (
     f"""
     INSERT INTO orders.inbox_stream (consumer, stream, applied)
-    SELECT 'orders', 'old-' || n, 5 FROM generate_series(0, {STREAMS - 1}) AS n
+    SELECT 'orders', 'old-' || n, 5 FROM generate_series(0, {STREAMS - 1}) AS n ON CONFLICT DO NOTHING
     """,
     f"""
     INSERT INTO orders.inbox_waiting (consumer, stream, sequence, id, topic, type, payload, headers, parked_at, cause)
@@ -95,15 +96,26 @@ class House:
         if told.type == "Refused":
             raise RuntimeError("nobody is there")
 
-    async def fill(self) -> None:
+    async def make(self) -> None:
         await create(self.engine, "shop", self.outbox.ddl())
         await create(self.engine, "orders", [*self.orders.ddl(), *self.mail.ddl(), CREATE_EFFECTS])
+
+    async def fill(self) -> None:
+        """Statistics and plans of empty tables, and nobody who brings them up to date."""
         async with self.engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
-            # Statistics of empty tables, and nobody who brings them up to date.
             await connection.execute(text("ANALYZE"))
+        await self.work()
+        async with self.engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
             for statement in (FILL_LOG, *FILL_INBOX):
                 await connection.execute(text(statement))
+
+    async def work(self) -> None:
+        await self.relay()
+        await self.receive()
+        await self.tell_the_world()
+        await self.compare()
 
     async def analyze(self) -> None:
         async with self.engine.connect() as connection:
@@ -171,8 +183,10 @@ async def house(empty_database_url: str) -> AsyncIterator[House]:
     engine = create_async_engine(
         async_url(empty_database_url),
         connect_args={"connection_class": ProbedConnection},
+        pool_use_lifo=True,  # the same few sessions, which remember their plans
     )
     house = House(engine)
+    await house.make()
     await house.fill()
     yield house
     await engine.dispose()
@@ -183,11 +197,7 @@ async def explained(house: House, *, everything: bool = True) -> list[Plan]:
     explainer = Explainer(("shop", "orders"))
     token = probe.set(explainer)
     try:
-        await house.relay()
-        if everything:
-            await house.receive()
-            await house.tell_the_world()
-            await house.compare()
+        await (house.work() if everything else house.relay())
     finally:
         probe.reset(token)
     return explainer.plans
