@@ -53,7 +53,17 @@ class Plan:
     @property
     def rows(self) -> float:
         """Returned or written."""
-        return float(max(node["Actual Rows"] * node["Actual Loops"] for node in self.nodes()))
+        top = self.tree
+        while top["Node Type"] == "ModifyTable":
+            top = top["Plans"][0]
+        return float(top["Actual Rows"] * top["Actual Loops"])
+
+    @property
+    def read(self) -> float:
+        """The most that one scan has read."""
+        return float(
+            max((n["Actual Rows"] * n["Actual Loops"] for n in self.nodes() if "Scan" in n["Node Type"]), default=0)
+        )
 
     @property
     def discarded(self) -> float:
@@ -165,5 +175,6 @@ def wasteful(plans: Iterable[Plan], *, never_scanned: tuple[str, ...] = ()) -> l
         if plan.scanned(more_than=100)
         or any(name.startswith(never_scanned) for name in plan.scanned(more_than=-1))
         or plan.discarded > 100 + 2 * plan.rows
+        or plan.read > 1_000 + 10 * plan.rows
         or plan.buffers > 1_000 + 30 * plan.rows
     ]
