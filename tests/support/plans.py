@@ -62,7 +62,10 @@ class Plan:
     def read(self) -> float:
         """The most that one scan has read."""
         return float(
-            max((n["Actual Rows"] * n["Actual Loops"] for n in self.nodes() if "Scan" in n["Node Type"]), default=0)
+            max(
+                (n["Actual Rows"] * n["Actual Loops"] for n in self.nodes() if "Scan" in n["Node Type"]),
+                default=0,
+            )
         )
 
     @property
