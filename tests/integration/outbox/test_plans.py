@@ -228,15 +228,9 @@ async def test_a_relay_reads_what_was_open_and_not_the_log(house: House) -> None
             await house.append(*stream_of(f"done-{next(house.numbers)}", 3))
             assert await relay.drain() == 3  # the others are open in its base from now on
 
-        counts: list[int] = []
+        plans = await explained(house, relay.drain)
 
-        async def drain() -> None:
-            counts.append(await relay.drain())
-
-        plans = await explained(house, drain)
-
-        assert counts == [3]
-        assert plans
+        assert any("pg_snapshot_xip" in plan.statement and plan.rows == 3 for plan in plans)
         assert not [str(plan) for plan in plans if plan.buffers > 500]
 
 

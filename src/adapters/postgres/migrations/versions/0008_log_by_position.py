@@ -8,8 +8,8 @@ CONCURRENTLY; this one then only takes them over. Frozen, as 0001 is.
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0008"
+down_revision = "0007"
 
 
 def upgrade() -> None:
