@@ -1,7 +1,7 @@
 # `make demo` and `make test` need Python 3.11 or newer, git and make, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test soak bench lint format clean
+.PHONY: help install demo up test soak bench lint format states clean
 
 UV_VERSION := 0.13.9
 BIN := .venv/bin
@@ -15,6 +15,7 @@ help:
 	@echo "make soak     look for failures of the outbox on new seeds: SOAK_MINUTES=60, or SEED=… to replay one"
 	@echo "make bench    measure the outbox against a hand-written limit; docs/benchmarks.md explains the figures"
 	@echo "make install  build the environment .venv, and nothing else"
+	@echo "make states   draw docs/states.md from the transition tables"
 	@echo "make lint     check without tests     make format   format the code"
 	@echo "make clean    remove what these commands have made, the data in .payonce included"
 
@@ -46,6 +47,9 @@ lint: .venv/complete
 format: .venv/complete
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+states: .venv/complete
+	PYTHONPATH=src:. $(BIN)/python -m docs.draw_states
 
 install: .venv/complete
 

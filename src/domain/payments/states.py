@@ -29,7 +29,8 @@ INTENT_TRANSITIONS: Transitions[IntentStatus] = {
     None: {_I.REQUIRES_PAYMENT_METHOD: "the payment is begun"},
     **{
         before: {after: why for after, why in _FROM_UNDECIDED.items() if after is not before}
-        for before in sorted(UNDECIDED)
+        for before in _I
+        if before in UNDECIDED
     },
     _I.REQUIRES_CAPTURE: {_I.SUCCEEDED: "the last capture", _I.CANCELED: "voided or lapsed"},
     _I.SUCCEEDED: {},
