@@ -55,6 +55,7 @@ from domain.payments.use_cases.read_payments import (
 )
 from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
 from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
+from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
 from domain.shared.callers import TokenIssuer, TokenVerifier
 from domain.shared.idempotency import IdempotencyStore
 from domain.shared.money import Currencies
@@ -107,6 +108,8 @@ class PaymentSide:
     cancel_payment: CancelPaymentHandler
     get_payment: GetPaymentHandler
     list_payments: ListPaymentsHandler
+    list_saved_methods: ListSavedMethodsHandler
+    detach_saved_method: DetachSavedMethodHandler
     create_refund: CreateRefundHandler
     get_refund: GetRefundHandler
     receive_webhook: ReceiveWebhookHandler
@@ -308,6 +311,8 @@ def _build_payments(
         cancel_payment=CancelPaymentHandler(uow, gateways, runner, clock),
         get_payment=GetPaymentHandler(uow),
         list_payments=ListPaymentsHandler(uow),
+        list_saved_methods=ListSavedMethodsHandler(uow, gateways),
+        detach_saved_method=DetachSavedMethodHandler(uow, gateways),
         create_refund=CreateRefundHandler(uow, gateways, runner, clock),
         get_refund=GetRefundHandler(uow),
         receive_webhook=receive_webhook,

@@ -38,8 +38,10 @@ from domain.payments.gateway import (
     RefundSnapshot,
     Snapshot,
 )
+from domain.payments.saved_method import MethodPage
 from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
 from domain.shared.system import Clock
+from tests.support.fake_methods import FakeMethods
 
 HOLD = timedelta(days=7)
 """How long an authorization is held before it lapses."""
@@ -129,13 +131,15 @@ class FakeGateway:
     disputes: dict[str, DisputeSnapshot] = field(default_factory=dict)
     customers: dict[str, str] = field(default_factory=dict)
     """Customer ids by the idempotency key of their creation."""
-    methods: dict[str, GatewayMethod] = field(default_factory=dict)
-    """Saved payment methods besides the test tokens."""
-    kinds: dict[str, str] = field(default_factory=dict)
-    """The test token that each of them behaves like."""
+    deleted_customers: set[str] = field(default_factory=set)
+    """Customers whom somebody has deleted in the gateway's dashboard."""
+    methods: FakeMethods = field(init=False)
     _intents: dict[str, _Intent] = field(default_factory=dict)
     _scripted: deque[Outcome | GatewayRefused] = field(default_factory=deque)
     _made: int = 0
+
+    def __post_init__(self) -> None:
+        self.methods = FakeMethods(self.clock, frozenset(_TEST_TOKENS))
 
     # What tests do to it.
 
@@ -147,10 +151,9 @@ class FakeGateway:
     def intents(self) -> dict[str, IntentSnapshot]:
         return {intent_id: intent.snapshot for intent_id, intent in self._intents.items()}
 
-    def attach(self, token: str, gateway_customer_id: str | None, *, kind: str = "pm_card_visa") -> None:
+    def attach(self, token: str, gateway_customer_id: str, *, kind: str = "pm_card_visa") -> None:
         """A saved payment method of this customer, which pays like the test token `kind`."""
-        self.methods[token] = GatewayMethod(token, gateway_customer_id)
-        self.kinds[token] = kind
+        self.methods.attach(token, gateway_customer_id, kind)
 
     def complete_action(self, intent_id: str) -> IntentSnapshot:
         """The customer passes the authentication."""
@@ -351,9 +354,17 @@ class FakeGateway:
 
     async def find_method(self, token: str) -> GatewayMethod | None:
         self._must_be_up()
-        if token in _TEST_TOKENS:
-            return GatewayMethod(token, None)
-        return self.methods.get(token)
+        return self.methods.find(token)
+
+    async def list_methods(self, gateway_customer_id: str, *, after: str | None, limit: int) -> MethodPage:
+        self._must_be_up()
+        if gateway_customer_id in self.deleted_customers:
+            return MethodPage([], more=False)
+        return self.methods.list(gateway_customer_id, after, limit)
+
+    async def detach_method(self, token: str) -> None:
+        self._must_be_up()
+        self.methods.detach(token)
 
     async def aclose(self) -> None:
         """There is no connection."""
@@ -394,6 +405,8 @@ class FakeGateway:
         return answer
 
     def _create(self, params: Mapping[str, Any], outcome: Outcome) -> IntentSnapshot:
+        if params["gateway_customer_id"] in self.deleted_customers:
+            raise GatewayRefused("resource_missing", "No such customer.", param="customer")
         self._check_owner(params["payment_method_token"], params["gateway_customer_id"])
         intent_id, token = self._new_id("pi"), params["payment_method_token"]
         snapshot = IntentSnapshot(
@@ -438,7 +451,7 @@ class FakeGateway:
         intent.token = params["token"] or intent.token
         if intent.token is None:
             raise GatewayRefused("payment_intent_unexpected_state", "The intent has no payment method.")
-        kind = self.kinds.get(intent.token, intent.token)
+        kind = self.methods.kinds.get(intent.token, intent.token)
         if outcome is Outcome.DECLINED or kind in _DECLINING:
             return self._decline(intent, _DECLINING.get(kind, _DECLINED), charged=True)
         if outcome is Outcome.ACTION_REQUIRED or kind == "pm_card_authenticationRequired":
@@ -585,11 +598,13 @@ class FakeGateway:
         """Raises GatewayRefused for a token nobody knows, or that belongs to another customer."""
         if token is None or token in _TEST_TOKENS:
             return
-        if token not in self.methods:
+        if token not in self.methods.owners:
             raise GatewayRefused(
                 "resource_missing", f"No such PaymentMethod: '{token}'", param="payment_method"
             )
-        if self.methods[token].gateway_customer_id not in (None, gateway_customer_id):
+        if self.methods.owners[token] is None:
+            raise GatewayRefused("parameter_invalid", "It was detached.", param="payment_method")
+        if self.methods.owners[token] != gateway_customer_id:
             raise GatewayRefused(
                 "payment_method_customer_mismatch", "It belongs to another customer.", param="payment_method"
             )

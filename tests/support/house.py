@@ -37,6 +37,7 @@ from domain.payments.use_cases.read_payments import (
 from domain.payments.use_cases.receive_webhook import ReceiveWebhook, ReceiveWebhookHandler
 from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
 from domain.payments.use_cases.replay_webhook import ReplayWebhookHandler
+from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
 from domain.payments.webhook import WebhookOutcome
 from domain.shared.callers import Caller
 from domain.shared.payment_events import PaymentEvent
@@ -164,6 +165,8 @@ class House:
         self.create_refund = CreateRefundHandler(payments_uow, gateways, self.runner, clock)
         self.get_payment = GetPaymentHandler(payments_uow)
         self.list_payments = ListPaymentsHandler(payments_uow)
+        self.list_saved_methods = ListSavedMethodsHandler(payments_uow, gateways)
+        self.detach_saved_method = DetachSavedMethodHandler(payments_uow, gateways)
         self.get_refund = GetRefundHandler(payments_uow)
         self.list_events = ListEventsHandler(payments_uow)
         self.receive_webhook = ReceiveWebhookHandler(payments_uow, gateways, clock, ids)

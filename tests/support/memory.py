@@ -333,6 +333,16 @@ class MemoryCustomers:
         found: str | None = await self.transaction.read("customer", (gateway, user_id))
         return found
 
+    async def user_of(self, gateway: str, gateway_customer_id: str) -> str | None:
+        await asyncio.sleep(0)
+        customers: dict[tuple[str, str], str] = self.transaction.database.rows["customer"]
+        owners = [
+            user
+            for (account, user), customer in customers.items()
+            if (account, customer) == (gateway, gateway_customer_id)
+        ]
+        return owners[0] if owners else None
+
     async def put(self, gateway: str, user_id: str, gateway_customer_id: str) -> str:
         await self.transaction.lock(f"customer {(gateway, user_id)}")
         kept = await self.find(gateway, user_id)

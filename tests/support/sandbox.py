@@ -104,6 +104,9 @@ class SandboxGateway:
         """An API call, or one of the sandbox's own, as it comes over the wire."""
         return self._http.get(path, auth=(key, ""))
 
+    def delete(self, path: str, key: str = secret_key) -> httpx.Response:
+        return self._http.delete(path, auth=(key, ""))
+
     def post(
         self, path: str, form: dict[str, str], key: str | None = None, account: str = secret_key
     ) -> httpx.Response:

@@ -215,6 +215,13 @@ class PostgresCustomers:
             select(table.c.gateway_customer_id).where(table.c.gateway == gateway, table.c.user_id == user_id)
         )
 
+    async def user_of(self, gateway: str, gateway_customer_id: str) -> str | None:
+        table = tables.customer
+        wanted = select(table.c.user_id).where(
+            table.c.gateway == gateway, table.c.gateway_customer_id == gateway_customer_id
+        )
+        return await self.connection.scalar(wanted.limit(1))
+
     async def put(self, gateway: str, user_id: str, gateway_customer_id: str) -> str:
         await self.connection.execute(
             upsert(tables.customer)

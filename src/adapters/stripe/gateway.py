@@ -13,6 +13,7 @@ import stripe
 from adapters.stripe import limits, params
 from adapters.stripe.descriptors import check_suffix
 from adapters.stripe.errors import translate
+from adapters.stripe.saved_methods import method_page
 from adapters.stripe.snapshots import (
     Unreadable,
     dispute_snapshot,
@@ -33,6 +34,8 @@ from domain.payments.gateway import (
     IntentSnapshot,
     RefundSnapshot,
 )
+from domain.payments.saved_method import MethodPage
+from domain.shared.errors import Malformed
 
 STRIPE_VERSION = "2026-10-28.endive"
 """The API version that every request names, so that an upgrade of the package or of the account
@@ -199,6 +202,31 @@ class StripeGateway:
             raise
         customer_id = self._read(lambda method: object_id(method, "customer"), answer, path)
         return GatewayMethod(token, customer_id)
+
+    async def list_methods(self, gateway_customer_id: str, *, after: str | None, limit: int) -> MethodPage:
+        path = f"/v1/customers/{quote(gateway_customer_id, safe='')}/payment_methods"
+        query: dict[str, Any] = {"limit": limit, **({"starting_after": after} if after else {})}
+        try:
+            answer = await self._look_up(path, query)
+        except GatewayRefused as refused:
+            if refused.code != "resource_missing":
+                raise
+            if refused.param == "starting_after":
+                raise Malformed(
+                    "The page before ended in a method that is gone.", pointer="?cursor"
+                ) from None
+            return MethodPage([], more=False)
+        return self._read(method_page, answer, path)
+
+    async def detach_method(self, token: str) -> None:
+        path = f"/v1/payment_methods/{quote(token, safe='')}/detach"
+        try:
+            await self._look_up(path, {}, method="post")
+        except GatewayRefused:
+            # Stripe refuses what is detached already, and says so in words only.
+            method = await self.find_method(token)
+            if method is not None and method.gateway_customer_id is not None:
+                raise
 
     async def _declined(self, request: GatewayRequest, declined: stripe.CardError) -> IntentSnapshot:
         """The intent that a 402 is about; Stripe sends it with the error, and where not it is fetched."""

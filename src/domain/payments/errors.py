@@ -124,6 +124,12 @@ class CurrencyDiffers(Refused):
     code = "currency_differs"
 
 
+class PaymentMethodNotFound(NotFound):
+    """There is no such saved payment method."""
+
+    code = "payment_method_not_found"
+
+
 class PaymentMethodNotOwned(Refused):
     """The payment method belongs to another customer."""
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from domain.payments.saved_method import MethodPage
 from domain.shared.payment_events import CardMethod, LastError, NextAction
 from domain.shared.states import State
 
@@ -383,6 +384,17 @@ class PaymentGateway(Protocol):
 
     async def find_method(self, token: str) -> GatewayMethod | None:
         """A saved payment method, or None where the gateway knows no such token."""
+        ...
+
+    async def list_methods(self, gateway_customer_id: str, *, after: str | None, limit: int) -> MethodPage:
+        """A customer's methods behind the token `after`, newest first; none where the customer was deleted.
+
+        Raises Malformed where `after` is no method any more, so that nobody knows where to go on.
+        """
+        ...
+
+    async def detach_method(self, token: str) -> None:
+        """Take a method from its customer, for good; one that is nobody's stays so."""
         ...
 
     async def aclose(self) -> None:

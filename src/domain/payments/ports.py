@@ -87,6 +87,10 @@ class Customers(Protocol):
         """The gateway's customer of this user."""
         ...
 
+    async def user_of(self, gateway: str, gateway_customer_id: str) -> str | None:
+        """The user whose customer this is at the gateway."""
+        ...
+
     async def put(self, gateway: str, user_id: str, gateway_customer_id: str) -> str:
         """Keep the gateway's customer of this user; the first one kept wins and is returned."""
         ...

@@ -19,6 +19,11 @@ def result(value: Any, *, status: int = 200, headers: Mapping[str, str] | None =
     return Answer(status, _encoder.encode(value), tuple((headers or {}).items()))
 
 
+def nothing() -> Answer:
+    """The answer of a call that did what it was asked and has nothing to tell."""
+    return Answer(204, b"", ())
+
+
 def respond(answer: Answer, *, replayed: bool = False, media_type: str | None = None) -> ASGIResponse:
     """Send an answer. No answer may be kept by caches on the way: they are of one caller alone."""
     headers = [*answer.headers, ("Cache-Control", "no-store")]

@@ -15,6 +15,7 @@ from entrypoints.http import (
     health,
     metrics,
     orders,
+    payment_methods,
     payments,
     refunds,
     webhooks,
@@ -26,7 +27,14 @@ from entrypoints.settings import Settings
 
 _ROUTES_BY_SERVICE = {
     "orders": orders.ROUTES,
-    "payments": [*payments.ROUTES, *refunds.ROUTES, *webhooks.ROUTES, *events.ROUTES, *asyncapi.ROUTES],
+    "payments": [
+        *payments.ROUTES,
+        *payment_methods.ROUTES,
+        *refunds.ROUTES,
+        *webhooks.ROUTES,
+        *events.ROUTES,
+        *asyncapi.ROUTES,
+    ],
 }
 
 

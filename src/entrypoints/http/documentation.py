@@ -91,7 +91,7 @@ def _operation(method: str, path: str, operation: JsonObject) -> str:
     for status, response in operation["responses"].items():
         parts.append(f"<h4>{status} {escape(response['description'])}</h4>")
         if status < "400":
-            parts.append(_content(response["content"]))
+            parts.append(_content(response.get("content", {})))
     return "".join(parts) + "</details>"
 
 

@@ -22,6 +22,7 @@ from entrypoints.http.schemas.parts import (
     MethodAnswer,
     NextActionAnswer,
 )
+from entrypoints.http.schemas.payment_methods import PaymentMethodAnswer
 from entrypoints.http.schemas.payments import (
     CreateIntentBody,
     CreatePaymentBody,
@@ -146,6 +147,15 @@ PAYMENT = PaymentAnswer(
     version=2,
     created_at=_MADE,
     updated_at=_MADE,
+)
+PAYMENT_METHOD = PaymentMethodAnswer(
+    payment_method_token="pm_1SxExampleExample",
+    type="card",
+    brand="visa",
+    last4="4242",
+    exp_month=12,
+    exp_year=2034,
+    created_at=_MADE,
 )
 CREATE_REFUND = CreateRefundBody(
     payment_id=_PAYMENT, amount=990, currency="EUR", reason="One packet was torn"

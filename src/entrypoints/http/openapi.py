@@ -175,15 +175,11 @@ def _responses(
             "schema": {"type": "string", "const": "true"},
         }
     for status, example in {operation.status: operation.answer_example, **operation.other_answers}.items():
-        content = {"schema": schemas[operation.answer], "example": msgspec.to_builtins(example)}
-        yield (
-            str(status),
-            {
-                "description": HTTPStatus(status).phrase,
-                "headers": headers,
-                "content": {operation.media_type: content},
-            },
-        )
+        response: JsonObject = {"description": HTTPStatus(status).phrase, "headers": headers}
+        if operation.answer is not None:
+            content = {"schema": schemas[operation.answer], "example": msgspec.to_builtins(example)}
+            response["content"] = {operation.media_type: content}
+        yield str(status), response
     for status, codes in sorted(_problems(path, operation).items()):
         yield str(status), _problem_response(status, codes, schemas[ProblemBody])
 

@@ -9,7 +9,10 @@ from entrypoints.http.authentication import requires
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One call of the API. Types are schema structs, examples are instances of them."""
+    """One call of the API. Types are schema structs, examples are instances of them.
+
+    `answer` is None where a call that did what it was asked has nothing to tell.
+    """
 
     operation_id: str
     tag: str
@@ -41,7 +44,8 @@ def route(operation: Operation) -> dict[str, Any]:
     """The arguments of Litestar's route decorators."""
     return {
         "name": operation.operation_id,
-        "status_code": operation.status,
+        # Litestar takes a 204 of handlers that return nothing; ours return the finished response, which counts.
+        "status_code": operation.status if operation.answer is not None else 200,
         "guards": [requires(*operation.scopes)] if operation.scopes else [],
         "opt": {"operation": operation},
     }

@@ -29,6 +29,10 @@ class Bench(ABC):
         """Attach a card that pays like the test token `kind` to a customer; its token."""
 
     @abstractmethod
+    def delete_customer(self, gateway_customer_id: str) -> None:
+        """Somebody deletes a customer in the gateway's dashboard."""
+
+    @abstractmethod
     def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
         """The customer answers the bank's challenge."""
 
@@ -47,9 +51,12 @@ class FakeBench(Bench):
         self.gateway = self.fake
 
     def save_method(self, gateway_customer_id: str, kind: str = "pm_card_visa") -> str:
-        token = f"pm_saved_{len(self.fake.methods) + 1}"
+        token = f"pm_saved_{len(self.fake.methods.owners) + 1}"
         self.fake.attach(token, gateway_customer_id, kind=kind)
         return token
+
+    def delete_customer(self, gateway_customer_id: str) -> None:
+        self.fake.deleted_customers.add(gateway_customer_id)
 
     def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
         act = self.fake.complete_action if passes else self.fake.fail_action
@@ -79,6 +86,9 @@ class StripeBench(Bench):
             .json()
         )
         return str(attached["id"])
+
+    def delete_customer(self, gateway_customer_id: str) -> None:
+        self.sandbox.delete(f"/v1/customers/{gateway_customer_id}").raise_for_status()
 
     def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
         assert snapshot.next_action is not None

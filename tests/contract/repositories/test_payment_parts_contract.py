@@ -174,6 +174,8 @@ async def test_the_first_customer_kept_wins(payments: Payments) -> None:
     async with payments.unit_of_work() as uow:
         assert await uow.customers.find("fake", "u_1") == "cus_1"
         assert await uow.customers.find("fake", "u_2") is None
+        assert await uow.customers.user_of("fake", "cus_1") == "u_1"
+        assert await uow.customers.user_of("other", "cus_1") is None
 
 
 async def test_customers_made_at_once_become_one(payments: Payments) -> None:

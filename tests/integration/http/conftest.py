@@ -50,6 +50,9 @@ class Api:
     async def get(self, path: str, scopes: tuple[str, ...] = SERVICE, sub: str = "u_1") -> httpx.Response:
         return await self.http.get(path, headers=self.bearer(*scopes, sub=sub))
 
+    async def delete(self, path: str, scopes: tuple[str, ...] = SERVICE, sub: str = "u_1") -> httpx.Response:
+        return await self.http.delete(path, headers=self.bearer(*scopes, sub=sub))
+
     async def post(
         self,
         path: str,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.http.conftest import Api
+from tests.integration.http.conftest import CUSTOMER, Api
 from tests.integration.http.test_problems import problem
 from tests.support.fake_gateway import FakeGateway
 
@@ -39,9 +39,9 @@ async def test_saved_then_charged_off_session(api: Api, gateway: FakeGateway) ->
     create, _ = gateway.sent[0]
     assert create.params["receipt_email"] == "books@example.org"
     assert create.params["statement_descriptor_suffix"] == "TEA 12"
-    [token] = gateway.methods
+    [token] = gateway.methods.owners
 
-    gateway.kinds[token] = "pm_card_authenticationRequired"
+    gateway.methods.kinds[token] = "pm_card_authenticationRequired"
     body = await body_of(api, paymentMethodToken=token, offSession=True)
     declined = await api.post("/v1/payments", body, key="k2")
     payment = declined.json()
@@ -117,3 +117,46 @@ async def test_malformed_fields(api: Api, changes: dict[str, Any]) -> None:
 async def test_an_intent_is_never_off_session(api: Api) -> None:
     refused = await api.post("/v1/payments/intents", await body_of(api, offSession=True), key="k1")
     problem(refused, 400, "malformed")
+
+
+async def test_listing_and_detaching(api: Api, gateway: FakeGateway) -> None:
+    for number in range(2):
+        body = await body_of(api, **VISA, setupFutureUsage="ON_SESSION")
+        await api.post("/v1/payments", body, key=f"k{number}")
+    newest, oldest = reversed(gateway.methods.owners)
+    page = (await api.get("/v1/payment-methods?userId=u_1&limit=1")).json()
+    [method] = page["items"]
+    assert method.pop("createdAt").endswith("Z")
+    assert method == {
+        "paymentMethodToken": newest,
+        "type": "card",
+        "brand": "visa",
+        "last4": "4242",
+        "expMonth": 12,
+        "expYear": 2034,
+    }
+    rest = (await api.get(f"/v1/payment-methods?limit=1&cursor={page['nextCursor']}", CUSTOMER)).json()
+    assert [method["paymentMethodToken"] for method in rest["items"]] == [oldest]
+    assert rest["nextCursor"] is None
+
+    path = f"/v1/payment-methods/{newest}"
+    problem(await api.delete(path, CUSTOMER, sub="u_2"), 404, "payment_method_not_found")
+    problem(await api.delete("/v1/payment-methods/pm_nobody"), 404, "payment_method_not_found")
+    problem(await api.delete(path, ("payments:read",)), 403, "scope_missing")
+    for _ in range(2):
+        detached = await api.delete(path, CUSTOMER)
+        assert (detached.status_code, detached.content) == (204, b"")
+    left = (await api.get("/v1/payment-methods", CUSTOMER)).json()
+    assert [method["paymentMethodToken"] for method in left["items"]] == [oldest]
+
+
+async def test_lists_that_cannot_be_given(api: Api, gateway: FakeGateway) -> None:
+    problem(await api.get("/v1/payment-methods"), 422, "user_required")
+    problem(await api.get("/v1/payment-methods?userId=u_1&cursor=x"), 400, "malformed")
+    assert (await api.get("/v1/payment-methods?userId=u_1", CUSTOMER, sub="u_2")).json()["items"] == []
+    await api.post("/v1/payments", await body_of(api, **VISA), key="k1")
+    gateway.down = True
+    down = await api.get("/v1/payment-methods", CUSTOMER)
+    problem(down, 503, "gateway_unavailable")
+    assert down.headers["retry-after"]
+    problem(await api.delete("/v1/payment-methods/pm_any", CUSTOMER), 503, "gateway_unavailable")

@@ -1,11 +1,14 @@
 """Saving a method while paying, paying by it off session, and what is refused before anything is begun."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from domain.payments.errors import (
+    GatewayUnavailable,
     OffSessionForbidsSaving,
+    PaymentMethodNotFound,
     PaymentMethodNotOwned,
     PaymentMethodNotSaved,
     PaymentMethodUnknown,
@@ -14,8 +17,11 @@ from domain.payments.errors import (
 )
 from domain.payments.gateway import FutureUsage, GatewayRefused, IntentStatus
 from domain.payments.payment import Payment
-from domain.shared.errors import Refused
-from tests.support.house import SERVICE, House, types
+from domain.payments.routing import Account, Gateways
+from domain.shared.callers import Caller
+from domain.shared.errors import Malformed, Refused
+from tests.support.fake_gateway import FakeGateway
+from tests.support.house import CUSTOMER, SERVICE, STRANGER, House, types
 
 CHALLENGED = "pm_card_authenticationRequired"
 
@@ -23,8 +29,8 @@ CHALLENGED = "pm_card_authenticationRequired"
 async def saved_method(house: House, kind: str = "pm_card_visa") -> str:
     """A method that `u_1` has saved while paying."""
     await house.pay(await house.order(), setup_future_usage=FutureUsage.OFF_SESSION)
-    [token] = house.gateway.methods
-    house.gateway.kinds[token] = kind
+    [token] = house.gateway.methods.owners
+    house.gateway.methods.kinds[token] = kind
     return token
 
 
@@ -38,7 +44,7 @@ async def test_a_method_is_saved_while_paying_and_pays_off_session_later() -> No
     paid = await house.pay(await house.order(), token, off_session=True)
     assert paid.status is IntentStatus.SUCCEEDED
     customers = {payment.gateway_customer_id for payment in house.world.payments.rows["payment"].values()}
-    assert customers == {house.gateway.methods[token].gateway_customer_id}
+    assert customers == {house.gateway.methods.owners[token]}
 
 
 async def test_an_off_session_decline_is_completed_by_the_customer_with_the_same_intent() -> None:
@@ -158,3 +164,82 @@ async def test_the_field_that_the_gateway_refuses_is_named() -> None:
     with pytest.raises(Refused) as refused:
         await house.pay(await house.order(), receipt_email="a@b")
     assert refused.value.pointer == "/receiptEmail"
+
+
+async def listed(house: House, caller: Caller = CUSTOMER, **changes: Any) -> tuple[list[str], str | None]:
+    fields: dict[str, Any] = {"user_id": None, "after": None, "limit": 10, **changes}
+    methods, place = await house.list_saved_methods(caller, **fields)
+    return [method.token for method in methods], place
+
+
+async def test_methods_are_listed_page_by_page_for_their_user_only() -> None:
+    house = House()
+    token = await saved_method(house)
+    house.gateway.attach("pm_second", house.gateway.methods.owners[token] or "")
+    assert await listed(house) == (["pm_second", token], None)
+    assert await listed(house, SERVICE, user_id="u_1") == (["pm_second", token], None)
+    first, place = await listed(house, limit=1)
+    assert first == ["pm_second"]
+    assert await listed(house, limit=1, after=place) == ([token], None)
+
+    assert await listed(house, STRANGER) == ([], None)
+    assert await listed(house, STRANGER, user_id="u_1") == ([], None)
+    guest = replace(CUSTOMER, order_id="ord_1")
+    assert await listed(house, guest) == ([], None)
+    with pytest.raises(UserRequired):
+        await listed(house, SERVICE)
+    for after in ("pm_second", "x-y", "0-pm_gone"):
+        with pytest.raises(Malformed):
+            await listed(house, after=after)
+
+
+async def test_methods_of_two_accounts_are_one_list() -> None:
+    house = House()
+    second = FakeGateway(house.clock, name="second")
+    gateways = Gateways([*house.list_saved_methods.gateways.accounts, Account(second, house.world.verifier)])
+    house.list_saved_methods = replace(house.list_saved_methods, gateways=gateways)
+    token = await saved_method(house)
+    async with house.payments_uow() as uow:
+        await uow.customers.put("second", "u_1", "cus_there")
+        await uow.commit()
+    for name in ("pm_old", "pm_new"):
+        second.attach(name, "cus_there")
+    everything = [token, "pm_new", "pm_old"]
+    assert await listed(house) == (everything, None)
+    for limit in (1, 2, 3):
+        tokens: list[str] = []
+        place: str | None = None
+        for _ in everything:
+            page, place = await listed(house, limit=limit, after=place)
+            tokens += page
+            if place is None:
+                break
+        assert (tokens, place) == (everything, None)
+
+
+async def test_a_method_is_detached_by_its_user_only_and_as_often_as_asked() -> None:
+    house = House()
+    token = await saved_method(house)
+    for caller in (STRANGER, replace(CUSTOMER, order_id="ord_1")):
+        with pytest.raises(PaymentMethodNotFound):
+            await house.detach_saved_method(caller, token)
+    for _ in range(2):
+        await house.detach_saved_method(CUSTOMER, token)
+    assert await listed(house) == ([], None)
+    with pytest.raises(PaymentMethodNotSaved):
+        await house.pay(await house.order(), token, off_session=True)
+
+    house.gateway.attach("pm_theirs", "cus_not_ours")
+    for unknown in ("pm_nobody", "pm_theirs"):
+        with pytest.raises(PaymentMethodNotFound):
+            await house.detach_saved_method(SERVICE, unknown)
+
+
+async def test_a_gateway_that_is_down_lists_and_detaches_nothing() -> None:
+    house = House()
+    token = await saved_method(house)
+    house.gateway.down = True
+    with pytest.raises(GatewayUnavailable):
+        await listed(house)
+    with pytest.raises(GatewayUnavailable):
+        await house.detach_saved_method(CUSTOMER, token)
