@@ -34,6 +34,8 @@ class _NoOutbox(Outbox):
 class _Reports:
     """A verifier that takes any body for the report that a payment succeeded."""
 
+    signature_header = "Signature"
+
     ids: SystemIds
     payments: list[Payment] = field(default_factory=list)
 

@@ -13,6 +13,7 @@ from typing import Any
 from dramatiq import Broker
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.circuit_breaker.circuit import Circuit
 from adapters.cloudevents import order_effects, payment_events
 from adapters.dramatiq.broker import UnknownBroker, make_broker
 from adapters.dramatiq.readiness import check_broker
@@ -25,8 +26,6 @@ from adapters.postgres.unit_of_work import make_engine
 from adapters.security.keys import KeyFile, KeySource, read_public_keys
 from adapters.security.tokens import JwtIssuer, JwtVerifier
 from adapters.services.in_process import InProcessOrderTerms, InProcessPayments
-from adapters.stripe.gateway import StripeGateway
-from adapters.stripe.webhooks import StripeWebhookVerifier
 from adapters.system.clock import SystemClock
 from adapters.system.currencies import IsoCurrencies
 from adapters.system.ids import SystemIds
@@ -38,9 +37,9 @@ from domain.orders.use_cases.create_order import CreateOrderHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
 from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
 from domain.orders.use_cases.retry_payment import RetryPaymentHandler
-from domain.payments.gateway import PaymentGateway, WebhookVerifier
+from domain.payments.gateway import PaymentGateway
 from domain.payments.operations import OperationRunner
-from domain.payments.routing import Account, Gateways
+from domain.payments.routing import Gateways
 from domain.payments.use_cases.cancel_payment import CancelPaymentHandler
 from domain.payments.use_cases.capture_payment import CapturePaymentHandler
 from domain.payments.use_cases.confirm_payment import ConfirmPaymentHandler
@@ -60,6 +59,7 @@ from domain.shared.callers import TokenIssuer, TokenVerifier
 from domain.shared.idempotency import IdempotencyStore
 from domain.shared.money import Currencies
 from domain.shared.system import Clock
+from entrypoints.gateways import build_gateways
 from entrypoints.settings import PREFIX, Settings, SettingsInvalid
 from entrypoints.traces import current_traceparent
 from outbox import Outbox, Waker
@@ -75,7 +75,7 @@ class Outside:
     clock: Clock = field(default_factory=SystemClock)
     ids: SystemIds = field(default_factory=SystemIds)
     gateway: PaymentGateway | None = None
-    """None: Stripe, or what stands at `stripe_api_base`."""
+    """Stands in for the gateway of the first account."""
     notifier: Notifier = field(default_factory=LogNotifier)
 
 
@@ -101,6 +101,7 @@ class PaymentSide:
     outbox: Outbox
     waker: Waker
     gateways: Gateways
+    circuits: Mapping[str, Circuit]
     idempotency: IdempotencyStore
     create_payment: CreatePaymentHandler
     confirm_payment: ConfirmPaymentHandler
@@ -163,7 +164,7 @@ def make_broker_of(settings: Settings) -> Broker:
 def build_container(settings: Settings, outside: Outside | None = None) -> Container:
     """Make the application of these settings; nothing is connected before `start` or the first use."""
     outside = outside or Outside()
-    settings.require("database_url", "stripe_api_key", "stripe_webhook_secret")
+    settings.require("database_url")
     broker = make_broker_of(settings)
     keys = KeyFile(settings.signing_key_file)
     order_engine = make_engine(
@@ -277,19 +278,8 @@ def _build_payments(
         waker.wake,
     )
     clock, ids = outside.clock, outside.ids
-    gateway = outside.gateway or StripeGateway(
-        api_key=settings.stripe_api_key.reveal(),
-        api_base=settings.stripe_api_base,
-        timeout_seconds=settings.stripe_timeout_seconds,
-        multicapture=settings.stripe_multicapture,
-        descriptor_prefix=settings.statement_descriptor_prefix,
-    )
-    verifier: WebhookVerifier = StripeWebhookVerifier(
-        secrets=[settings.stripe_webhook_secret.reveal()],
-        tolerance_seconds=settings.webhook_tolerance_seconds,
-        clock=clock.now,
-    )
-    gateways = Gateways([Account(gateway, verifier)])
+    built = build_gateways(settings, clock.now, outside.gateway)
+    gateways = built.gateways
     runner = OperationRunner(uow, gateways, clock, ids)
     receive_webhook = ReceiveWebhookHandler(uow, gateways, clock, ids)
     return PaymentSide(
@@ -297,6 +287,7 @@ def _build_payments(
         outbox=outbox,
         waker=waker,
         gateways=gateways,
+        circuits=built.circuits,
         idempotency=PostgresIdempotencyStore(engine, "payments"),
         create_payment=CreatePaymentHandler(
             uow,

@@ -63,6 +63,25 @@ DescriptorPrefix = Annotated[str, msgspec.Meta(min_length=SHORTEST_PREFIX, max_l
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 
 
+Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
+
+
+class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """An account at a gateway."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_-]{0,31}$")]
+    """Saved with each payment made there, and the end of its webhooks' address: never changed."""
+    kind: NonEmpty
+    """The plug-in that makes it."""
+    currencies: frozenset[Currency] | None = None
+    """What it is for; default: whatever the gateway takes."""
+    own: dict[str, Any] = {}
+    """The settings of the plug-in, secrets among them."""
+
+    def __repr__(self) -> str:
+        return f"AccountSettings(name={self.name!r}, kind={self.kind!r}, ***)"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator may set. An unset address or secret is an empty `Secret`: see `require`."""
 
@@ -126,6 +145,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Who is sent the gateway's receipt: only the address that a request names, or else the customer's."""
     webhook_tolerance_seconds: PositiveInt = 300
     """How old a webhook's signature may be (Stripe's own default is 300)."""
+    gateways: tuple[AccountSettings, ...] = ()
+    """The gateway accounts in the order in which new payments are offered to them: tables `[[gateways]]` in
+    the file, a JSON array in the environment. Default: one, `stripe`, of the settings above."""
+    circuit_failures: PositiveInt = 5
+    """After so many calls in a row without an answer an account's circuit opens: nothing is sent to it."""
+    circuit_pause_seconds: Seconds = 5.0
+    """How long it is left alone before a probe asks whether it answers again."""
     webhook_retention_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
     """How long the bodies of webhooks are kept, to be shown and replayed; their ids are kept for 400 days."""
     return_url: NonEmpty = "http://127.0.0.1:8000/checkout/return"
@@ -255,6 +281,31 @@ def _normalize(values: dict[str, Any], sources: Mapping[str, str]) -> None:
             values[key] = _address(values[key], schemes, sources[key])
     if isinstance(values.get("log_level"), str):
         values["log_level"] = values["log_level"].upper()
+    if "gateways" in values:
+        values["gateways"] = _accounts(values["gateways"], sources["gateways"])
+
+
+_OF_ACCOUNT = frozenset(AccountSettings.__struct_fields__) - {"own"}
+
+
+def _accounts(value: object, source: str) -> list[dict[str, Any]]:
+    """Each account with what is its plug-in's own put aside."""
+    if isinstance(value, str):
+        try:
+            value = msgspec.json.decode(value)
+        except msgspec.DecodeError as error:
+            raise SettingsInvalid(f"{source} is not JSON ({error}).") from error
+    if not isinstance(value, list) or not value or not all(isinstance(one, dict) for one in value):
+        raise SettingsInvalid(f"{source} is not a list of accounts.")
+    names = [one.get("name") for one in value]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingsInvalid(f"{source} names two accounts {name}.")
+    return [
+        {key: part for key, part in one.items() if key in _OF_ACCOUNT}
+        | {"own": {key: part for key, part in one.items() if key not in _OF_ACCOUNT}}
+        for one in value
+    ]
 
 
 def _address(value: object, schemes: tuple[str, ...], source: str) -> str:
@@ -279,7 +330,9 @@ def _convert(values: Mapping[str, Any], sources: Mapping[str, str]) -> Settings:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at `$.")
-        key = path.rstrip("`")
+        key, bracket, inner = path.rstrip("`").partition("[")
+        if bracket:  # inside of an account
+            raise SettingsInvalid(f"{sources[key]} is wrong at [{inner}: {_lowered(text)}.") from error
         raise SettingsInvalid(f"{sources[key]} is wrong: {_in_words(key, text)}.") from error
 
 
@@ -296,4 +349,8 @@ def _in_words(key: str, text: str) -> str:
     choices = get_args(hint)
     if choices and all(isinstance(choice, str) for choice in choices):
         return "it must be one of " + ", ".join(choices)
+    return _lowered(text)
+
+
+def _lowered(text: str) -> str:
     return text[:1].lower() + text[1:]

@@ -28,6 +28,7 @@ from domain.payments.gateway import (
     FutureUsage,
     GatewayEvent,
     GatewayMethod,
+    GatewayNotSent,
     GatewayRefundStatus,
     GatewayRefused,
     GatewayRequest,
@@ -99,6 +100,7 @@ class Outcome(Enum):
     DECLINED = "a confirmation is declined"
     ACTION_REQUIRED = "a confirmation asks for the customer"
     UNKNOWN_BEFORE = "nothing is done, and nobody knows"
+    NOT_SENT = "the connection is refused"
     UNKNOWN_AFTER = "it is done, and nobody knows"
 
 
@@ -315,6 +317,8 @@ class FakeGateway:
         outcome = self._scripted.popleft() if self._scripted else Outcome.NORMAL
         if isinstance(outcome, GatewayRefused):
             raise outcome
+        if outcome is Outcome.NOT_SENT:
+            raise GatewayNotSent("connection refused")
         if outcome is Outcome.UNKNOWN_BEFORE:
             raise GatewayUnknown("no answer")
         answer = self._perform_once(request, idempotency_key, outcome)
@@ -366,6 +370,9 @@ class FakeGateway:
         self._must_be_up()
         self.methods.detach(token)
 
+    async def check(self) -> None:
+        self._must_be_up()
+
     async def aclose(self) -> None:
         """There is no connection."""
 
@@ -377,7 +384,7 @@ class FakeGateway:
 
     def _new_id(self, prefix: str) -> str:
         self._made += 1
-        return f"{prefix}_fake_{self._made}"
+        return f"{prefix}_{self.name}_{self._made}"
 
     def _intent(self, intent_id: str) -> _Intent:
         if intent_id not in self._intents:

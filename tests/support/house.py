@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -89,6 +89,7 @@ class CountedIds:
 class RightSignature:
     """Knows the events that a test made: an event's body is its id, and `right` its signature."""
 
+    signature_header = "Signature"
     events: dict[bytes, GatewayEvent] = field(default_factory=dict)
 
     def body(self, event: GatewayEvent) -> bytes:
@@ -131,8 +132,15 @@ class World:
     delivered: int = 0
     """How many events of the log the order side has applied."""
 
+    unreachable: set[str] = field(default_factory=set)
+    """The accounts whose circuits are open."""
+
     def __post_init__(self) -> None:
         self.gateway = FakeGateway(self.clock)
+        self.accounts = [self.account(self.gateway)]
+
+    def account(self, gateway: FakeGateway, currencies: frozenset[str] | None = None) -> Account:
+        return Account(gateway, self.verifier, currencies, lambda: gateway.name not in self.unreachable)
 
 
 class House:
@@ -141,7 +149,7 @@ class House:
     def __init__(self, world: World | None = None, decorate: Callable[[Any], Any] = _unchanged) -> None:
         self.world = world = world or World()
         self.clock, self.ids, self.gateway = world.clock, world.ids, world.gateway
-        clock, ids, gateway = world.clock, world.ids, decorate(world.gateway)
+        clock, ids = world.clock, world.ids
 
         def payments_uow() -> MemoryPaymentsUnitOfWork:
             wrapped: MemoryPaymentsUnitOfWork = decorate(MemoryPaymentsUnitOfWork(world.payments))
@@ -155,7 +163,8 @@ class House:
         self.get_order = GetOrderHandler(orders_uow)
         self.list_orders = ListOrdersHandler(orders_uow)
         self.get_terms = GetPaymentTermsHandler(self.get_order)
-        gateways = Gateways([Account(gateway, world.verifier)])
+        accounts = [replace(account, gateway=decorate(account.gateway)) for account in world.accounts]
+        gateways = self.gateways = Gateways(accounts)
         self.runner = OperationRunner(payments_uow, gateways, clock, ids)
         terms = InProcessOrderTerms(self.get_terms)
         self.create_payment = CreatePaymentHandler(payments_uow, gateways, terms, self.runner, clock)
@@ -295,9 +304,9 @@ class House:
 
     # The outside
 
-    async def webhook(self, event: GatewayEvent) -> WebhookOutcome:
+    async def webhook(self, event: GatewayEvent, account: str | None = None) -> WebhookOutcome:
         body = self.world.verifier.body(event)
-        receipt = await self.receive_webhook(ReceiveWebhook(self.gateway.name, body, "right"))
+        receipt = await self.receive_webhook(ReceiveWebhook(account or self.gateway.name, body, "right"))
         return receipt.outcome
 
     async def deliver(self) -> None:

@@ -10,7 +10,7 @@ import copy
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -39,6 +39,8 @@ Row = TypeVar("Row")
 _ORDER_AHEAD = {
     before: dict.fromkeys(ahead, "in several steps") for before, ahead in reachable(ORDER_TRANSITIONS).items()
 }
+_DELETED = object()
+"""What a transaction has written where it has deleted a row."""
 _CURSOR = re.compile(r"0-([0-9]{1,18})")
 
 
@@ -82,11 +84,12 @@ class Transaction:
     async def read(self, table: str, key: object) -> Any:
         await asyncio.sleep(0)
         found = self._writes[table].get(key, self.database.rows[table].get(key))
-        return copy.deepcopy(found)
+        return None if found is _DELETED else copy.deepcopy(found)
 
     async def read_all(self, table: str) -> list[Any]:
         await asyncio.sleep(0)
-        return copy.deepcopy(list({**self.database.rows[table], **self._writes[table]}.values()))
+        rows = {**self.database.rows[table], **self._writes[table]}.values()
+        return copy.deepcopy([row for row in rows if row is not _DELETED])
 
     async def insert(self, table: str, key: object, row: object) -> None:
         await self.lock(f"{table} {key}")
@@ -98,9 +101,17 @@ class Transaction:
         await self.lock(f"{table} {key}")
         self._writes[table][key] = copy.deepcopy(row)
 
+    async def delete(self, table: str, key: object) -> None:
+        await self.lock(f"{table} {key}")
+        self._writes[table][key] = _DELETED
+
     def commit(self) -> None:
         for table, rows in self._writes.items():
-            self.database.rows[table].update(rows)
+            for key, row in rows.items():
+                if row is _DELETED:
+                    self.database.rows[table].pop(key, None)
+                else:
+                    self.database.rows[table][key] = row
         self.database.log.extend(self.events)
         self.database.effects.extend(self.effects)
         self.end()
@@ -175,6 +186,12 @@ class MemoryPayments:
         ):
             raise ConstraintViolated("payment_intent")
         await self.transaction.update("payment", payment.payment_id, payment)
+
+    async def forget(self, payment: Payment) -> None:
+        for operation in await self.transaction.read_all("operation"):
+            if operation.payment_id == payment.payment_id:
+                await self.transaction.delete("operation", operation.operation_id)
+        await self.transaction.delete("payment", payment.payment_id)
 
     async def mark_operation_unknown(self, payment: Payment) -> None:
         saved = await self.get(payment.payment_id)
@@ -275,12 +292,20 @@ class MemoryDisputes:
 
 
 async def _take_due(
-    transaction: Transaction, table: str, key: str, now: datetime, until: datetime, limit: int
+    transaction: Transaction,
+    table: str,
+    key: str,
+    now: datetime,
+    until: datetime,
+    limit: int,
+    besides: Collection[str] = (),
 ) -> list[Any]:
     taken: list[Any] = []
     for row in sorted(await transaction.read_all(table), key=lambda row: row.next_check_at):
         if len(taken) == limit:
             break
+        if isinstance(row, Operation) and row.gateway in besides:
+            continue
         if _is_open(row) and row.next_check_at <= now:
             name = getattr(row, key)
             if not await transaction.lock_free(f"{table} {name}"):
@@ -321,8 +346,10 @@ class MemoryOperations:
         _check_step("operation", await self.get(operation.operation_id), operation, OPERATION_TRANSITIONS)
         await self.transaction.update("operation", operation.operation_id, operation)
 
-    async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Operation]:
-        return await _take_due(self.transaction, "operation", "operation_id", now, until, limit)
+    async def take_due(
+        self, *, now: datetime, until: datetime, limit: int, besides: Collection[str] = ()
+    ) -> Sequence[Operation]:
+        return await _take_due(self.transaction, "operation", "operation_id", now, until, limit, besides)
 
 
 @dataclass(slots=True)

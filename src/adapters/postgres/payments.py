@@ -1,7 +1,7 @@
 """The payment side's repositories and unit of work."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -72,6 +72,10 @@ class PostgresPayments:
         if events:
             await self.outbox.append(self.connection, events)
             self.wrote_events = True
+
+    async def forget(self, payment: Payment) -> None:
+        for table in (tables.operation, tables.payment):
+            await self.connection.execute(delete(table).where(table.c.payment_id == payment.payment_id))
 
     async def mark_operation_unknown(self, payment: Payment) -> None:
         await self.connection.execute(
@@ -186,11 +190,15 @@ class PostgresOperations:
             .values(values)
         )
 
-    async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Operation]:
+    async def take_due(
+        self, *, now: datetime, until: datetime, limit: int, besides: Collection[str] = ()
+    ) -> Sequence[Operation]:
         due = (
             select(tables.operation.c.operation_id)
             .where(
-                tables.operation.c.status.in_(("STARTED", "UNKNOWN")), tables.operation.c.next_check_at <= now
+                tables.operation.c.status.in_(("STARTED", "UNKNOWN")),
+                tables.operation.c.next_check_at <= now,
+                tables.operation.c.gateway.not_in(besides),
             )
             .order_by(tables.operation.c.next_check_at)
             .limit(limit)

@@ -3,9 +3,10 @@
 https://docs.stripe.com/error-low-level and https://docs.stripe.com/error-handling.
 """
 
+import httpx
 import stripe
 
-from domain.payments.gateway import GatewayFailed, GatewayRefused, GatewayUnknown
+from domain.payments.gateway import GatewayFailed, GatewayNotSent, GatewayRefused, GatewayUnknown
 
 _PROVES_NOTHING = frozenset({408, 409, 424, 425, 429})
 """The 4xx that do not say that nothing was done.
@@ -27,6 +28,10 @@ _POINTERS = {
 """Stripe's parameters that are made of one field of a request to us."""
 
 
+_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout)
+"""There was no connection on which anything could have been sent."""
+
+
 def translate(error: stripe.StripeError, call: str, secret: str) -> GatewayFailed:
     """What the error says about the call, which `call` names. The result never contains `secret`.
 
@@ -35,9 +40,11 @@ def translate(error: stripe.StripeError, call: str, secret: str) -> GatewayFaile
     body = error.json_body
     described = isinstance(body, dict) and isinstance(body.get("error"), dict)
     status = error.http_status
+    if status == 409 or isinstance(error, stripe.IdempotencyError):
+        return _unknown(error, call, outage=False)
     if not described or status is None or not 400 <= status < 500 or status in _PROVES_NOTHING:
         return _unknown(error, call)
-    if isinstance(error, stripe.IdempotencyError | stripe.RateLimitError):
+    if isinstance(error, stripe.RateLimitError):
         return _unknown(error, call)
     assert isinstance(body, dict)
     detail = body["error"]
@@ -51,11 +58,15 @@ def translate(error: stripe.StripeError, call: str, secret: str) -> GatewayFaile
     )
 
 
-def _unknown(error: stripe.StripeError, call: str) -> GatewayUnknown:
+def _unknown(error: stripe.StripeError, call: str, *, outage: bool = True) -> GatewayUnknown:
+    """`GatewayNotSent` where no connection was made: these calls are tried once, so there was none before."""
     status = "no answer" if error.http_status is None else f"HTTP {error.http_status}"
     request = f", {error.request_id}" if error.request_id else ""
     cause = f", {type(error.__cause__).__name__}" if error.__cause__ else ""
-    return GatewayUnknown(f"{call}: {type(error).__name__}, {status}{request}{cause}")
+    message = f"{call}: {type(error).__name__}, {status}{request}{cause}"
+    if isinstance(error.__cause__, _NOT_CONNECTED):
+        return GatewayNotSent(message)
+    return GatewayUnknown(message, outage=outage)
 
 
 def _text(value: object) -> str | None:

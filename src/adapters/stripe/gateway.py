@@ -92,6 +92,9 @@ class StripeGateway:
         log = logging.getLogger("stripe")
         log.setLevel(max(log.level, logging.INFO))
 
+    async def check(self) -> None:
+        await self._look_up(params.INTENTS_PATH, {"limit": 1})
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.close_async()  # type: ignore[no-untyped-call]  # The package has no type here.

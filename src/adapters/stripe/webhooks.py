@@ -24,6 +24,8 @@ _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,255}")
 class StripeWebhookVerifier:
     """See `domain.payments.gateway.WebhookVerifier`."""
 
+    signature_header = "Stripe-Signature"
+
     def __init__(
         self, *, secrets: Sequence[str], tolerance_seconds: float, clock: Callable[[], datetime]
     ) -> None:

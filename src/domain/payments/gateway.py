@@ -280,6 +280,18 @@ class GatewayFailed(Exception):
 class GatewayUnknown(GatewayFailed):
     """Whether the gateway did it is not known: a time-out, a 5xx, a 409, a 429, an idempotency error."""
 
+    def __init__(self, message: str, *, outage: bool = True) -> None:
+        """`outage` is False where the gateway works and only this call has no clear answer (a key in flight)."""
+        self.outage = outage
+        super().__init__(message)
+
+
+class GatewayNotSent(GatewayUnknown):
+    """Nothing of this call has left us: the connection was refused, or the account's circuit is open.
+
+    That proves nothing of another call with the same key, which may have been sent before.
+    """
+
 
 class GatewayRefused(GatewayFailed):
     """The gateway understood the call and proved that it did nothing (a 4xx other than a decline)."""
@@ -397,6 +409,10 @@ class PaymentGateway(Protocol):
         """Take a method from its customer, for good; one that is nobody's stays so."""
         ...
 
+    async def check(self) -> None:
+        """Any call that needs the gateway to work and the key to be valid, and changes nothing."""
+        ...
+
     async def aclose(self) -> None:
         """Close the connections; nothing is called afterwards."""
         ...
@@ -411,6 +427,11 @@ class WebhookBodyInvalid(Exception):
 
 
 class WebhookVerifier(Protocol):
+    @property
+    def signature_header(self) -> str:
+        """The HTTP header that holds the signature."""
+        ...
+
     def verify(self, body: bytes, signature: str) -> GatewayEvent:
         """The event in a signed raw body. Raises WebhookSignatureInvalid or WebhookBodyInvalid."""
         ...

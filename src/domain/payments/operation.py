@@ -75,6 +75,11 @@ class Operation:
             timedelta(seconds=5) * 2 ** min(self.checks - 1, 10), timedelta(minutes=15)
         )
 
+    def sent_again(self, now: datetime) -> None:
+        """It goes out once more: whoever sent it first can no longer tell that it never left us."""
+        self.status = OperationStatus.UNKNOWN
+        self.next_check_at = max(self.next_check_at, now + FIRST_CHECK_AFTER)
+
     def succeeded(self, now: datetime) -> None:
         self.status = OperationStatus.SUCCEEDED
         self.error = None

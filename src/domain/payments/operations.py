@@ -12,6 +12,7 @@ from domain.payments.current import adopt_update, refresh
 from domain.payments.errors import GatewayUnavailable, PaymentNotFound
 from domain.payments.gateway import (
     GatewayFailed,
+    GatewayNotSent,
     GatewayRefused,
     GatewayUnknown,
     IntentSnapshot,
@@ -58,15 +59,27 @@ class OperationRunner:
     ids: IdFactory
 
     async def run(self, operation: Operation, then: NextOperation = _none_follows) -> Payment:
-        """Send a saved operation and conclude it; the payment as it is afterwards.
+        """Send an operation that was just saved and conclude it; the payment as it is afterwards.
 
         Raises GatewayRefusedRequest, PaymentStateForbids or AuthorizationExpired where it proved to have
-        done nothing (a refund instead ends FAILED). An unknown outcome is no error: the payment says so.
+        done nothing (a refund instead ends FAILED), and GatewayUnavailable where a creation never left
+        us, so that its payment is forgotten. An unknown outcome is no error: the payment says so.
         """
+        try:
+            return await self._send(operation, then)
+        except GatewayNotSent as error:
+            if operation.kind is OperationKind.CREATE and await self._forget(operation):
+                raise GatewayUnavailable from error
+            return await self._put_off(operation, str(error))
+
+    async def _send(self, operation: Operation, then: NextOperation) -> Payment:
+        """Raises GatewayNotSent, besides what `run` does."""
         try:
             answer = await self.gateways.of(operation.gateway).execute(
                 operation.request, operation.operation_id
             )
+        except GatewayNotSent:
+            raise
         except GatewayUnknown as error:
             return await self._put_off(operation, str(error))
         except GatewayRefused as error:
@@ -87,11 +100,45 @@ class OperationRunner:
         if found is not None:
             return await self._go_on(operation, found, then)
         if operation.may_repeat(self.clock.now()):
-            if await self._superseded(operation):
-                return await self._put_off(operation, "a cancellation has taken its place")
-            return await self.run(operation, then)
+            return await self._repeat(operation, then)
         lost = GatewayRefused("never_arrived", "the gateway never received the request")
         return await self._go_on(operation, _Refusal(lost), then)
+
+    async def _repeat(self, operation: Operation, then: NextOperation) -> Payment:
+        """Send the identical request once more, on record: from now on it may have been sent twice."""
+        async with self.unit_of_work() as uow:
+            payment = await uow.payments.lock(operation.payment_id)
+            saved = await uow.operations.get(operation.operation_id)
+            if payment is None or saved is None:
+                raise PaymentNotFound
+            if not saved.open:
+                return payment
+            superseded = (
+                operation.kind is not OperationKind.REFUND and payment.in_flight != operation.operation_id
+            )
+            if not superseded:
+                saved.sent_again(self.clock.now())
+                await uow.operations.save(saved)
+                await uow.commit()
+        if superseded:
+            return await self._put_off(operation, "a cancellation has taken its place")
+        try:
+            return await self._send(operation, then)
+        except GatewayNotSent as error:
+            return await self._put_off(operation, str(error))
+
+    async def _forget(self, operation: Operation) -> bool:
+        """Undo a creation that never left us; False where more than its saving has happened meanwhile."""
+        async with self.unit_of_work() as uow:
+            payment = await uow.payments.lock(operation.payment_id)
+            saved = await uow.operations.get(operation.operation_id)
+            if payment is None or saved is None or saved.status is not OperationStatus.STARTED:
+                return False  # recovery or a repetition of the request has sent it, or was told of it
+            if payment.version > 1:
+                return False
+            await uow.payments.forget(payment)
+            await uow.commit()
+        return True
 
     def occasion(self) -> Occasion:
         return Occasion(self.clock.now(), self.ids.event_id)
@@ -109,13 +156,6 @@ class OperationRunner:
             return await gateway.find_refund(payment.intent_id, operation.refund_id or "")
         intent = await gateway.get_intent(payment.intent_id)
         return None if outcome_of(operation, payment, intent) is Outcome.NOT_YET else intent
-
-    async def _superseded(self, operation: Operation) -> bool:
-        if operation.kind is OperationKind.REFUND:
-            return False
-        async with self.unit_of_work() as uow:
-            payment = await uow.payments.get(operation.payment_id)
-        return payment is not None and payment.in_flight != operation.operation_id
 
     async def _go_on(
         self, operation: Operation, answer: IntentSnapshot | RefundSnapshot | _Refusal, then: NextOperation

@@ -5,7 +5,7 @@ A unit of work is one database transaction. Repositories that it offers read and
 Lock order, everywhere: payment, then its refunds, disputes and operations.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -36,6 +36,10 @@ class Payments(Protocol):
 
     async def save(self, payment: Payment) -> None:
         """Write the payment, one version on, and append its events to the outbox."""
+        ...
+
+    async def forget(self, payment: Payment) -> None:
+        """Delete a payment and its operations: nothing of them has left us, and nobody was told."""
         ...
 
     async def mark_operation_unknown(self, payment: Payment) -> None:
@@ -77,8 +81,10 @@ class Operations(Protocol):
     async def get(self, operation_id: str) -> Operation | None: ...
     async def save(self, operation: Operation) -> None: ...
 
-    async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Operation]:
-        """Open operations due for a check; each is put off to `until`, so that one process at a time has it."""
+    async def take_due(
+        self, *, now: datetime, until: datetime, limit: int, besides: Collection[str] = ()
+    ) -> Sequence[Operation]:
+        """Open operations due for a check, but for those of the accounts `besides`; each is put off to `until`, so that one process at a time has it."""
         ...
 
 

@@ -7,6 +7,7 @@ from litestar.response.base import ASGIResponse
 
 from entrypoints.http.container import container_of
 from entrypoints.http.operations import Operation, route
+from entrypoints.operating.gateway_metrics import CircuitMetrics
 from entrypoints.operating.logs import operations_of
 from entrypoints.operating.metrics import CONTENT_TYPE, Metrics
 
@@ -26,7 +27,9 @@ def add_metrics(app: Litestar) -> None:
     container = container_of(app)
     logs = operations_of(container.payments.engine, container.orders.engine)
     service = container.settings.service
-    app.state["metrics"] = Metrics({name: log for name, log in logs.items() if service in {"all", name}})
+    served = {name: log for name, log in logs.items() if service in {"all", name}}
+    also = [CircuitMetrics(container.payments.circuits)] if "payments" in served else []
+    app.state["metrics"] = Metrics(served, also=also)
 
 
 @get("/metrics", **route(METRICS))

@@ -1,4 +1,4 @@
-"""`/v1/webhooks/stripe`: what the gateway reports by itself."""
+"""`/v1/webhooks/…`: what the gateways report by themselves, each account at an address of its own."""
 
 import logging
 from typing import Any
@@ -8,6 +8,7 @@ from litestar import Request, post
 from litestar.response.base import ASGIResponse
 
 from domain.payments.gateway import WebhookBodyInvalid, WebhookSignatureInvalid
+from domain.payments.routing import Account
 from domain.payments.use_cases.receive_webhook import ReceiveWebhook
 from domain.payments.webhook import WebhookOutcome
 from entrypoints.http.answers import respond, result
@@ -17,6 +18,8 @@ from entrypoints.http.operations import Operation, route
 from entrypoints.http.problems import Problem
 from entrypoints.http.schemas.payments import WebhookAnswer
 from entrypoints.operating.metrics import REFUSED, Metrics
+
+ApiRequest = Request[Any, Any, Any]
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -39,16 +42,45 @@ RECEIVE = Operation(
 )
 
 
+RECEIVE_OF_ACCOUNT = Operation(
+    operation_id="receiveGatewayWebhook",
+    tag="Webhooks",
+    summary="An event of a gateway account",
+    description=(
+        "For the account of that name, where several are configured. Takes no token: the signature over the raw"
+        " body, in the header that the gateway uses, says who sent it. 200 once it is kept."
+    ),
+    body=RECEIVE.body,
+    body_examples=RECEIVE.body_examples,
+    answer=WebhookAnswer,
+    answer_example=RECEIVE.answer_example,
+    problems={**RECEIVE.problems, 404: ("not_found",)},
+)
+
+
 @post("/v1/webhooks/stripe", **route(RECEIVE))
-async def receive_stripe_webhook(request: Request[Any, Any, Any]) -> ASGIResponse:
+async def receive_stripe_webhook(request: ApiRequest) -> ASGIResponse:
+    accounts = container_of(request.app).payments.gateways.accounts
+    return await _receive(request, next((one for one in accounts if one.name == "stripe"), accounts[0]))
+
+
+@post("/v1/webhooks/{gatewayName:str}", **route(RECEIVE_OF_ACCOUNT))
+async def receive_gateway_webhook(request: ApiRequest) -> ASGIResponse:
+    accounts = container_of(request.app).payments.gateways.accounts
+    for account in accounts:
+        if account.name == request.path_params["gatewayName"]:
+            return await _receive(request, account)
+    raise Problem(404, "not_found", "There is no gateway account of this name.")
+
+
+async def _receive(request: ApiRequest, account: Account) -> ASGIResponse:
     metrics: Metrics = request.app.state["metrics"]
     payments = container_of(request.app).payments
-    first = payments.gateways.accounts[0]
     require_json(request)
     body = await read_body(request)
-    signature = request.headers.get("stripe-signature", "")
+    signature = request.headers.get(account.verifier.signature_header, "")
     try:
-        receipt = await payments.receive_webhook(ReceiveWebhook(first.name, body, signature))
+        receipt = await payments.receive_webhook(ReceiveWebhook(account.name, body, signature))
     except WebhookSignatureInvalid as error:
         metrics.webhooks.labels(type_known="false", outcome=REFUSED).inc()
         raise Problem(400, "signature_invalid", "The webhook is not signed as it must be.") from error
@@ -62,4 +94,4 @@ async def receive_stripe_webhook(request: Request[Any, Any, Any]) -> ASGIRespons
     return respond(result(WebhookAnswer(received=True)))
 
 
-ROUTES = [receive_stripe_webhook]
+ROUTES = [receive_stripe_webhook, receive_gateway_webhook]

@@ -202,7 +202,14 @@ class _Families(Collector):
 class Metrics:
     """What `/metrics` answers, asked of the databases at most once in `kept_seconds`."""
 
-    def __init__(self, logs: Mapping[str, Operations], *, kept_seconds: float = KEPT_SECONDS) -> None:
+    def __init__(
+        self,
+        logs: Mapping[str, Operations],
+        *,
+        also: Sequence[Collector] = (),
+        kept_seconds: float = KEPT_SECONDS,
+    ) -> None:
+        """`also` is what this process tells of itself, besides."""
         self.webhooks = Counter(
             "payonce_webhooks",
             "Webhooks that this process received, by what became of them.",
@@ -210,6 +217,7 @@ class Metrics:
             registry=None,
         )
         self._logs = logs
+        self._also = also
         self._kept_seconds = kept_seconds
         self._asking = asyncio.Lock()
         self._kept: bytes | None = None
@@ -223,7 +231,8 @@ class Metrics:
                 found = await self._ask()
                 registry = CollectorRegistry()
                 ProcessCollector(registry=registry)
-                registry.register(self.webhooks)
+                for collector in (self.webhooks, *self._also):
+                    registry.register(collector)
                 registry.register(_Families(found.families()))
                 self._kept, self._asked_at = generate_latest(registry), now
         return self._kept

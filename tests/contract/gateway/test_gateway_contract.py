@@ -424,3 +424,7 @@ async def test_a_saved_method_pays_for_its_owner_only(bench: Bench) -> None:
         await pay(gateway, token, gateway_customer_id=stranger)
     with pytest.raises(GatewayRefused):
         await create(gateway, payment_method_token=token, gateway_customer_id=stranger)
+
+
+async def test_a_gateway_that_works_passes_its_check(gateway: PaymentGateway) -> None:
+    await gateway.check()

@@ -11,6 +11,7 @@ from adapters.stripe.gateway import STRIPE_VERSION, StripeGateway
 from domain.payments.gateway import (
     GatewayFailed,
     GatewayMethod,
+    GatewayNotSent,
     GatewayRefused,
     GatewayRequest,
     GatewayUnknown,
@@ -137,12 +138,47 @@ async def test_no_answer_in_time_proves_nothing(server: ScriptedServer) -> None:
     await gateway.aclose()
 
 
-async def test_a_gateway_that_is_down_proves_nothing() -> None:
+async def test_a_gateway_that_is_down_was_sent_nothing() -> None:
     async with scripted_server() as server:
         url = server.url
     gateway = StripeGateway(api_key=KEY, api_base=url, timeout_seconds=10)
-    assert isinstance(await failure(gateway), GatewayUnknown)
+    assert isinstance(await failure(gateway), GatewayNotSent)
     await gateway.aclose()
+
+
+async def test_what_was_sent_is_never_said_not_to_have_been(
+    server: ScriptedServer, gateway: StripeGateway
+) -> None:
+    for silence in (Silence.CLOSE, Silence.BREAK_OFF):
+        server.answers = [silence]
+        assert not isinstance(await failure(gateway), GatewayNotSent)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outage"),
+    [
+        ((409, error("api_error")), False),
+        ((400, error("idempotency_error")), False),
+        ((429, error(code="rate_limit")), True),
+        ((500, error("api_error")), True),
+        ((200, b"<html>"), True),
+        (Silence.CLOSE, True),
+    ],
+)
+async def test_a_key_in_flight_speaks_of_no_outage(
+    server: ScriptedServer, gateway: StripeGateway, answer: Any, outage: bool
+) -> None:
+    server.answers = [answer]
+    unknown = await failure(gateway)
+    assert isinstance(unknown, GatewayUnknown)
+    assert unknown.outage is outage
+
+
+async def test_the_probe_moves_nothing(server: ScriptedServer, gateway: StripeGateway) -> None:
+    server.answers = [(200, {"object": "list", "data": [], "has_more": False})]
+    await gateway.check()
+    [request] = server.requests
+    assert (request.method, request.path) == ("GET", "/v1/payment_intents")
 
 
 @pytest.mark.parametrize("status", [200, 400, 402, 403, 404, 500])

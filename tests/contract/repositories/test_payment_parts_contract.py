@@ -198,6 +198,37 @@ async def test_a_webhook_is_kept_once(payments: Payments) -> None:
         assert await uow.webhooks.insert(a_webhook("evt_2"))
 
 
+async def test_operations_of_some_accounts_are_left_out(payments: Payments) -> None:
+    await keep(payments, a_payment(), a_payment("pay_2", "ord_2"))
+    async with payments.unit_of_work() as uow:
+        await uow.operations.add(an_operation("op_1", gateway="broken"))
+        await uow.operations.add(an_operation("op_2", "pay_2"))
+        taken = await uow.operations.take_due(now=START, until=LATER, limit=5, besides=["broken", "other"])
+        assert [operation.operation_id for operation in taken] == ["op_2"]
+        [other] = await uow.operations.take_due(now=START, until=LATER, limit=5)
+        assert (other.operation_id, other.gateway) == ("op_1", "broken")
+
+
+async def test_a_payment_is_forgotten_with_its_operations(payments: Payments) -> None:
+    await keep(payments, a_payment(), a_payment("pay_2", "ord_2"))
+    async with payments.unit_of_work() as uow:
+        await uow.operations.add(an_operation("op_1"))
+        await uow.operations.add(an_operation("op_2", "pay_2"))
+        await uow.commit()
+    async with payments.unit_of_work() as uow:
+        payment = await uow.payments.lock("pay_1")
+        assert payment is not None
+        await uow.payments.forget(payment)
+        assert await uow.payments.get("pay_1") is None
+        await uow.commit()
+    async with payments.unit_of_work() as uow:
+        assert await uow.payments.get("pay_1") is None
+        assert await uow.operations.get("op_1") is None
+        assert await uow.operations.get("op_2") is not None
+        await uow.payments.add(a_payment())
+        await uow.commit()
+
+
 async def test_webhooks_wait_for_their_payment(payments: Payments) -> None:
     await keep(payments, a_payment())
     async with payments.unit_of_work() as uow:

@@ -27,6 +27,7 @@ SCOPES = {
     "getRefund": ("refunds:create|refunds:approve",),
     "listEvents": ("operations:read",),
     "receiveStripeWebhook": (),
+    "receiveGatewayWebhook": (),
 }
 """What the contract says; this table is the test."""
 

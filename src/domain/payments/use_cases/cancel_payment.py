@@ -68,7 +68,7 @@ class CancelPaymentHandler:
 
     def _cancellation(self, command: CancelPayment, payment: Payment, operation_id: str) -> Operation:
         payment.check_cancelable()
-        gateway, now = self.gateways.of(payment.gateway), self.clock.now()
+        gateway, now = self.gateways.to_begin(payment.gateway), self.clock.now()
         if payment.amount_captured:
             kind = OperationKind.RELEASE
             request = gateway.prepare_capture(

@@ -58,7 +58,7 @@ class CapturePaymentHandler:
         payment.check_capturable(amount, final=command.final)
         now = self.clock.now()
         try:
-            request = self.gateways.of(payment.gateway).prepare_capture(
+            request = self.gateways.to_begin(payment.gateway).prepare_capture(
                 payment.intent_id or "", amount=amount, currency=payment.currency, final=command.final
             )
         except GatewayRefused as error:

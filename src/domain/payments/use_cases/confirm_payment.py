@@ -52,29 +52,28 @@ class ConfirmPaymentHandler:
         if begun is not None:
             return await resume(self.runner, begun, payment)
         payment.check_confirmable()
-        await self._check_method(command, payment)
+        gateway = self.gateways.to_begin(payment.gateway)
+        await self._check_method(gateway, command, payment)
         async with self.unit_of_work() as uow:
             payment = await uow.payments.lock(command.payment_id) or payment
             begun = await uow.operations.get(operation_id)
             if begun is None:
                 payment.check_confirmable()
-                operation = confirmation(
-                    self.gateways.of(payment.gateway), payment, operation_id, command, self.clock.now()
-                )
+                operation = confirmation(gateway, payment, operation_id, command, self.clock.now())
                 await start(uow, payment, operation)
                 await uow.commit()
         if begun is not None:  # by the same request, which runs twice
             return await resume(self.runner, begun, payment)
         return await self.runner.run(operation)
 
-    async def _check_method(self, command: ConfirmPayment, payment: Payment) -> None:
+    async def _check_method(self, gateway: PaymentGateway, command: ConfirmPayment, payment: Payment) -> None:
         check_session(
             has_user=payment.gateway_customer_id is not None,
             setup_future_usage=command.setup_future_usage or payment.setup_future_usage,
             off_session=command.off_session,
         )
         await check_method(
-            self.gateways.of(payment.gateway),
+            gateway,
             command.payment_method_token,
             payment.gateway_customer_id,
             off_session=command.off_session,

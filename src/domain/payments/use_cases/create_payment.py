@@ -84,7 +84,7 @@ class CreatePaymentHandler:
     async def _make(self, command: CreatePayment, payment_id: str) -> Payment:
         user_id = command.caller.acting_user(command.user_id)
         await self._check_terms(command)
-        gateway = self.gateways.for_new_payment()
+        gateway = self.gateways.for_new_payment(command.amount, command.currency)
         self._check_rules(gateway, command, user_id)
         customer_id = await self._customer(gateway, command, user_id)
         await check_method(
@@ -124,7 +124,6 @@ class CreatePaymentHandler:
     @staticmethod
     def _check_rules(gateway: PaymentGateway, command: CreatePayment, user_id: str | None) -> None:
         """What can be told without asking the gateway."""
-        gateway.check_amount(command.amount, command.currency)
         if command.statement_descriptor_suffix is not None:
             gateway.check_descriptor_suffix(command.statement_descriptor_suffix)
         check_session(

@@ -97,7 +97,7 @@ class CreateRefundHandler:
     def _operation(self, command: CreateRefund, payment: Payment, refund: Refund) -> Operation:
         now = self.clock.now()
         try:
-            request = self.gateways.of(payment.gateway).prepare_refund(
+            request = self.gateways.to_begin(payment.gateway).prepare_refund(
                 payment.intent_id or "",
                 refund_id=refund.refund_id,
                 payment_id=payment.payment_id,
