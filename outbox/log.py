@@ -25,14 +25,20 @@ class Outbox:
         self.schema = identifier(schema)
         self.lanes = lanes
         # One statement whatever the number of rows; positions are drawn in the order given.
+        columns = "id, topic, stream, sequence, type, payload, headers, lane"
         self._append = f"""
-            INSERT INTO {schema}.outbox_event (id, topic, stream, sequence, type, payload, headers, lane)
+            INSERT INTO {schema}.outbox_event ({columns})
             SELECT id, topic, stream, sequence, type, payload::jsonb, headers::jsonb, lane
             FROM unnest(
                 $1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
                 $8::smallint[]
-            ) WITH ORDINALITY AS e (id, topic, stream, sequence, type, payload, headers, lane, ordinal)
+            ) WITH ORDINALITY AS e ({columns}, ordinal)
             ORDER BY ordinal
+            """
+        # Most business transactions have one event: without arrays it costs a sixth less.
+        self._append_one = f"""
+            INSERT INTO {schema}.outbox_event ({columns})
+            VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7::text::jsonb, $8)
             """
 
     @property
@@ -54,7 +60,11 @@ class Outbox:
             return
         driver = await driver_of(connection)
         lanes = [lane_of(event.stream, self.lanes) for event in events]
-        await driver.execute(self._append, *arrays_of(events).values(), lanes)
+        columns = (*arrays_of(events).values(), lanes)
+        if len(events) == 1:
+            await driver.execute(self._append_one, *(value for (value,) in columns))
+        else:
+            await driver.execute(self._append, *columns)
 
     async def ensure_partitions(self, connection: AsyncConnection, *, days_ahead: int = 7) -> None:
         """Make the partitions of today (UTC) and the days ahead that are missing; never commits.

@@ -178,7 +178,7 @@ class OrderedInbox:
 
     def _numbered(self, events: Sequence[Event], attempt: int) -> tuple[str, str, int]:
         """An attempt's values as its statements have them between quotes."""
-        return self.consumer, ",".join({str(event.id) for event in events}), attempt
+        return self.consumer, ",".join({event.id.hex for event in events}), attempt
 
     async def _with_payloads(
         self, connection: AsyncConnection, members: Sequence[Event | Stored]
@@ -397,7 +397,7 @@ def _streams_of(events: Sequence[Event]) -> list[str]:
 
 def _array(ids: Sequence[UUID]) -> str:
     """A PostgreSQL array literal: unnest() would flatten an array of arrays."""
-    return "{" + ",".join(str(event_id) for event_id in ids) + "}"
+    return "{" + ",".join(event_id.hex for event_id in ids) + "}"
 
 
 def _counts(plan: Plan, *, applied: int) -> Received:

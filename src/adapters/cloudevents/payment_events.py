@@ -91,13 +91,12 @@ def decode(event: Event) -> PaymentEvent:
 
 def _data(event: PaymentEvent) -> dict[str, Any]:
     """The fields of this event's type in camel case, without those of the envelope."""
-    values = {
-        field.name: getattr(event, field.name) for field in fields(event) if field.name not in ENVELOPE_FIELDS
-    }
-    return {camel(name): _camel_keys(value) for name, value in values.items()}
+    return {on_wire: _camel_keys(getattr(event, name)) for name, on_wire in _DATA_NAMES[type(event)]}
 
 
 def _camel_keys(value: Any) -> Any:
+    if value is None or isinstance(value, str | int):
+        return value
     builtin = msgspec.to_builtins(value)
     if isinstance(builtin, dict):
         return {camel(name): inner for name, inner in builtin.items()}
@@ -118,3 +117,9 @@ def camel(name: str) -> str:
 @cache
 def _snake(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+
+
+_DATA_NAMES = {
+    kind: [(field.name, camel(field.name)) for field in fields(kind) if field.name not in ENVELOPE_FIELDS]
+    for kind in EVENT_TYPES.values()
+}
