@@ -100,3 +100,84 @@ async def _prepared(url: str, count: int) -> asyncpg.Pool:
         count,
     )
     return pool
+
+
+_SHOP = """
+    DROP SCHEMA IF EXISTS hand CASCADE;
+    CREATE SCHEMA hand;
+    CREATE TABLE hand.key (owner bytea, key text, answer bytea, PRIMARY KEY (owner, key));
+    CREATE TABLE hand.orders (id text PRIMARY KEY, status text, lines jsonb, payments jsonb, amount bigint);
+    CREATE TABLE hand.attempt (id text PRIMARY KEY, order_id text, status text);
+    CREATE TABLE hand.payment (id text PRIMARY KEY, order_id text UNIQUE, intent text UNIQUE, status text);
+    CREATE TABLE hand.operation (id text PRIMARY KEY, payment_id text, request jsonb, status text);
+    CREATE TABLE hand.outbox (id uuid PRIMARY KEY, payload jsonb);
+    CREATE TABLE hand.webhook (id text PRIMARY KEY, body bytea);
+    CREATE TABLE hand.inbox (id uuid PRIMARY KEY);
+"""
+_WEBHOOKS_PER_ORDER = 3
+
+
+async def paid_orders(url: str, count: int) -> float:
+    """Paid orders per second: the transactions that such an order takes, without what surrounds them.
+
+    No HTTP, no gateway, no broker: the same durable steps in the same order, on a few connections.
+    """
+    pool = await asyncpg.create_pool(url, min_size=2 * CONNECTIONS, max_size=2 * CONNECTIONS)
+    await pool.execute(_SHOP)
+    lines = '[{"sku": "OAK-120", "name": "Oak board", "quantity": 2, "unit_amount": 2490}]'
+    request = '{"path": "/v1/payment_intents", "params": {"amount": 8174, "currency": "eur"}}'
+    body = b"x" * 2500
+    numbers = iter(range(count))
+
+    async def work() -> None:
+        async with pool.acquire() as connection:
+            for number in numbers:
+                await _pay_by_hand(connection, str(number), lines, request, body)
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(2 * CONNECTIONS)))
+    seconds = time.perf_counter() - begun
+    await pool.close()
+    return count / seconds
+
+
+async def _pay_by_hand(
+    connection: asyncpg.Connection, name: str, lines: str, request: str, body: bytes
+) -> None:
+    run = connection.execute
+    event = uuid4()
+    for key in ("order", "confirm"):  # each call's idempotency key, before and after its work
+        await run("INSERT INTO hand.key VALUES ($1, $2)", b"owner", key + name)
+        if key == "order":
+            await run("INSERT INTO hand.orders VALUES ($1, 'DRAFT', $2, '[]', 0)", name, lines)
+            await run(
+                "UPDATE hand.key SET answer = $2 WHERE key = $1 AND owner = $3", key + name, b"{}", b"owner"
+            )
+    async with connection.transaction():
+        await run("SELECT 1 FROM hand.orders WHERE id = $1 FOR UPDATE", name)
+        await run("UPDATE hand.orders SET status = 'PENDING_PAYMENT' WHERE id = $1", name)
+        await run("INSERT INTO hand.attempt VALUES ($1, $1, 'STARTED')", name)
+    async with connection.transaction():
+        await run("INSERT INTO hand.payment VALUES ($1, $1, NULL, 'REQUIRES_PAYMENT_METHOD')", name)
+        await run("INSERT INTO hand.operation VALUES ($1, $1, $2, 'STARTED')", f"{name}-1", request)
+    async with connection.transaction():
+        await run("SELECT 1 FROM hand.payment WHERE id = $1 FOR UPDATE", name)
+        await run("UPDATE hand.payment SET intent = $1 WHERE id = $1", name)
+        await run("UPDATE hand.operation SET status = 'SUCCEEDED' WHERE id = $1", f"{name}-1")
+        await run("INSERT INTO hand.operation VALUES ($1, $2, $3, 'STARTED')", f"{name}-2", name, request)
+    async with connection.transaction():
+        await run("SELECT 1 FROM hand.payment WHERE id = $1 FOR UPDATE", name)
+        await run("UPDATE hand.payment SET status = 'SUCCEEDED' WHERE id = $1", name)
+        await run("UPDATE hand.operation SET status = 'SUCCEEDED' WHERE id = $1", f"{name}-2")
+        await run("INSERT INTO hand.outbox VALUES ($1, $2)", event, request)
+    async with connection.transaction():
+        await run("UPDATE hand.orders SET payments = $2 WHERE id = $1", name, _PAYMENTS)
+        await run("UPDATE hand.attempt SET status = 'DONE' WHERE id = $1", name)
+    await run(
+        "UPDATE hand.key SET answer = $2 WHERE key = $1 AND owner = $3", "confirm" + name, b"{}", b"owner"
+    )
+    for number in range(_WEBHOOKS_PER_ORDER):
+        await run("INSERT INTO hand.webhook VALUES ($1, $2)", f"{name}-{number}", body)
+    async with connection.transaction():
+        await run("INSERT INTO hand.inbox VALUES ($1)", event)
+        await run("UPDATE hand.orders SET status = 'PAID', amount = 8174 WHERE id = $1", name)

@@ -1,7 +1,8 @@
-"""The relay and the worker of a benchmark: processes of their own, made of the application's parts.
+"""The processes of a benchmark, made of the application's parts.
 
-`python -m benchmarks.process relay|worker FILE`; on SIGTERM the worker writes to FILE when each batch
-was applied, by the clock that all processes of a machine share, and the ids of its events.
+`python -m benchmarks.process relay|worker|http FILE`; on SIGTERM the worker writes to FILE when each batch
+was applied, by the clock that all processes of a machine share, and the ids of its events; the HTTP server
+writes what its time went into.
 """
 
 import asyncio
@@ -16,7 +17,9 @@ from adapters.dramatiq.actor import declare_actor
 from adapters.dramatiq.broker import make_broker
 from adapters.dramatiq.publisher import DramatiqPublisher
 from adapters.dramatiq.worker import run_worker
+from benchmarks.profile import Sampler
 from entrypoints.bootstrap import build_container
+from entrypoints.cli.serve import serve
 from entrypoints.cli.serving import run_until_signal
 from entrypoints.logging import configure_logging
 from entrypoints.settings import Settings, load_settings
@@ -59,13 +62,25 @@ async def worker(settings: Settings, stop: asyncio.Event, file: Path) -> None:
     await container.stop()
 
 
+async def http(settings: Settings, stop: asyncio.Event, file: Path) -> None:
+    sampler = Sampler()
+    sampler.start()
+    await serve(settings, None, stop)
+    sampler.stop()
+    told = {"parts": dict(sampler.parts), "functions": dict(sampler.functions.most_common(80))}
+    await asyncio.to_thread(file.write_text, json.dumps(told, indent=2), "ascii")
+
+
 def main(role: str, file: str) -> None:
     settings = load_settings(os.environ)
-    configure_logging("WARNING", "console")
-
-    run_until_signal(
-        lambda stop: relay(settings, stop) if role == "relay" else worker(settings, stop, Path(file))
-    )
+    # A server in production logs each request.
+    configure_logging("INFO" if role == "http" else "WARNING", "json" if role == "http" else "console")
+    work = {
+        "relay": lambda stop: relay(settings, stop),
+        "worker": lambda stop: worker(settings, stop, Path(file)),
+        "http": lambda stop: http(settings, stop, Path(file)),
+    }[role]
+    run_until_signal(work)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def command(fd: int | None, **options: Any) -> None:
     given = {name: value for name, value in options.items() if value is not None}
     settings = msgspec.structs.replace(settings, **given)
     configure_logging(settings.log_level, settings.log_format)
-    run_until_signal(lambda stop: _serve(settings, fd, stop))
+    run_until_signal(lambda stop: serve(settings, fd, stop))
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -52,7 +52,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(settings: Settings, fd: int | None, stop: asyncio.Event) -> None:
+async def serve(settings: Settings, fd: int | None, stop: asyncio.Event) -> None:
     app = create_app(settings)  # before the port is taken: the settings may be wrong
     listener = socket.socket(fileno=fd) if fd is not None else _listen(settings)
     config = uvicorn.Config(
