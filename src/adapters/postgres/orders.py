@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres import tables
@@ -34,9 +33,8 @@ class PostgresOrders:
         await self.connection.execute(insert(tables.orders).values(row_of(order)))
 
     async def get(self, order_id: str) -> Order | None:
-        wanted = select(tables.orders).where(tables.orders.c.order_id == order_id)
-        row = (await self.connection.execute(wanted)).mappings().one_or_none()
-        return from_row(Order, row) if row else None
+        row = await (await driver_of(self.connection)).fetchrow(_GET, order_id)
+        return _HOT.read(row) if row else None
 
     async def lock(self, order_ids: Sequence[str]) -> dict[str, Order]:
         driver = await driver_of(self.connection)
@@ -82,6 +80,7 @@ def row_of(order: Order) -> dict[str, Any]:
 
 
 _HOT = HotRows(Order, tables.orders)
+_GET = f"{_HOT.select()} WHERE order_id = $1"
 _LOCK = f"{_HOT.select()} WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE"
 _UPDATE = _HOT.update(
     "order_id",
@@ -104,26 +103,17 @@ class PostgresAttempts:
     connection: AsyncConnection
 
     async def get(self, attempt_id: str) -> Attempt | None:
-        wanted = select(tables.attempt).where(tables.attempt.c.attempt_id == attempt_id)
-        row = (await self.connection.execute(wanted)).mappings().one_or_none()
-        return from_row(Attempt, row) if row else None
+        return await self._one(_GET_ATTEMPT, attempt_id)
 
     async def open_of(self, order_id: str) -> Attempt | None:
-        wanted = select(tables.attempt).where(
-            tables.attempt.c.order_id == order_id, tables.attempt.c.status == "STARTED"
-        )
-        row = (await self.connection.execute(wanted)).mappings().one_or_none()
-        return from_row(Attempt, row) if row else None
+        return await self._one(_OPEN_ATTEMPT, order_id)
 
     async def put(self, attempt: Attempt) -> None:
-        values = to_row(attempt)
-        statement = upsert(tables.attempt).values(values)
-        await self.connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["attempt_id"],
-                set_={name: statement.excluded[name] for name in values if name != "attempt_id"},
-            )
-        )
+        await (await driver_of(self.connection)).execute(_PUT_ATTEMPT, *_ATTEMPTS.values(attempt))
+
+    async def _one(self, query: str, value: str) -> Attempt | None:
+        row = await (await driver_of(self.connection)).fetchrow(query, value)
+        return _ATTEMPTS.read(row) if row else None
 
     async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Attempt]:
         table = tables.attempt
@@ -138,6 +128,12 @@ class PostgresAttempts:
             update(table).where(table.c.attempt_id.in_(due)).values(next_check_at=until).returning(*table.c)
         )
         return [from_row(Attempt, row) for row in rows.mappings()]
+
+
+_ATTEMPTS = HotRows(Attempt, tables.attempt)
+_GET_ATTEMPT = f"{_ATTEMPTS.select()} WHERE attempt_id = $1"
+_OPEN_ATTEMPT = f"{_ATTEMPTS.select()} WHERE order_id = $1 AND status = 'STARTED'"
+_PUT_ATTEMPT = _ATTEMPTS.put("attempt_id")
 
 
 class PostgresOrdersUnitOfWork(UnitOfWork):

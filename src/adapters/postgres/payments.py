@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 from sqlalchemy import Select, delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres import tables
-from adapters.postgres.rows import from_row, to_row
+from adapters.postgres.rows import HotRows, from_row, to_row
 from adapters.postgres.unit_of_work import UnitOfWork
 from adapters.postgres.webhooks import PostgresWebhooks
 from domain.payments.dispute import Dispute
@@ -25,6 +25,7 @@ from domain.payments.refund import Refund
 from domain.shared.errors import Malformed
 from domain.shared.payment_events import PaymentEvent
 from outbox import Event, Outbox
+from outbox.database import driver_of
 
 EventEncoder = Callable[[PaymentEvent], Event]
 
@@ -37,37 +38,31 @@ class PostgresPayments:
     wrote_events: bool = False
 
     async def add(self, payment: Payment) -> None:
+        driver = await driver_of(self.connection)
         try:
-            await self.connection.execute(insert(tables.payment).values(to_row(payment)))
-        except IntegrityError as error:
-            if "payment_live_order" in str(error.orig):
+            await driver.execute(_INSERT_PAYMENT, *_PAYMENTS.values(payment))
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name == "payment_live_order":
                 raise PaymentInProgress from error
-            if "payment_pkey" in str(error.orig):
+            if error.constraint_name == "payment_pkey":
                 raise OperationInFlight from error  # the same request, running twice
             raise
 
     async def get(self, payment_id: str) -> Payment | None:
-        return await self._one(select(tables.payment).where(tables.payment.c.payment_id == payment_id))
+        return await self._one(_GET_PAYMENT, payment_id)
 
     async def lock(self, payment_id: str) -> Payment | None:
-        wanted = select(tables.payment).where(tables.payment.c.payment_id == payment_id)
-        return await self._one(wanted.with_for_update())
+        return await self._one(_LOCK_PAYMENT, payment_id)
 
     async def find_by_intent(self, gateway: str, intent_id: str) -> str | None:
-        return await self.connection.scalar(
-            select(tables.payment.c.payment_id).where(
-                tables.payment.c.gateway == gateway, tables.payment.c.intent_id == intent_id
-            )
-        )
+        driver = await driver_of(self.connection)
+        found: str | None = await driver.fetchval(_FIND_PAYMENT, gateway, intent_id)
+        return found
 
     async def save(self, payment: Payment) -> None:
         payment.version += 1
-        values = to_row(payment)
-        await self.connection.execute(
-            update(tables.payment)
-            .where(tables.payment.c.payment_id == values.pop("payment_id"))
-            .values(values)
-        )
+        driver = await driver_of(self.connection)
+        await driver.execute(_UPDATE_PAYMENT, *_PAYMENTS.values(payment))
         events = [self.encode(event) for event in payment.take_events()]
         if events:
             await self.outbox.append(self.connection, events)
@@ -97,9 +92,17 @@ class PostgresPayments:
         rows = (await self.connection.execute(wanted)).mappings()
         return [from_row(Payment, row) for row in rows]
 
-    async def _one(self, wanted: "Select[Any]") -> Payment | None:
-        row = (await self.connection.execute(wanted)).mappings().one_or_none()
-        return from_row(Payment, row) if row else None
+    async def _one(self, query: str, *values: str) -> Payment | None:
+        row = await (await driver_of(self.connection)).fetchrow(query, *values)
+        return _PAYMENTS.read(row) if row else None
+
+
+_PAYMENTS = HotRows(Payment, tables.payment)
+_INSERT_PAYMENT = _PAYMENTS.insert()
+_UPDATE_PAYMENT = _PAYMENTS.update_one("payment_id")
+_GET_PAYMENT = f"{_PAYMENTS.select()} WHERE payment_id = $1"
+_LOCK_PAYMENT = f"{_GET_PAYMENT} FOR UPDATE"
+_FIND_PAYMENT = f"SELECT payment_id FROM {tables.payment.fullname} WHERE gateway = $1 AND intent_id = $2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,20 +178,16 @@ class PostgresOperations:
     connection: AsyncConnection
 
     async def add(self, operation: Operation) -> None:
-        await self.connection.execute(insert(tables.operation).values(to_row(operation)))
+        driver = await driver_of(self.connection)
+        await driver.execute(_INSERT_OPERATION, *_OPERATIONS.values(operation))
 
     async def get(self, operation_id: str) -> Operation | None:
-        wanted = select(tables.operation).where(tables.operation.c.operation_id == operation_id)
-        row = (await self.connection.execute(wanted)).mappings().one_or_none()
-        return from_row(Operation, row) if row else None
+        row = await (await driver_of(self.connection)).fetchrow(_GET_OPERATION, operation_id)
+        return _OPERATIONS.read(row) if row else None
 
     async def save(self, operation: Operation) -> None:
-        values = to_row(operation)
-        await self.connection.execute(
-            update(tables.operation)
-            .where(tables.operation.c.operation_id == values.pop("operation_id"))
-            .values(values)
-        )
+        driver = await driver_of(self.connection)
+        await driver.execute(_UPDATE_OPERATION, *_OPERATIONS.values(operation))
 
     async def take_due(
         self, *, now: datetime, until: datetime, limit: int, besides: Collection[str] = ()
@@ -213,15 +212,25 @@ class PostgresOperations:
         return [from_row(Operation, row) for row in rows.mappings()]
 
 
+_OPERATIONS = HotRows(Operation, tables.operation)
+_INSERT_OPERATION = _OPERATIONS.insert()
+_UPDATE_OPERATION = _OPERATIONS.update_one("operation_id")
+_GET_OPERATION = f"{_OPERATIONS.select()} WHERE operation_id = $1"
+
+
+_FIND_CUSTOMER = f"""
+    SELECT gateway_customer_id FROM {tables.customer.fullname} WHERE gateway = $1 AND user_id = $2
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresCustomers:
     connection: AsyncConnection
 
     async def find(self, gateway: str, user_id: str) -> str | None:
-        table = tables.customer
-        return await self.connection.scalar(
-            select(table.c.gateway_customer_id).where(table.c.gateway == gateway, table.c.user_id == user_id)
-        )
+        driver = await driver_of(self.connection)
+        found: str | None = await driver.fetchval(_FIND_CUSTOMER, gateway, user_id)
+        return found
 
     async def user_of(self, gateway: str, gateway_customer_id: str) -> str | None:
         table = tables.customer

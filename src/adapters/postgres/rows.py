@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, TypeVar, get_type_hints
+from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
 import msgspec
 from sqlalchemy import Table
@@ -28,7 +28,7 @@ def from_row(kind: type[T], row: Mapping[Any, Any]) -> T:
 
 
 class HotRows(Generic[T]):
-    """Statements on one table for the driver itself, many rows at a time, where SQLAlchemy's part would tell.
+    """Statements on one table for the driver itself, where SQLAlchemy's part would tell.
 
     `kind` is the dataclass of a row; JSON travels as text, decoded straight into the fields' types.
     """
@@ -42,14 +42,48 @@ class HotRows(Generic[T]):
             name: msgspec.json.Decoder(hints[name]).decode for name in self._names if self._is_json(name)
         }
         self._enums: dict[str, Callable[[str], Any]] = {
-            name: hints[name]
+            name: hint
             for name in self._names
-            if isinstance(hints[name], type) and issubclass(hints[name], StrEnum)
+            for hint in (hints[name], *get_args(hints[name]))  # of an optional one, too
+            if isinstance(hint, type) and issubclass(hint, StrEnum)
         }
 
     def select(self) -> str:
         columns = (f"{name}::text" if self._is_json(name) else name for name in self._names)
         return f"SELECT {', '.join(columns)} FROM {self._table.fullname}"
+
+    def insert(self) -> str:
+        """Of one row: the parameters are its `values`."""
+        return f"INSERT INTO {self._table.fullname} ({', '.join(self._names)}) VALUES ({self._marks()})"
+
+    def update_one(self, key: str) -> str:
+        """Of the row with this key, everything else in it: the parameters are its `values`."""
+        changes = ", ".join(
+            f"{name} = {mark}"
+            for name, mark in zip(self._names, self._marks().split(", "), strict=True)
+            if name != key
+        )
+        return f"UPDATE {self._table.fullname} SET {changes} WHERE {key} = ${self._names.index(key) + 1}"
+
+    def put(self, key: str) -> str:
+        """Insert a row or, where its key is there, write it over: the parameters are its `values`."""
+        changes = ", ".join(f"{name} = excluded.{name}" for name in self._names if name != key)
+        return f"{self.insert()} ON CONFLICT ({key}) DO UPDATE SET {changes}"
+
+    def values(self, aggregate: T) -> list[Any]:
+        """The columns of an aggregate, for `insert` and `update_one`."""
+        values = [getattr(aggregate, name) for name in self._names]
+        for name in self._json:
+            number = self._names.index(name)
+            if values[number] is not None:
+                values[number] = msgspec.json.encode(values[number]).decode()
+        return values
+
+    def _marks(self) -> str:
+        return ", ".join(
+            f"${number}::text::jsonb" if self._is_json(name) else f"${number}"
+            for number, name in enumerate(self._names, 1)
+        )
 
     def update(self, key: str, *names: str) -> str:
         """Of many rows: the parameters are arrays, of the key and of each of these columns."""
@@ -68,7 +102,8 @@ class HotRows(Generic[T]):
             if values[name] is not None:
                 values[name] = decode(values[name])
         for name, kind in self._enums.items():
-            values[name] = kind(values[name])
+            if values[name] is not None:
+                values[name] = kind(values[name])
         return self._kind(**values)
 
     def _is_json(self, name: str) -> bool:

@@ -12,9 +12,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from domain.shared.errors import Unavailable
+from outbox.database import NotCommitted
 
 STATEMENT_SECONDS = 10
 IDLE_IN_TRANSACTION_SECONDS = 10
+
+_BEGIN = "payonce_begin"  # an option of the engine: what begins a unit of work
 
 
 class DatabaseUnavailable(Unavailable):
@@ -55,6 +58,8 @@ def make_engine(url: str, *, pool_size: int, application: str, pooled: bool = Fa
     )
     if pooled:
         calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in limits.items())
+        begin = "; ".join(["BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in limits.items())])
+        engine.update_execution_options(**{_BEGIN: begin})
 
         def limit(connection: Connection) -> None:
             # Outside a transaction, as the idempotency keys' statements are, they would have no effect.
@@ -86,7 +91,8 @@ def lost_connection(error: BaseException) -> bool:
 class UnitOfWork:
     """`async with` opens the transaction; leaving without `commit` rolls it back.
 
-    A lost connection is raised as DatabaseUnavailable.
+    Begun and ended on the driver itself, one round trip each; to SQLAlchemy, which must not begin one of
+    its own, the connection commits each statement. A lost connection is raised as DatabaseUnavailable.
     """
 
     def __init__(self, engine: AsyncEngine, after_commit: Callable[[], None]) -> None:
@@ -103,29 +109,65 @@ class UnitOfWork:
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:
+        connection: AsyncConnection | None = None
         try:
-            self._connection = await self._engine.connect()
-        except Exception as error:
+            connection = await self._engine.connect()
+            if driver_under(connection).is_closed():  # the server ended the session while nobody looked
+                await connection.invalidate()
+                await connection.get_raw_connection()
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await driver_under(connection).execute(_begin_of(self._engine))
+        except BaseException as error:
+            if connection is not None:
+                await connection.invalidate()
+                await connection.close()
             if lost_connection(error):
                 raise DatabaseUnavailable from error
             raise
-        self._open(self._connection)
+        self._connection = connection
+        self._open(connection)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         connection, self._connection = self._connection, None
+        assert connection is not None, "the block was entered"
         lost = error is not None and lost_connection(error)
-        if connection is not None:
-            if lost:
-                await connection.invalidate()
-            await connection.close()
+        interrupted = error is not None and not isinstance(error, Exception)
+        if lost or interrupted or not await _rolled_back(driver_under(connection)):
+            await connection.invalidate()
+        await connection.close()
         if lost:
             raise DatabaseUnavailable from error
 
     async def commit(self) -> None:
+        """Raises NotCommitted where a statement failed before and its error was kept from us."""
         assert self._connection is not None, "commit belongs inside the `async with` block"
-        await self._connection.commit()
+        if (outcome := await driver_under(self._connection).execute("COMMIT")) != "COMMIT":
+            raise NotCommitted(outcome)
         if self._wrote_events():
             self._after_commit()
+
+
+def driver_under(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
+    """asyncpg's connection, in the same transaction, for statements that are run for every payment."""
+    assert connection.sync_connection is not None, "the connection is open"
+    driver = connection.sync_connection.connection.driver_connection
+    assert driver is not None, "the connection was not invalidated"
+    return driver
+
+
+async def _rolled_back(driver: "asyncpg.Connection[Any]") -> bool:
+    """Whether the session is free again. What was committed is not in a transaction any more."""
+    try:
+        if driver.is_in_transaction():
+            await driver.execute("ROLLBACK")
+    except Exception:  # noqa: BLE001 - answered: the caller gives the connection up
+        return False
+    return True
+
+
+def _begin_of(engine: AsyncEngine) -> str:
+    begin: str = engine.get_execution_options().get(_BEGIN, "BEGIN")
+    return begin

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, null, or_, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import tables
-from adapters.postgres.rows import from_row, to_row
+from adapters.postgres.rows import HotRows, from_row
 from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome, WebhookTypeCount
+from outbox.database import driver_of
 
 _table = tables.webhook_event
 _waiting = _table.c.payment_id.is_(None) & _table.c.intent_id.is_not(None) & _table.c.body.is_not(None)
@@ -22,17 +22,28 @@ def _is(gateway: str, event_id: str) -> ColumnElement[bool]:
     return and_(_table.c.gateway == gateway, _table.c.event_id == event_id)
 
 
+_ROWS = HotRows(StoredWebhook, _table)
+_INSERT = f"{_ROWS.insert()} ON CONFLICT DO NOTHING RETURNING 1"
+_IS_KEPT = f"SELECT 1 FROM {_table.fullname} WHERE gateway = $1 AND event_id = $2"
+_LOCK_INTENT = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+_HAS_WAITING = f"""
+    SELECT 1 FROM {_table.fullname}
+    WHERE gateway = $1 AND intent_id = $2 AND payment_id IS NULL AND intent_id IS NOT NULL AND body IS NOT NULL
+    LIMIT 1
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresWebhooks:
     connection: AsyncConnection
 
     async def insert(self, webhook: StoredWebhook) -> bool:
-        kept = await self.connection.execute(upsert(_table).values(_to_row(webhook)).on_conflict_do_nothing())
-        return kept.rowcount == 1
+        driver = await driver_of(self.connection)
+        return await driver.fetchval(_INSERT, *_ROWS.values(webhook)) is not None
 
     async def is_kept(self, gateway: str, event_id: str) -> bool:
-        wanted = select(_table.c.event_id).where(_is(gateway, event_id))
-        return await self.connection.scalar(wanted) is not None
+        driver = await driver_of(self.connection)
+        return await driver.fetchval(_IS_KEPT, gateway, event_id) is not None
 
     async def get(self, gateway: str, event_id: str) -> StoredWebhook | None:
         found = await self._all(select(_table).where(_is(gateway, event_id)))
@@ -84,14 +95,12 @@ class PostgresWebhooks:
         )
 
     async def lock_intent(self, gateway: str, intent_id: str) -> None:
-        key = func.hashtextextended(f"{gateway} {intent_id}", 0)
-        await self.connection.execute(select(func.pg_advisory_xact_lock(key)))
+        driver = await driver_of(self.connection)
+        await driver.execute(_LOCK_INTENT, f"{gateway} {intent_id}")
 
     async def has_waiting(self, gateway: str, intent_id: str) -> bool:
-        waiting = select(_table.c.event_id).where(
-            _table.c.gateway == gateway, _table.c.intent_id == intent_id, _waiting
-        )
-        return await self.connection.scalar(waiting.limit(1)) is not None
+        driver = await driver_of(self.connection)
+        return await driver.fetchval(_HAS_WAITING, gateway, intent_id) is not None
 
     async def take_waiting(self, gateway: str, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
         taken = await self._all(
@@ -142,7 +151,3 @@ def _oldest(received_before: datetime, limit: int) -> "Select[Any]":
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-
-
-def _to_row(webhook: StoredWebhook) -> dict[str, Any]:
-    return {**to_row(webhook), "body": webhook.body}
