@@ -22,6 +22,7 @@ from adapters.stripe.snapshots import (
     object_id,
     refund_snapshot,
 )
+from adapters.stripe.transport import Transport
 from domain.payments.gateway import (
     Customer,
     DisputeSnapshot,
@@ -80,7 +81,7 @@ class StripeGateway:
         self._lookup_retries = lookup_retries
         self._multicapture = multicapture
         self._descriptor_prefix = descriptor_prefix
-        self._http = stripe.HTTPXClient(timeout=timeout_seconds)
+        self._http = Transport(timeout_seconds)
         self._client = stripe.StripeClient(
             api_key,
             stripe_version=STRIPE_VERSION,
@@ -97,7 +98,7 @@ class StripeGateway:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.close_async()  # type: ignore[no-untyped-call]  # The package has no type here.
+        await self._http.close_async()
 
     def check_amount(self, amount: int, currency: str) -> None:
         limits.check_amount(amount, currency)
