@@ -1,0 +1,190 @@
+"""Both services on real PostgreSQL, with the sandbox as their gateway and its webhooks coming in over HTTP."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from sqlalchemy import text
+
+from adapters.security.keys import create_keys
+from entrypoints.bootstrap import Container, Outside, build_container
+from entrypoints.http.app import create_app_of
+from entrypoints.settings import Secret, Settings
+from tests.integration.http.conftest import REFUNDER, Api
+from tests.support.sandbox import SandboxGateway
+
+PAUSES_SECONDS = (60, 600, 3600, 3600, 6 * 3600, 6 * 3600, 6 * 3600, 6 * 3600, 6 * 3600)
+"""Between the rounds of recovery: several within the time in which a request may be repeated, some beyond."""
+
+
+class ShiftedClock:
+    """The machine's time and what a test has added to it."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@dataclass
+class Shop:
+    """What a merchant does, over HTTP; what their databases hold; what the gateway says."""
+
+    container: Container
+    api: Api
+    sandbox: SandboxGateway
+    clock: ShiftedClock
+
+    async def post(self, path: str, body: Any = None, *, key: str) -> httpx.Response:
+        return await self.api.post(path, body, key=key, scopes=REFUNDER)
+
+    async def payment(self, payment_id: str) -> dict[str, Any]:
+        answer = await self.api.get(f"/v1/payments/{payment_id}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def pay(self, key: str, amount: int = 1000, **changes: Any) -> dict[str, Any]:
+        """A payment of a new order, confirmed; `key` must be another one each time."""
+        line = {"sku": "OAK", "name": "Oak board", "quantity": 1, "unitAmount": amount}
+        order = await self.post("/v1/orders", {"currency": "EUR", "lines": [line]}, key=f"{key}-order")
+        assert order.status_code == 201, order.text
+        body = {"orderId": order.json()["orderId"], "amount": amount, "currency": "EUR"}
+        body |= {"paymentMethodToken": "pm_card_visa", **changes}
+        answer = await self.post("/v1/payments", body, key=key)
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    async def refund(self, payment_id: str, amount: int, key: str) -> httpx.Response:
+        body = {"paymentId": payment_id, "amount": amount, "currency": "EUR", "reason": "torn"}
+        return await self.post("/v1/refunds", body, key=key)
+
+    # Time and the outside
+
+    def advance(self, seconds: float) -> None:
+        """Both clocks go ahead: ours, and the gateway's with all that falls due there."""
+        self.clock.ahead += timedelta(seconds=seconds)
+        self.sandbox.advance(seconds)
+
+    async def delivered(self) -> None:
+        """Wait until the gateway has no webhook left to deliver."""
+        while (await self._gateway_state())["pendingDeliveries"]:  # noqa: ASYNC110  # It is another process.
+            await asyncio.sleep(0.02)
+
+    async def settle(self) -> None:
+        """Let the webhooks arrive and recovery run until nothing is open; the gateway must work by now."""
+        for seconds in PAUSES_SECONDS:
+            self.advance(seconds)
+            await self.delivered()
+            while await self.container.payments.recover_operations():
+                pass
+            if not await self.scalar(
+                "SELECT count(*) FROM payments.operation WHERE status IN ('STARTED', 'UNKNOWN')"
+            ):
+                return
+        raise AssertionError("operations stay open")
+
+    async def _gateway_state(self) -> dict[str, Any]:
+        answer = await asyncio.to_thread(self.sandbox.get, "/_sandbox/state")
+        state: dict[str, Any] = answer.raise_for_status().json()
+        return state
+
+    async def at_the_gateway(self, payment_id: str) -> dict[str, Any]:
+        """`captured`, `refunded`, `status` and the rest of this payment's intent in the gateway's own books."""
+        for intent in (await self._gateway_state())["accounts"]["payonce"]["paymentIntents"]:
+            if intent["metadata"].get("paymentId") == payment_id:
+                found: dict[str, Any] = intent
+                return found
+        raise AssertionError(f"the gateway has no intent of {payment_id}")
+
+    # Our own books
+
+    async def scalar(self, statement: str, **values: Any) -> Any:
+        async with self.container.payments.engine.connect() as connection:
+            return await connection.scalar(text(statement), values)
+
+    async def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
+        async with self.container.payments.engine.connect() as connection:
+            return [dict(row) for row in (await connection.execute(text(statement), values)).mappings()]
+
+    async def events(self, payment_id: str) -> list[dict[str, Any]]:
+        """The published events of a payment, in their order: `type` and `data`."""
+        rows = await self.rows(
+            "SELECT sequence, type, payload FROM payments.outbox_event WHERE stream = :stream ORDER BY sequence",
+            stream=payment_id,
+        )
+        assert [row["sequence"] for row in rows] == list(range(1, len(rows) + 1))
+        return [{"type": row["type"], **row["payload"]["data"]} for row in rows]
+
+    async def check_books(self, payment_id: str) -> None:
+        """To the cent and the event: what we hold is what the gateway holds, and what was published."""
+        [row] = await self.rows("SELECT * FROM payments.payment WHERE payment_id = :id", id=payment_id)
+        theirs, events = await self.at_the_gateway(payment_id), await self.events(payment_id)
+        assert (row["amount_captured"], row["amount_refunded"]) == (theirs["captured"], theirs["refunded"])
+        assert row["status"].lower() == theirs["status"]
+        assert 0 <= row["amount_refunded"] <= row["amount_captured"] <= row["amount"]
+        assert len(events) == row["sequence"]
+        if events:
+            assert events[-1]["amountCaptured"] == row["amount_captured"]
+            assert events[-1]["amountRefunded"] == row["amount_refunded"]
+        captured = sum(
+            event["amount"] for event in events if event["type"] in ("PaymentSucceeded", "PaymentCaptured")
+        )
+        assert captured == row["amount_captured"]
+        processed = {e["refundId"]: e["amount"] for e in events if e["type"] == "RefundProcessed"}
+        undone = {e["refundId"] for e in events if e["type"] == "RefundFailed"}
+        kept = sum(amount for refund_id, amount in processed.items() if refund_id not in undone)
+        assert kept == row["amount_refunded"]
+        # At most one charge and one refund at the gateway for each that we asked for.
+        ours = Counter(refund["metadata"].get("refundId") for refund in self._refunds_of(row["intent_id"]))
+        assert all(count == 1 for refund_id, count in ours.items() if refund_id is not None)
+
+    def _refunds_of(self, intent_id: str) -> list[dict[str, Any]]:
+        page = self.sandbox.get(f"/v1/refunds?payment_intent={intent_id}&limit=100").raise_for_status().json()
+        assert not page["has_more"]
+        refunds: list[dict[str, Any]] = page["data"]
+        return refunds
+
+
+@asynccontextmanager
+async def open_shop(
+    sandbox: SandboxGateway, database_url: str, valkey_url: str, home: Path, **changes: Any
+) -> AsyncIterator[Shop]:
+    """A shop on these, and an HTTP server for the gateway's webhooks."""
+    if not (home / "keys.json").exists():
+        create_keys(home / "keys.json")
+    clock, listener = ShiftedClock(), socket.create_server(("127.0.0.1", 0))
+    secret = sandbox.add_webhook(f"http://127.0.0.1:{listener.getsockname()[1]}/v1/webhooks/stripe")
+    values: dict[str, Any] = {
+        "home": home,
+        "database_url": Secret(database_url),
+        "redis_url": Secret(valkey_url),
+        "stripe_api_key": Secret(sandbox.secret_key),
+        "stripe_webhook_secret": Secret(secret),
+        "stripe_api_base": sandbox.url,
+        "stripe_timeout_seconds": 2.0,
+        # The gateway signs with the machine's time, of which a test's clock runs ahead.
+        "webhook_tolerance_seconds": 10**9,
+        **changes,
+    }
+    container = build_container(Settings(**values), Outside(clock=clock))
+    app = create_app_of(container)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+    await container.start()
+    serving = asyncio.create_task(server._serve([listener]))  # without its signal handlers
+    shop = Shop(container, Api(app, container), sandbox, clock)
+    yield shop
+    await shop.api.http.aclose()
+    server.should_exit = True
+    await serving
+    await container.stop()
