@@ -27,6 +27,7 @@ from domain.payments.gateway import (
     DisputeStatus,
     FutureUsage,
     GatewayEvent,
+    GatewayFailed,
     GatewayMethod,
     GatewayNotSent,
     GatewayRefundStatus,
@@ -137,7 +138,7 @@ class FakeGateway:
     """Customers whom somebody has deleted in the gateway's dashboard."""
     methods: FakeMethods = field(init=False)
     _intents: dict[str, _Intent] = field(default_factory=dict)
-    _scripted: deque[Outcome | GatewayRefused] = field(default_factory=deque)
+    _scripted: deque[Outcome | GatewayFailed] = field(default_factory=deque)
     _made: int = 0
 
     def __post_init__(self) -> None:
@@ -145,8 +146,8 @@ class FakeGateway:
 
     # What tests do to it.
 
-    def script(self, *outcomes: Outcome | GatewayRefused) -> None:
-        """The outcomes of the next calls of `execute`, in order; a GatewayRefused is raised, nothing done."""
+    def script(self, *outcomes: Outcome | GatewayFailed) -> None:
+        """The outcomes of the next calls of `execute`, in order; an error is raised, nothing done."""
         self._scripted.extend(outcomes)
 
     @property
@@ -315,7 +316,7 @@ class FakeGateway:
         self._must_be_up()
         self.sent.append((request, idempotency_key))
         outcome = self._scripted.popleft() if self._scripted else Outcome.NORMAL
-        if isinstance(outcome, GatewayRefused):
+        if isinstance(outcome, GatewayFailed):
             raise outcome
         if outcome is Outcome.NOT_SENT:
             raise GatewayNotSent("connection refused")

@@ -196,7 +196,7 @@ class MemoryPayments:
     async def mark_operation_unknown(self, payment: Payment) -> None:
         saved = await self.get(payment.payment_id)
         if saved is not None:
-            saved.operation_unknown = payment.operation_unknown
+            saved.operation_unknown, saved.attention = payment.operation_unknown, payment.attention
             await self.transaction.update("payment", payment.payment_id, saved)
 
     async def list(

@@ -76,7 +76,7 @@ class PostgresPayments:
         await self.connection.execute(
             update(tables.payment)
             .where(tables.payment.c.payment_id == payment.payment_id)
-            .values(operation_unknown=payment.operation_unknown)
+            .values(operation_unknown=payment.operation_unknown, attention=payment.attention)
         )
 
     async def list(

@@ -3,7 +3,7 @@
 https://docs.stripe.com/error-low-level and https://docs.stripe.com/error-handling.
 """
 
-import httpx
+import aiohttp
 import stripe
 
 from domain.payments.gateway import GatewayFailed, GatewayNotSent, GatewayRefused, GatewayUnknown
@@ -27,8 +27,7 @@ _POINTERS = {
 }
 """Stripe's parameters that are made of one field of a request to us."""
 
-
-_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout)
+_NOT_CONNECTED = aiohttp.ClientConnectorError
 """There was no connection on which anything could have been sent."""
 
 

@@ -31,6 +31,7 @@ from domain.payments.gateway import (
     GatewayRefused,
     GatewayRequest,
     GatewayUnknown,
+    GatewayUnreadable,
     IntentDraft,
     IntentSnapshot,
     RefundSnapshot,
@@ -257,7 +258,7 @@ class StripeGateway:
         try:
             return read(answer)
         except Unreadable as cause:
-            raise GatewayUnknown(f"{path}: {cause}") from cause
+            raise GatewayUnreadable(f"{path}: {cause}") from cause
 
     async def _list(self, path: str, query: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
         """Every object of a list, page by page. An unreadable page is GatewayUnknown, never the end."""

@@ -293,6 +293,13 @@ class GatewayNotSent(GatewayUnknown):
     """
 
 
+class GatewayUnreadable(GatewayUnknown):
+    """The gateway works and told of the object in words that this version does not know (a new status)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, outage=False)
+
+
 class GatewayRefused(GatewayFailed):
     """The gateway understood the call and proved that it did nothing (a 4xx other than a decline)."""
 

@@ -17,6 +17,9 @@ REPEATABLE_FOR = timedelta(hours=20)
 FIRST_CHECK_AFTER = timedelta(seconds=30)
 """Longer than any gateway call may take: until then its caller is still waiting for the answer."""
 
+OVERDUE_AFTER = timedelta(minutes=15)
+"""An outcome that is not known by then may stay so: a person should ask the gateway."""
+
 
 class OperationKind(StrEnum):
     CREATE = "CREATE"
@@ -65,6 +68,9 @@ class Operation:
 
     def may_repeat(self, now: datetime) -> bool:
         return now < self.created_at + REPEATABLE_FOR
+
+    def is_overdue(self, now: datetime) -> bool:
+        return now >= self.created_at + OVERDUE_AFTER
 
     def unknown(self, error: str, now: datetime) -> None:
         """The gateway's word is out; look again after a pause that doubles, from 5 s up to 15 min."""

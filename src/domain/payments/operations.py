@@ -15,6 +15,7 @@ from domain.payments.gateway import (
     GatewayNotSent,
     GatewayRefused,
     GatewayUnknown,
+    GatewayUnreadable,
     IntentSnapshot,
     RefundSnapshot,
 )
@@ -70,7 +71,7 @@ class OperationRunner:
         except GatewayNotSent as error:
             if operation.kind is OperationKind.CREATE and await self._forget(operation):
                 raise GatewayUnavailable from error
-            return await self._put_off(operation, str(error))
+            return await self._put_off(operation, error)
 
     async def _send(self, operation: Operation, then: NextOperation) -> Payment:
         """Raises GatewayNotSent, besides what `run` does."""
@@ -81,7 +82,7 @@ class OperationRunner:
         except GatewayNotSent:
             raise
         except GatewayUnknown as error:
-            return await self._put_off(operation, str(error))
+            return await self._put_off(operation, error)
         except GatewayRefused as error:
             return await self._go_on(operation, _Refusal(error), then)
         return await self._go_on(operation, answer, then)
@@ -94,7 +95,7 @@ class OperationRunner:
         try:
             found = await self._look_up(operation)
         except (GatewayUnknown, GatewayUnavailable) as error:
-            return await self._put_off(operation, str(error))
+            return await self._put_off(operation, error)
         except GatewayRefused as error:
             return await self._put_off(operation, f"the look-up was refused: {error}")
         if found is not None:
@@ -125,7 +126,7 @@ class OperationRunner:
         try:
             return await self._send(operation, then)
         except GatewayNotSent as error:
-            return await self._put_off(operation, str(error))
+            return await self._put_off(operation, error)
 
     async def _forget(self, operation: Operation) -> bool:
         """Undo a creation that never left us; False where more than its saving has happened meanwhile."""
@@ -163,7 +164,7 @@ class OperationRunner:
         try:
             payment, concluded, following = await self._conclude(operation, answer, then)
         except GatewayFailed as error:
-            return await self._put_off(operation, str(error))
+            return await self._put_off(operation, error)
         if following is not None:
             return await self.run(following, then)
         if concluded.status is OperationStatus.FAILED and operation.kind is not OperationKind.REFUND:
@@ -300,26 +301,39 @@ class OperationRunner:
             await uow.payments.save(payment)
         await uow.commit()
 
-    async def _put_off(self, operation: Operation, error: str) -> Payment:
-        """Say that the outcome is not known; recovery takes it from here."""
+    async def _put_off(self, operation: Operation, cause: Exception | str) -> Payment:
+        """Say that the outcome is not known; recovery takes it from here.
+
+        A person is called where the gateway's word is one that we cannot read, or is out for long.
+        """
         async with self.unit_of_work() as uow:
             payment = await uow.payments.lock(operation.payment_id)
             saved = await uow.operations.get(operation.operation_id)
             if payment is None or saved is None:
                 raise PaymentNotFound
             if saved.open:
-                saved.unknown(error, self.clock.now())
+                now = self.clock.now()
+                saved.unknown(str(cause), now)
                 await uow.operations.save(saved)
-                await self._show_unknown(uow, payment, saved)
+                await self._show_unknown(
+                    uow,
+                    payment,
+                    saved,
+                    is_grave=isinstance(cause, GatewayUnreadable) or saved.is_overdue(now),
+                )
                 await uow.commit()
             return payment
 
-    async def _show_unknown(self, uow: PaymentsUnitOfWork, payment: Payment, operation: Operation) -> None:
-        if operation.kind is not OperationKind.REFUND:
-            if payment.in_flight == operation.operation_id and not payment.operation_unknown:
-                payment.operation_unknown = True
-                await uow.payments.mark_operation_unknown(payment)
-            return
+    async def _show_unknown(
+        self, uow: PaymentsUnitOfWork, payment: Payment, operation: Operation, *, is_grave: bool
+    ) -> None:
+        shown = (payment.operation_unknown, payment.attention)
+        if is_grave:
+            payment.note_undecided()
+        if payment.in_flight == operation.operation_id:
+            payment.operation_unknown = True
+        if shown != (payment.operation_unknown, payment.attention):
+            await uow.payments.mark_operation_unknown(payment)
         refund = await uow.refunds.get(operation.refund_id) if operation.refund_id else None
         if refund is not None and not refund.operation_unknown:
             refund.operation_unknown = True

@@ -61,6 +61,8 @@ from domain.shared.states import reachable
 _S = IntentStatus
 
 _DISPUTE_AHEAD = reachable(DISPUTE_TRANSITIONS)
+_OUTCOME_UNKNOWN = "OPERATION_UNKNOWN"
+"""Every other attention takes its place: it goes by itself once the outcome is known."""
 _DISPUTE_ATTENTION = ("DISPUTED", "DISPUTE_EVIDENCE_DUE", "DISPUTE_LOST", "REFUNDED_AND_DISPUTE_LOST")
 
 CANCELABLE = UNDECIDED | {_S.REQUIRES_CAPTURE}
@@ -147,11 +149,19 @@ class Payment:
         self.in_flight = operation.operation_id
 
     def end(self, operation: Operation) -> None:
+        """The outcome of an operation is known; it is recorded after this."""
+        if self.attention == _OUTCOME_UNKNOWN:
+            self.attention = None
         if self.in_flight == operation.operation_id:
             self.in_flight = None
             self.operation_unknown = False
         if operation.kind is OperationKind.CANCEL and self.status is not _S.CANCELED:
             self.cancellation_reason = None
+
+    def note_undecided(self) -> None:
+        """Nobody finds out by itself what became of an operation: a person must ask the gateway."""
+        if self.attention is None:
+            self.attention = _OUTCOME_UNKNOWN
 
     def abandon(self, occasion: Occasion, *, told: bool) -> None:
         """The gateway refused to create the intent: there is nothing to follow, and the order is free again.
@@ -275,7 +285,10 @@ class Payment:
         action_before = self.next_action
         self._take_over(snapshot)
         self.updated_at = occasion.now
-        if self.attention is None and self.amount_captured + self.amount_capturable > self.amount:
+        if (
+            self.attention in (None, _OUTCOME_UNKNOWN)
+            and self.amount_captured + self.amount_capturable > self.amount
+        ):
             self.attention = "CAPTURE_EXCEEDS_AUTHORIZED"
         moved = self.status != before
         if self.amount_captured > captured_before or (moved and self.status is _S.SUCCEEDED):
@@ -396,7 +409,7 @@ class Payment:
         self.updated_at = occasion.now
         if dispute.status.closed:
             self._emit(DisputeClosed, occasion, dispute.amount, reason=dispute.status.value)
-        if self.attention not in (None, *_DISPUTE_ATTENTION):
+        if self.attention not in (None, _OUTCOME_UNKNOWN, *_DISPUTE_ATTENTION):
             return  # a rule of money is broken: that comes first
         if not dispute.status.closed:
             self.attention = "DISPUTED"
@@ -409,13 +422,13 @@ class Payment:
     def remind_of_evidence(self, dispute: Dispute, occasion: Occasion) -> None:
         """The time for evidence is nearly over: somebody must give it, or accept the dispute."""
         dispute.reminded = True
-        if self.attention in (None, *_DISPUTE_ATTENTION):
+        if self.attention in (None, _OUTCOME_UNKNOWN, *_DISPUTE_ATTENTION):
             self.attention = "DISPUTE_EVIDENCE_DUE"
             self.updated_at = occasion.now
 
     def note_unreadable(self, occasion: Occasion) -> Verdict:
         """The gateway reported something that this version cannot read: a person must look."""
-        if self.attention is not None:
+        if self.attention not in (None, _OUTCOME_UNKNOWN):
             return Verdict.NOTHING_NEW
         self.attention = "GATEWAY_UNREADABLE"
         self.updated_at = occasion.now

@@ -43,7 +43,10 @@ class Payments(Protocol):
         ...
 
     async def mark_operation_unknown(self, payment: Payment) -> None:
-        """Write only that its operation's outcome is not known; the version stays, since no fact was recorded."""
+        """Write only that an operation's outcome is not known, and the attention it calls for.
+
+        The version stays, since no fact was recorded.
+        """
         ...
 
     async def list(

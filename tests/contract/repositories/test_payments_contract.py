@@ -175,10 +175,11 @@ async def test_an_unknown_operation_leaves_the_version(payments: Payments) -> No
         payment = await uow.payments.lock("pay_1")
         assert payment is not None
         payment.operation_unknown = True
-        payment.attention = "NOT_WRITTEN"
+        payment.attention = "OPERATION_UNKNOWN"
+        payment.amount_refunded = 1  # is not written
         await uow.payments.mark_operation_unknown(payment)
         await uow.commit()
-    assert await load(payments) == a_payment(operation_unknown=True)
+    assert await load(payments) == a_payment(operation_unknown=True, attention="OPERATION_UNKNOWN")
 
 
 async def test_a_payment_is_found_by_its_intent(payments: Payments) -> None:
