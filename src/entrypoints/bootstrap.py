@@ -42,11 +42,13 @@ from domain.payments.operations import OperationRunner
 from domain.payments.routing import Gateways
 from domain.payments.use_cases.cancel_payment import CancelPaymentHandler
 from domain.payments.use_cases.capture_payment import CapturePaymentHandler
+from domain.payments.use_cases.check_payments import CheckPaymentsHandler
 from domain.payments.use_cases.confirm_payment import ConfirmPaymentHandler
 from domain.payments.use_cases.create_payment import CreatePaymentHandler
 from domain.payments.use_cases.create_refund import CreateRefundHandler
 from domain.payments.use_cases.forget_webhooks import ForgetWebhooksHandler
 from domain.payments.use_cases.read_payments import (
+    CountAttentionsHandler,
     GetPaymentHandler,
     GetRefundHandler,
     ListEventsHandler,
@@ -54,6 +56,7 @@ from domain.payments.use_cases.read_payments import (
 )
 from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
 from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
+from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
 from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
 from domain.shared.callers import TokenIssuer, TokenVerifier
 from domain.shared.idempotency import IdempotencyStore
@@ -111,12 +114,15 @@ class PaymentSide:
     list_payments: ListPaymentsHandler
     list_saved_methods: ListSavedMethodsHandler
     detach_saved_method: DetachSavedMethodHandler
+    count_attentions: CountAttentionsHandler
     create_refund: CreateRefundHandler
     get_refund: GetRefundHandler
     receive_webhook: ReceiveWebhookHandler
     forget_webhooks: ForgetWebhooksHandler
     list_events: ListEventsHandler
     recover_operations: RecoverOperationsHandler
+    refresh_payment: RefreshPaymentHandler
+    check_payments: CheckPaymentsHandler
 
 
 @dataclass(slots=True, kw_only=True)
@@ -304,10 +310,15 @@ def _build_payments(
         list_payments=ListPaymentsHandler(uow),
         list_saved_methods=ListSavedMethodsHandler(uow, gateways),
         detach_saved_method=DetachSavedMethodHandler(uow, gateways),
+        count_attentions=CountAttentionsHandler(uow),
         create_refund=CreateRefundHandler(uow, gateways, runner, clock),
         get_refund=GetRefundHandler(uow),
         receive_webhook=receive_webhook,
         forget_webhooks=ForgetWebhooksHandler(uow, clock, timedelta(days=settings.webhook_retention_days)),
         list_events=ListEventsHandler(uow),
         recover_operations=RecoverOperationsHandler(uow, runner, receive_webhook, clock),
+        refresh_payment=RefreshPaymentHandler(uow, gateways, clock, ids),
+        check_payments=CheckPaymentsHandler(
+            uow, gateways, clock, ids, timedelta(hours=settings.authorization_warning_hours)
+        ),
     )

@@ -135,6 +135,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The gateway's address: Stripe, or the sandbox."""
     stripe_timeout_seconds: Seconds = 20.0
     """How long one call to the gateway may take before its outcome counts as unknown."""
+    authorization_warning_hours: Annotated[float, msgspec.Meta(gt=0, le=168)] = 24.0
+    """How long before its lapse an authorization that nobody has captured is warned of."""
     stripe_multicapture: bool = False
     """Whether authorizations are to be captured in parts; Stripe refuses to ask for it where an account has it not."""
     statement_descriptor_prefix: DescriptorPrefix | None = None

@@ -25,6 +25,7 @@ from domain.payments.refund import Refund
 from domain.payments.routing import Account, Gateways
 from domain.payments.use_cases.cancel_payment import CancelPayment, CancelPaymentHandler
 from domain.payments.use_cases.capture_payment import CapturePayment, CapturePaymentHandler
+from domain.payments.use_cases.check_payments import CheckPaymentsHandler
 from domain.payments.use_cases.confirm_payment import ConfirmPayment, ConfirmPaymentHandler
 from domain.payments.use_cases.create_payment import CreatePayment, CreatePaymentHandler
 from domain.payments.use_cases.create_refund import CreateRefund, CreateRefundHandler
@@ -36,6 +37,7 @@ from domain.payments.use_cases.read_payments import (
 )
 from domain.payments.use_cases.receive_webhook import ReceiveWebhook, ReceiveWebhookHandler
 from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
+from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
 from domain.payments.use_cases.replay_webhook import ReplayWebhookHandler
 from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
 from domain.payments.webhook import WebhookOutcome
@@ -183,6 +185,8 @@ class House:
         self.recover_operations = RecoverOperationsHandler(
             payments_uow, self.runner, self.receive_webhook, clock
         )
+        self.refresh_payment = RefreshPaymentHandler(payments_uow, gateways, clock, ids)
+        self.check_payments = CheckPaymentsHandler(payments_uow, gateways, clock, ids, timedelta(hours=24))
         service = InProcessPayments(self.create_payment, self.confirm_payment, RETURN_URL)
         checkout = Checkout(orders_uow, service, clock)
         self.create_order = CreateOrderHandler(orders_uow, clock)

@@ -9,8 +9,8 @@ import asyncio
 import copy
 import json
 import re
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -192,6 +192,51 @@ class MemoryPayments:
             if operation.payment_id == payment.payment_id:
                 await self.transaction.delete("operation", operation.operation_id)
         await self.transaction.delete("payment", payment.payment_id)
+
+    async def count_attentions(self) -> Mapping[str, int]:
+        payments: list[Payment] = await self.transaction.read_all("payment")
+        return Counter(payment.attention for payment in payments if payment.attention is not None)
+
+    async def begin_look_up(self, payment_id: str, *, now: datetime, not_since: datetime) -> bool:
+        await self.transaction.lock(f"payment {payment_id}")
+        looked_up_at: datetime | None = await self.transaction.read("look-up", payment_id)
+        if looked_up_at is not None and looked_up_at > not_since:
+            return False
+        await self.transaction.update("look-up", payment_id, now)
+        return True
+
+    async def take_expiring(self, *, before: datetime, limit: int) -> Sequence[Payment]:
+        return await self._take(
+            lambda payment: (
+                None
+                if payment.status is not IntentStatus.REQUIRES_CAPTURE or payment.authorization_warned
+                else payment.capture_before
+            ),
+            before,
+            limit,
+        )
+
+    async def take_due(self, *, now: datetime, limit: int) -> Sequence[Payment]:
+        return await self._take(lambda payment: payment.check_at, now, limit)
+
+    async def _take(
+        self, due_at: Callable[[Payment], datetime | None], until: datetime, limit: int
+    ) -> Sequence[Payment]:
+        payments: list[Payment] = await self.transaction.read_all("payment")
+        due = [(at, payment.payment_id) for payment in payments if (at := due_at(payment)) and at <= until]
+        taken: list[Payment] = []
+        for _, payment_id in sorted(due):
+            if len(taken) < limit and await self.transaction.lock_free(f"payment {payment_id}"):
+                fresh = await self.get(payment_id)
+                if fresh is not None and (at := due_at(fresh)) and at <= until:
+                    taken.append(fresh)
+        return taken
+
+    async def put_off(self, payment_id: str, check_at: datetime | None) -> None:
+        saved = await self.get(payment_id)
+        if saved is not None:
+            saved.check_at = check_at
+            await self.transaction.update("payment", payment_id, saved)
 
     async def mark_operation_unknown(self, payment: Payment) -> None:
         saved = await self.get(payment.payment_id)

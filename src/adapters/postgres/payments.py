@@ -1,13 +1,13 @@
 """The payment side's repositories and unit of work."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Select, delete, insert, select, text, update
+from sqlalchemy import Select, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -71,6 +71,58 @@ class PostgresPayments:
     async def forget(self, payment: Payment) -> None:
         for table in (tables.operation, tables.payment):
             await self.connection.execute(delete(table).where(table.c.payment_id == payment.payment_id))
+
+    async def count_attentions(self) -> Mapping[str, int]:
+        table = tables.payment
+        rows = await self.connection.execute(
+            select(table.c.attention, func.count().label("payments"))
+            .where(table.c.attention.is_not(None))
+            .group_by(table.c.attention)
+        )
+        return {row.attention: row.payments for row in rows}
+
+    async def begin_look_up(self, payment_id: str, *, now: datetime, not_since: datetime) -> bool:
+        table = tables.payment
+        begun = await self.connection.scalar(
+            update(table)
+            .where(
+                table.c.payment_id == payment_id,
+                or_(table.c.looked_up_at.is_(None), table.c.looked_up_at <= not_since),
+            )
+            .values(looked_up_at=now)
+            .returning(table.c.payment_id)
+        )
+        return begun is not None
+
+    async def take_expiring(self, *, before: datetime, limit: int) -> Sequence[Payment]:
+        table = tables.payment
+        # The first two conditions are the index's own: as parameters they would not find it.
+        return await self._take(
+            select(table)
+            .where(
+                text("status = 'REQUIRES_CAPTURE'"),
+                text("NOT authorization_warned"),
+                table.c.capture_before <= before,
+            )
+            .order_by(table.c.capture_before),
+            limit,
+        )
+
+    async def take_due(self, *, now: datetime, limit: int) -> Sequence[Payment]:
+        table = tables.payment
+        return await self._take(
+            select(table).where(table.c.check_at <= now).order_by(table.c.check_at), limit
+        )
+
+    async def _take(self, wanted: "Select[Any]", limit: int) -> Sequence[Payment]:
+        """Lock rows that nobody else has in hand."""
+        rows = await self.connection.execute(wanted.limit(limit).with_for_update(skip_locked=True))
+        return [from_row(Payment, row) for row in rows.mappings()]
+
+    async def put_off(self, payment_id: str, check_at: datetime | None) -> None:
+        await self.connection.execute(
+            update(tables.payment).where(tables.payment.c.payment_id == payment_id).values(check_at=check_at)
+        )
 
     async def mark_operation_unknown(self, payment: Payment) -> None:
         await self.connection.execute(

@@ -219,6 +219,8 @@ class Order:
 
     def attempt_refused(self, now: datetime) -> None:
         """The payment side refused to begin: as if it had not been asked, unless an event came meanwhile."""
+        if self.latest_payment is not None and self.latest_payment.status == "PROCESSING":
+            return  # the customer's bank is still at work on the attempt before
         if self.status is OrderStatus.PENDING_PAYMENT:
             self._move(OrderStatus.PAYMENT_FAILED if self.payments else OrderStatus.DRAFT, now)
 
@@ -231,6 +233,8 @@ class Order:
             )
         else:
             known.gateway_payment_intent_id = known.gateway_payment_intent_id or intent_id
+            if status == "PROCESSING" and self.status is OrderStatus.PENDING_PAYMENT:
+                known.status = status  # which no event tells: the next one may be days away
         self.updated_at = now
 
     # What payment events bring

@@ -5,10 +5,8 @@ from enum import Enum, auto
 from domain.payments.errors import AuthorizationExpired, GatewayRefusedRequest, PaymentStateForbids
 from domain.payments.gateway import IntentSnapshot, IntentStatus
 from domain.payments.operation import Operation, OperationKind
-from domain.payments.payment import UPDATABLE, Payment
+from domain.payments.payment import FINAL, UPDATABLE, Payment
 from domain.shared.errors import DomainError
-
-_FINAL = frozenset({IntentStatus.SUCCEEDED, IntentStatus.CANCELED})
 
 
 class Outcome(Enum):
@@ -26,9 +24,9 @@ def outcome_of(operation: Operation, payment: Payment, intent: IntentSnapshot) -
     match operation.kind:
         case OperationKind.CAPTURE:
             done = intent.amount_captured >= (operation.target_amount or 0)
-            precluded = intent.status in _FINAL
+            precluded = intent.status in FINAL
         case OperationKind.RELEASE:
-            done, precluded = intent.status in _FINAL, False
+            done, precluded = intent.status in FINAL, False
         case OperationKind.CANCEL:
             done = intent.status is IntentStatus.CANCELED
             precluded = intent.status is IntentStatus.SUCCEEDED
@@ -44,7 +42,7 @@ def outcome_of(operation: Operation, payment: Payment, intent: IntentSnapshot) -
 
 def _was_tried(operation: Operation, payment: Payment, intent: IntentSnapshot) -> bool:
     """Whether the intent has moved since this confirmation began: a decline leads back to where it was."""
-    if intent.status in _FINAL:
+    if intent.status in FINAL:
         return True
     in_flight = payment.in_flight == operation.operation_id
     if in_flight and payment.version != operation.payment_version:

@@ -7,7 +7,7 @@ the fact is told.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 from uuid import UUID
@@ -68,6 +68,14 @@ _DISPUTE_ATTENTION = ("DISPUTED", "DISPUTE_EVIDENCE_DUE", "DISPUTE_LOST", "REFUN
 CANCELABLE = UNDECIDED | {_S.REQUIRES_CAPTURE}
 CONFIRMABLE = frozenset({_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION, _S.REQUIRES_ACTION})
 UPDATABLE = frozenset({_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION})
+FINAL = frozenset({_S.SUCCEEDED, _S.CANCELED})
+
+AUTHORIZATION_EXPIRING = "AUTHORIZATION_EXPIRING"
+"""The attention of a payment whose authorization lapses soon."""
+
+FIRST_LOOK = timedelta(minutes=10)
+"""How long a webhook may take before we look ourselves."""
+LONGEST_PAUSE = timedelta(hours=6)
 
 
 class Verdict(Enum):
@@ -114,6 +122,9 @@ class Payment:
     capture_before: datetime | None = None
     multicapture: bool = False
     """Whether the gateway lets this authorization be captured in parts."""
+    authorization_warned: bool = False
+    check_at: datetime | None = None
+    """When to look it up, should no word of the gateway come before."""
     last_error: LastError | None = None
     failed_charge_id: str | None = None
     charge_id: str | None = None
@@ -221,6 +232,23 @@ class Payment:
             )
         self.amount_refunding += amount
 
+    # What time brings
+
+    def next_check(self, now: datetime) -> datetime | None:
+        """When to look it up next: a while after a word of the gateway was due, then ever less often."""
+        due = {_S.PROCESSING: self.updated_at, _S.REQUIRES_CAPTURE: self.capture_before}.get(self.status)
+        if due is None:
+            return None
+        pause = min(max((now - due) / 2, FIRST_LOOK), LONGEST_PAUSE)
+        return max(due + FIRST_LOOK, now + pause)
+
+    def warn_of_lapse(self, now: datetime) -> None:
+        """The authorization lapses soon: somebody must capture or cancel."""
+        self.authorization_warned = True
+        if self.attention is None:
+            self.attention = AUTHORIZATION_EXPIRING
+            self.updated_at = now
+
     # What the gateway reports
 
     def judge(self, snapshot: IntentSnapshot) -> Verdict:
@@ -285,6 +313,7 @@ class Payment:
         action_before = self.next_action
         self._take_over(snapshot)
         self.updated_at = occasion.now
+        self.check_at = self.next_check(occasion.now)
         if (
             self.attention in (None, _OUTCOME_UNKNOWN)
             and self.amount_captured + self.amount_capturable > self.amount
@@ -318,6 +347,8 @@ class Payment:
         self.multicapture = authorized and (
             self.multicapture if snapshot.multicapture is None else snapshot.multicapture
         )
+        if not authorized and self.attention == AUTHORIZATION_EXPIRING:
+            self.attention = None
         self.cancellation_reason = snapshot.cancellation_reason or self.cancellation_reason
         self.setup_future_usage = snapshot.setup_future_usage
 

@@ -5,7 +5,7 @@ A unit of work is one database transaction. Repositories that it offers read and
 Lock order, everywhere: payment, then its refunds, disputes and operations.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -40,6 +40,26 @@ class Payments(Protocol):
 
     async def forget(self, payment: Payment) -> None:
         """Delete a payment and its operations: nothing of them has left us, and nobody was told."""
+        ...
+
+    async def count_attentions(self) -> Mapping[str, int]:
+        """How many payments have which attention."""
+        ...
+
+    async def begin_look_up(self, payment_id: str, *, now: datetime, not_since: datetime) -> bool:
+        """Write that the payment is looked up now; False, and nothing, where it was since `not_since`."""
+        ...
+
+    async def take_expiring(self, *, before: datetime, limit: int) -> Sequence[Payment]:
+        """Authorizations that lapse before that time and were not warned of, locked; others' are left out."""
+        ...
+
+    async def take_due(self, *, now: datetime, limit: int) -> Sequence[Payment]:
+        """Payments to be looked up by their `check_at`, locked; what others have locked is left out."""
+        ...
+
+    async def put_off(self, payment_id: str, check_at: datetime | None) -> None:
+        """Write only when to look next; the version stays, since no fact was recorded."""
         ...
 
     async def mark_operation_unknown(self, payment: Payment) -> None:

@@ -18,6 +18,7 @@ from entrypoints.http import (
     payment_methods,
     payments,
     refunds,
+    returns,
     webhooks,
 )
 from entrypoints.http.bodies import MAX_BODY_BYTES
@@ -31,6 +32,7 @@ _ROUTES_BY_SERVICE = {
         *payments.ROUTES,
         *payment_methods.ROUTES,
         *refunds.ROUTES,
+        *returns.ROUTES,
         *webhooks.ROUTES,
         *events.ROUTES,
         *asyncapi.ROUTES,

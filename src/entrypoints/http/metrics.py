@@ -29,7 +29,9 @@ def add_metrics(app: Litestar) -> None:
     service = container.settings.service
     served = {name: log for name, log in logs.items() if service in {"all", name}}
     also = [CircuitMetrics(container.payments.circuits)] if "payments" in served else []
-    app.state["metrics"] = Metrics(served, also=also)
+    app.state["metrics"] = Metrics(
+        served, None if service == "orders" else container.payments.count_attentions, also=also
+    )
 
 
 @get("/metrics", **route(METRICS))

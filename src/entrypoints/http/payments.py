@@ -37,6 +37,7 @@ from entrypoints.http.schemas.payments import (
     ListPaymentsQuery,
     PaymentAnswer,
     PaymentPage,
+    RefreshPaymentBody,
 )
 
 ApiRequest = Request[Caller, Any, Any]
@@ -139,6 +140,20 @@ CANCEL = Operation(
     answer_example=examples.PAYMENT,
     key="required",
     problems=_CHANGE_PROBLEMS,
+)
+REFRESH = Operation(
+    operation_id="refreshPayment",
+    tag="Payments",
+    summary="A payment with what the gateway holds of it now",
+    description="For the client whose customer is back before the webhook is. Asked more often than every two "
+    "seconds, it answers what is known.",
+    scopes=("payments:read",),
+    body=RefreshPaymentBody,
+    body_examples={"empty": RefreshPaymentBody()},
+    answer=PaymentAnswer,
+    answer_example=examples.PAYMENT,
+    key="optional",
+    problems={404: ("payment_not_found",), 503: ("gateway_unavailable",)},
 )
 GET = Operation(
     operation_id="getPayment",
@@ -273,6 +288,18 @@ async def cancel_payment(request: ApiRequest) -> ASGIResponse:
     return await idempotent(request, payments.idempotency, body, run, key_required=True)
 
 
+@post("/v1/payments/{paymentId:str}/refresh", **route(REFRESH))
+async def refresh_payment(request: ApiRequest) -> ASGIResponse:
+    payment_id = _payment_id(request)
+    body = await read_json(request, RefreshPaymentBody)
+    payments = container_of(request.app).payments
+
+    async def run(request_id: str) -> Answer:
+        return result(payment_answer(await payments.refresh_payment(request.user, payment_id)))
+
+    return await idempotent(request, payments.idempotency, body, run, key_required=False)
+
+
 @get("/v1/payments/{paymentId:str}", **route(GET))
 async def get_payment(request: ApiRequest) -> ASGIResponse:
     payment = await container_of(request.app).payments.get_payment(request.user, _payment_id(request))
@@ -299,6 +326,7 @@ ROUTES = [
     confirm_payment,
     capture_payment,
     cancel_payment,
+    refresh_payment,
     get_payment,
     list_payments,
 ]

@@ -1,4 +1,4 @@
-"""Prometheus metrics of the outbox, read from the database, and of the webhooks that this process received.
+"""Prometheus metrics of the outbox and of payments, read from the database, and of the webhooks that this process received.
 
 All of the outbox is state that lies in PostgreSQL, totals included, so one scrape of any HTTP process tells
 everything, whatever number of relays and workers run and however often they were restarted; they need
@@ -32,6 +32,9 @@ KEPT_SECONDS = 5.0
 ANSWER_SECONDS = 4.0  # what is asked is asked side by side; a scrape waits for 10 s by default
 
 REFUSED = "REFUSED"  # the outcome of a webhook that is not rightly signed or no event
+
+CountAttentions = Callable[[], Awaitable[Mapping[str, int]]]
+"""How many payments have which attention."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -160,9 +163,16 @@ _UP: _Kind[float] = _Kind(
     "payonce_up", "1 where this log's (and its consumer's) database answered.", lambda up: up
 )
 
+_ATTENTION: _Kind[float] = _Kind(
+    "payonce_payments_attention",
+    "Payments that a person must look at, by what it is about.",
+    lambda count: count,
+)
+
 SAMPLE_NAMES = frozenset(
     (
         _UP.sample_name,
+        _ATTENTION.sample_name,
         *(k.sample_name for k in _LOG),
         *(k.sample_name for k in _LANE),
         *(k.sample_name for k in _CONSUMER),
@@ -178,6 +188,7 @@ class _Found:
     ups: list[tuple[Sequence[str], float]] = field(default_factory=list)
     logs: list[tuple[Sequence[str], LogStatus]] = field(default_factory=list)
     consumers: list[tuple[Sequence[str], ConsumerStatus]] = field(default_factory=list)
+    attentions: list[tuple[Sequence[str], float]] = field(default_factory=list)
 
     def families(self) -> list[Metric]:
         lanes = [
@@ -188,6 +199,7 @@ class _Found:
             *(kind.family(("log",), self.logs) for kind in _LOG),
             *(kind.family(("log", "publisher", "lane"), lanes) for kind in _LANE),
             *(kind.family(("log", "consumer"), self.consumers) for kind in _CONSUMER),
+            _ATTENTION.family(("attention",), self.attentions),
         ]
 
 
@@ -205,11 +217,12 @@ class Metrics:
     def __init__(
         self,
         logs: Mapping[str, Operations],
+        count_attentions: CountAttentions | None = None,
         *,
         also: Sequence[Collector] = (),
         kept_seconds: float = KEPT_SECONDS,
     ) -> None:
-        """`also` is what this process tells of itself, besides."""
+        """`count_attentions` is None where this process has no payments; `also` is what it tells of itself, besides."""
         self.webhooks = Counter(
             "payonce_webhooks",
             "Webhooks that this process received, by what became of them.",
@@ -218,6 +231,7 @@ class Metrics:
         )
         self._logs = logs
         self._also = also
+        self._count_attentions = count_attentions
         self._kept_seconds = kept_seconds
         self._asking = asyncio.Lock()
         self._kept: bytes | None = None
@@ -250,20 +264,30 @@ class Metrics:
             if status is not None:
                 found.consumers.append(((name, consumer), status))
 
+        async def ask_payments() -> None:
+            if self._count_attentions is not None:
+                counts = await _answer(("payments", ""), self._count_attentions(), found, tells_up=False)
+                found.attentions += [((name,), count) for name, count in (counts or {}).items()]
+
         await asyncio.gather(
+            ask_payments(),
             *(ask_log(name, log) for name, log in self._logs.items()),
             *(ask_consumer(name, log, c) for name, log in self._logs.items() for c in log.consumers),
         )
         return found
 
 
-async def _answer(labels: tuple[str, str], asked: Awaitable[T], found: _Found) -> T | None:
+async def _answer(
+    labels: tuple[str, str], asked: Awaitable[T], found: _Found, *, tells_up: bool = True
+) -> T | None:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             answer = await asked
     except Exception as error:  # noqa: BLE001 - answered by payonce_up; asyncpg's errors know no bounds
         logger.warning("metrics_unanswered", log=labels[0], consumer=labels[1], error=type(error).__name__)
-        found.ups.append((labels, 0.0))
+        if tells_up:
+            found.ups.append((labels, 0.0))
         return None
-    found.ups.append((labels, 1.0))
+    if tells_up:
+        found.ups.append((labels, 1.0))
     return answer

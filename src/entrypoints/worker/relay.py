@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterator
+from functools import partial
 from typing import Any
+
+import structlog
 
 from adapters.dramatiq.publisher import DramatiqPublisher
 from entrypoints.bootstrap import Container, OrderSide, PaymentSide, build_container, make_broker_of
@@ -18,7 +21,10 @@ from entrypoints.worker.consumers import (
 from entrypoints.worker.periodic import periodically
 from outbox import AntiEntropy, InboxView, Relay
 
+logger = structlog.stdlib.get_logger(__name__)
+
 RECOVERY_SECONDS = 2.0
+CHECK_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 3600.0
 FORGET_KEYS_AT_ONCE = 1000
 
@@ -62,12 +68,28 @@ def _relays(container: Container, publisher: DramatiqPublisher, stop: asyncio.Ev
 
 
 def _recovery(container: Container, stop: asyncio.Event) -> Work:
-    """Operations at the gateway and attempts at the payment side that nobody waits for any more."""
+    """Operations at the gateway and attempts at the payment side that nobody waits for any more, and
+    payments that wait for time to pass."""
     for name, work in (
         ("recover_operations", container.payments.recover_operations),
         ("recover_attempts", container.orders.recover_attempts),
     ):
         yield periodically(name, RECOVERY_SECONDS, in_new_traces(work, container.ids), stop)
+    check = in_new_traces(partial(_check_payments, container), container.ids)
+    yield periodically("check_payments", CHECK_SECONDS, check, stop)
+
+
+async def _check_payments(container: Container) -> None:
+    done = await container.payments.check_payments()
+    for payment in done.warned:
+        logger.warning(
+            "authorization_expiring",
+            payment_id=payment.payment_id,
+            order_id=payment.order_id,
+            capture_before=payment.capture_before,
+        )
+    for payment_id, error in done.failed.items():
+        logger.warning("payment_not_looked_up", payment_id=payment_id, error=error)
 
 
 def _housekeeping(side: OrderSide | PaymentSide, settings: Settings, stop: asyncio.Event) -> Work:

@@ -1,12 +1,13 @@
 """What every implementation of payments does inside its unit of work: in memory and on PostgreSQL."""
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from domain.payments.errors import OperationInFlight, PaymentInProgress
-from domain.payments.gateway import IntentStatus
+from domain.payments.gateway import CaptureMethod, IntentStatus
 from domain.payments.operation import OperationKind
 from domain.payments.payment import Occasion, Payment
 from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
@@ -23,6 +24,7 @@ from tests.contract.repositories.rows import (
     load,
     pay,
 )
+from tests.support.house import START
 
 
 async def test_a_payment_comes_back_as_it_was_kept(payments: Payments) -> None:
@@ -206,3 +208,97 @@ async def test_payments_are_listed_newest_first_in_pages(payments: Payments) -> 
     assert await listed(user_id="u_1", after="pay_2") == ["pay_1", "pay_0"]
     assert await listed(user_id="u_2") == []
     assert await listed(after="pay_0") == []
+
+
+async def authorize(payments: Payments, payment_id: str, lapse: datetime) -> None:
+    """A new payment with an authorization that lapses then."""
+    await keep(payments, a_payment(payment_id, f"ord_{payment_id}", capture_method=CaptureMethod.MANUAL))
+    snapshot = a_snapshot(
+        payment_id,
+        status=IntentStatus.REQUIRES_CAPTURE,
+        amount_capturable=1000,
+        amount_captured=0,
+        capture_before=lapse,
+    )
+    async with payments.unit_of_work() as uow:
+        payment = await uow.payments.lock(payment_id)
+        assert payment is not None
+        payment.record_intent(snapshot, Occasion(LATER, ids.event_id))
+        await uow.payments.save(payment)
+        await uow.commit()
+
+
+async def test_each_expiring_authorization_is_taken_by_one_and_once_warned_by_none(
+    payments: Payments,
+) -> None:
+    for number in range(4):
+        await authorize(payments, f"pay_{number}", START + timedelta(days=number + 1))
+    async with payments.unit_of_work() as one, payments.unit_of_work() as other:
+        taken = await one.payments.take_expiring(before=START + timedelta(days=3), limit=2)
+        assert [payment.payment_id for payment in taken] == ["pay_0", "pay_1"]
+        beside = await other.payments.take_expiring(before=START + timedelta(days=3), limit=2)
+        assert [payment.payment_id for payment in beside] == ["pay_2"]
+        taken[0].warn_of_lapse(LATER)
+        await one.payments.save(taken[0])
+        await one.commit()
+    async with payments.unit_of_work() as uow:
+        left = await uow.payments.take_expiring(before=START + timedelta(days=9), limit=9)
+    assert [payment.payment_id for payment in left] == ["pay_1", "pay_2", "pay_3"]
+    warned = await load(payments, "pay_0")
+    assert warned is not None
+    assert (warned.authorization_warned, warned.attention) == (True, "AUTHORIZATION_EXPIRING")
+
+
+async def test_due_payments_are_taken_and_put_off_without_a_new_version(payments: Payments) -> None:
+    await keep(payments, a_payment("pay_quiet", "ord_quiet"))
+    for number in range(3):
+        await authorize(payments, f"pay_{number}", START + timedelta(days=number + 1))
+    now = START + timedelta(days=2, hours=1)
+    async with payments.unit_of_work() as one, payments.unit_of_work() as other:
+        (first,) = await one.payments.take_due(now=now, limit=1)
+        (second,) = await other.payments.take_due(now=now, limit=9)
+        assert (first.payment_id, second.payment_id) == ("pay_0", "pay_1")
+        await one.payments.put_off("pay_0", now + timedelta(hours=1))
+        await one.commit()
+    async with payments.unit_of_work() as uow:
+        assert [one.payment_id for one in await uow.payments.take_due(now=now, limit=9)] == ["pay_1"]
+    put_off = await load(payments, "pay_0")
+    assert put_off is not None
+    assert (put_off.check_at, put_off.version) == (now + timedelta(hours=1), first.version)
+
+
+async def test_a_look_up_begins_once_in_its_time(payments: Payments) -> None:
+    await keep(payments, a_payment())
+    begun = []
+    for second in (0, 1, 2, 3):
+        now = START + timedelta(seconds=second)
+        async with payments.unit_of_work() as uow:
+            begun.append(
+                await uow.payments.begin_look_up("pay_1", now=now, not_since=now - timedelta(seconds=2))
+            )
+            await uow.commit()
+    assert begun == [True, False, True, False]
+
+
+async def test_two_look_ups_at_once_are_one(payments: Payments) -> None:
+    await keep(payments, a_payment())
+
+    async def begin() -> bool:
+        async with payments.unit_of_work() as uow:
+            begun = await uow.payments.begin_look_up("pay_1", now=LATER, not_since=START)
+            await uow.commit()
+            return begun
+
+    assert sorted(await asyncio.gather(begin(), begin())) == [False, True]
+
+
+async def test_attentions_are_counted(payments: Payments) -> None:
+    await keep(
+        payments,
+        a_payment("pay_1", "ord_1", attention="DISPUTED"),
+        a_payment("pay_2", "ord_2", attention="DISPUTED"),
+        a_payment("pay_3", "ord_3", attention="AMOUNT_MISMATCH"),
+        a_payment("pay_4", "ord_4"),
+    )
+    async with payments.unit_of_work() as uow:
+        assert await uow.payments.count_attentions() == {"DISPUTED": 2, "AMOUNT_MISMATCH": 1}

@@ -21,6 +21,7 @@ SCOPES = {
     "confirmPayment": ("payments:write",),
     "capturePayment": ("payments:write", "users:any"),
     "cancelPayment": ("payments:write",),
+    "refreshPayment": ("payments:read",),
     "getPayment": ("payments:read",),
     "listPayments": ("payments:read",),
     "createRefund": ("refunds:create",),

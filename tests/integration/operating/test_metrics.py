@@ -15,7 +15,10 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 @pytest.fixture
 def metrics(shop: Shop) -> Metrics:
-    return Metrics(operations_of(shop.engine, shop.engine), kept_seconds=0.0)
+    async def count_attentions() -> dict[str, int]:
+        return {"AUTHORIZATION_EXPIRING": 2, "DISPUTED": 1}
+
+    return Metrics(operations_of(shop.engine, shop.engine), count_attentions, kept_seconds=0.0)
 
 
 async def scraped(metrics: Metrics) -> Samples:
@@ -85,6 +88,8 @@ async def test_each_metric_says_what_is_there(shop: Shop, metrics: Metrics) -> N
     assert of(samples, "outbox_closed_gaps_total", **orders) == 300
     assert of(samples, "outbox_republished_events_total", **orders) == 400
     assert of(samples, "outbox_found_forks_total", **orders) == 500
+    assert of(samples, "payments_attention", attention="AUTHORIZATION_EXPIRING") == 2
+    assert of(samples, "payments_attention", attention="DISPUTED") == 1
 
 
 async def test_a_scrape_within_a_few_seconds_asks_nobody(shop: Shop) -> None:

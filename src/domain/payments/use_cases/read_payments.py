@@ -1,6 +1,6 @@
 """Read payments, refunds and the event log."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from domain.payments.errors import PaymentNotFound, RefundNotFound
@@ -38,6 +38,16 @@ class ListPaymentsHandler:
             return await uow.payments.list(
                 order_id=caller.order_id or order_id, user_id=user_id, after=after, limit=limit
             )
+
+
+@dataclass(frozen=True, slots=True)
+class CountAttentionsHandler:
+    unit_of_work: UnitOfWorkFactory
+
+    async def __call__(self) -> Mapping[str, int]:
+        """How many payments have which attention, for who watches the system."""
+        async with self.unit_of_work() as uow:
+            return await uow.payments.count_attentions()
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,10 @@ class CancelPaymentBody(Strict):
     reason: Reason | None = None
 
 
+class RefreshPaymentBody(Strict):
+    """Nothing: the path says it all."""
+
+
 class CreateRefundBody(Strict):
     payment_id: PaymentId
     amount: Amount
