@@ -7,6 +7,7 @@ a gateway is back): the probe here must be a call that moves nothing, never a cu
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from enum import StrEnum
 from functools import wraps
 from typing import Any, cast
@@ -14,7 +15,6 @@ from typing import Any, cast
 import structlog
 
 from domain.payments.gateway import (
-    GatewayFailed,
     GatewayNotSent,
     GatewayRefused,
     GatewayUnknown,
@@ -22,6 +22,9 @@ from domain.payments.gateway import (
 )
 
 logger = structlog.stdlib.get_logger(__name__)
+
+LONGEST_PAUSE = 16
+"""The longest pause between probes, as a multiple of the shortest."""
 
 _UNGUARDED = frozenset({"check", "aclose"})
 
@@ -39,7 +42,10 @@ class Circuit:
     """Of one account, in one process: each process finds out for itself, and needs no other to tell it.
 
     Opens after `failures` calls in a row that said nothing (time-outs, 5xx, lost connections); a decline
-    or a refusal is an answer. Then a probe goes out every `pause_seconds`, and its answer closes it.
+    or a refusal is an answer. Calls that move money are counted for themselves as well, so that a gateway
+    which only reads is not taken for one that works. Then a probe goes out every `pause_seconds`, and its
+    answer closes the circuit; but until a call that moves money is answered, the first one that is not
+    opens it again, for twice as long.
     """
 
     def __init__(
@@ -56,16 +62,18 @@ class Circuit:
         self.opened_total = 0
         self._probe = probe
         self._allowed = failures
+        self._shortest_pause_seconds = pause_seconds
         self._pause_seconds = pause_seconds
         self._sleep = sleep
-        self._in_a_row = 0
+        self._unanswered = 0
+        self._unanswered_moves = 0
         self._probing: asyncio.Task[None] | None = None
 
     @property
     def closed(self) -> bool:
         return self.state is CircuitState.CLOSED
 
-    async def call(self, send: Callable[[], Awaitable[Any]]) -> Any:
+    async def call(self, send: Callable[[], Awaitable[Any]], *, moves_money: bool) -> Any:
         """Send something. Raises GatewayNotSent at once while the circuit is not closed."""
         if not self.closed:
             raise GatewayNotSent(f"the circuit of {self.name} is open")
@@ -73,12 +81,14 @@ class Circuit:
             answer = await send()
         except GatewayUnknown as error:
             if error.outage:
-                self._failed()
+                self._failed(moves_money)
+            else:
+                self._answered(moves_money)
             raise
         except GatewayRefused:
-            self._in_a_row = 0
+            self._answered(moves_money)
             raise
-        self._in_a_row = 0
+        self._answered(moves_money)
         return answer
 
     async def aclose(self) -> None:
@@ -86,25 +96,36 @@ class Circuit:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
 
-    def _failed(self) -> None:
-        self._in_a_row += 1
-        if self.closed and self._in_a_row >= self._allowed:
+    def _answered(self, moves_money: bool) -> None:
+        self._unanswered = 0
+        if moves_money:
+            self._unanswered_moves = 0
+            self._pause_seconds = self._shortest_pause_seconds
+
+    def _failed(self, moves_money: bool) -> None:
+        self._unanswered += 1
+        self._unanswered_moves += moves_money
+        if self.closed and max(self._unanswered, self._unanswered_moves) >= self._allowed:
             self._move(CircuitState.OPEN)
             self.opened_total += 1
-            self._probing = asyncio.create_task(self._probe_until_it_answers())
+            # Not in the context of the request that happened to be the last: its log is not of this.
+            self._probing = asyncio.create_task(self._probe_until_it_answers(), context=Context())
 
     async def _probe_until_it_answers(self) -> None:
         while not self.closed:
             await self._sleep(self._pause_seconds)
             self._move(CircuitState.HALF_OPEN)
             self._move(CircuitState.CLOSED if await self._answers() else CircuitState.OPEN)
-        self._in_a_row = 0
+        self._unanswered, self._unanswered_moves = 0, self._allowed - 1
+        self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE * self._shortest_pause_seconds)
 
     async def _answers(self) -> bool:
         try:
             await self._probe()
-        except GatewayFailed as error:
-            return isinstance(error, GatewayRefused) or not cast(GatewayUnknown, error).outage
+        except GatewayUnknown as error:
+            return not error.outage
+        except GatewayRefused:
+            return True
         except Exception:
             logger.exception("gateway_probe_failed", gateway=self.name)
             return False
@@ -137,7 +158,9 @@ class _Guarded:
 
         @wraps(attribute)
         async def guarded(*arguments: Any, **named: Any) -> Any:
-            return await self._circuit.call(lambda: attribute(*arguments, **named))
+            return await self._circuit.call(
+                lambda: attribute(*arguments, **named), moves_money=name == "execute"
+            )
 
         return guarded
 

@@ -9,21 +9,7 @@ from adapters.circuit_breaker.circuit import Circuit, CircuitState, guard
 from domain.payments.gateway import GatewayNotSent, GatewayRefused, GatewayUnknown
 from tests.support.fake_gateway import FakeGateway
 from tests.support.house import ManualClock
-
-
-class Pauses:
-    """Stands in for time: each pause of the probe lasts until the test ends it."""
-
-    def __init__(self) -> None:
-        self.begun: asyncio.Queue[float] = asyncio.Queue()
-        self._ended: asyncio.Queue[None] = asyncio.Queue()
-
-    async def sleep(self, seconds: float) -> None:
-        self.begun.put_nowait(seconds)
-        await self._ended.get()
-
-    def end(self) -> None:
-        self._ended.put_nowait(None)
+from tests.support.pauses import Pauses
 
 
 class Probe:
@@ -75,7 +61,7 @@ async def circuit(pauses: Pauses, probe: Probe) -> AsyncIterator[Circuit]:
 
 async def send(circuit: Circuit, *calls: Callable[[], Awaitable[str]]) -> None:
     for call in calls:
-        await asyncio.gather(circuit.call(call), return_exceptions=True)
+        await asyncio.gather(circuit.call(call, moves_money=True), return_exceptions=True)
 
 
 def state_of(circuit: Circuit) -> str:
@@ -98,7 +84,7 @@ async def test_failures_in_a_row_open_it_and_nothing_is_sent_then(circuit: Circu
         sent.append("x")
 
     with pytest.raises(GatewayNotSent):
-        await circuit.call(sending)
+        await circuit.call(sending, moves_money=True)
     assert sent == []
 
 
@@ -130,7 +116,7 @@ async def test_one_probe_at_a_time_closes_it_once_the_gateway_answers(
     await probe.asked.get()
     assert state_of(circuit) == "HALF_OPEN"
     with pytest.raises(GatewayNotSent):
-        await circuit.call(works)
+        await circuit.call(works, moves_money=True)
     probe.answers.put_nowait(GatewayUnknown("HTTP 503"))
     await pauses.begun.get()
     assert state_of(circuit) == "OPEN"
@@ -139,9 +125,49 @@ async def test_one_probe_at_a_time_closes_it_once_the_gateway_answers(
     assert circuit._probing is not None
     await circuit._probing
     assert circuit.closed
-    assert await circuit.call(works) == "done"
+    assert await circuit.call(works, moves_money=True) == "done"
     await send(circuit, OUTAGE, OUTAGE)
     assert circuit.closed, "it counts from nothing"
+
+
+async def test_reading_does_not_excuse_money_that_is_not_moved(circuit: Circuit) -> None:
+    for _ in range(3):
+        assert circuit.closed
+        await circuit.call(works, moves_money=False)
+        await send(circuit, OUTAGE)
+    assert circuit.state is CircuitState.OPEN
+
+
+async def test_one_kind_of_reading_that_fails_opens_nothing_while_others_are_answered(
+    circuit: Circuit,
+) -> None:
+    for _ in range(9):
+        await asyncio.gather(circuit.call(OUTAGE, moves_money=False), return_exceptions=True)
+        await circuit.call(works, moves_money=False)
+    assert circuit.closed
+
+
+async def test_until_money_moves_the_first_silence_opens_it_again_for_twice_as_long(
+    circuit: Circuit, pauses: Pauses, probe: Probe
+) -> None:
+    await open_it(circuit)
+    for seconds in (7, 14, 28, 56, 112, 112):
+        assert await pauses.begun.get() == seconds
+        pauses.end()
+        probe.answers.put_nowait(None)
+        assert circuit._probing is not None
+        await circuit._probing
+        await circuit.call(works, moves_money=False)
+        await send(circuit, OUTAGE)
+    pauses.end()
+    probe.answers.put_nowait(None)
+    assert circuit._probing is not None
+    await circuit._probing
+    await send(circuit, works, OUTAGE, OUTAGE)
+    assert circuit.closed
+    await send(circuit, OUTAGE)
+    assert await pauses.begun.get() == 112
+    assert await pauses.begun.get() == 7
 
 
 async def test_a_fault_in_a_plug_in_s_probe_does_not_end_the_probing(
@@ -158,7 +184,7 @@ async def test_a_fault_in_a_plug_in_s_probe_does_not_end_the_probing(
 
 
 async def test_calls_that_were_out_when_it_opened_open_it_once(circuit: Circuit) -> None:
-    await asyncio.gather(*(circuit.call(OUTAGE) for _ in range(10)), return_exceptions=True)
+    await asyncio.gather(*(circuit.call(OUTAGE, moves_money=True) for _ in range(10)), return_exceptions=True)
     assert circuit.opened_total == 1
 
 

@@ -98,7 +98,7 @@ async def test_a_circuit_that_is_open_closes_the_account_to_new_payments() -> No
 
 
 async def open_circuit(circuit: Circuit) -> None:
-    circuit._failed()
+    circuit._failed(True)
 
 
 def test_another_package_s_gateway_is_found_without_a_change_of_ours(install: Install) -> None:
