@@ -4,6 +4,7 @@ Source: the docstrings of `stripe.params.PaymentIntentCreateParamsAmountDetails`
 https://docs.stripe.com/payments/payment-line-items.
 """
 
+import re
 from typing import Any
 
 from sandbox.errors import ApiError
@@ -14,6 +15,8 @@ _MAX_LINES = 200
 _MAX_PRODUCT_CODE = 12
 _MAX_PRODUCT_NAME = 1024
 _MAX_POSTAL_CODE = 10
+_MAX_WORD = 12
+_WORD = re.compile(rf"[A-Za-z0-9]{{1,{_MAX_WORD}}}\Z")
 
 
 def check_amount_details(details: Json, amount: int) -> Json | None:
@@ -46,6 +49,13 @@ def _check_line(line: Json, path: str) -> None:
         raise _refused(f"{path}][quantity", "An integer greater than 0.")
     if line["unit_cost"] < 0:
         raise _refused(f"{path}][unit_cost", "An integer greater than or equal to 0.")
+    card = (line.get("payment_method_options") or {}).get("card") or {}
+    for name, word in (
+        ("unit_of_measure", line.get("unit_of_measure")),
+        ("payment_method_options][card][commodity_code", card.get("commodity_code")),
+    ):
+        if word and not _WORD.match(word):
+            raise _refused(f"{path}][{name}", f"1 to {_MAX_WORD} letters and digits.")
     if line.get("discount_amount", 1) < 1:
         raise _refused(f"{path}][discount_amount", "An integer greater than 0.")
     if line.get("tax", {}).get("total_tax_amount", 0) < 0:

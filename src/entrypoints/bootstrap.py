@@ -47,6 +47,7 @@ from domain.payments.use_cases.confirm_payment import ConfirmPaymentHandler
 from domain.payments.use_cases.create_payment import CreatePaymentHandler
 from domain.payments.use_cases.create_refund import CreateRefundHandler
 from domain.payments.use_cases.forget_webhooks import ForgetWebhooksHandler
+from domain.payments.use_cases.preflight_payment import PreflightPaymentHandler
 from domain.payments.use_cases.read_payments import (
     CountAttentionsHandler,
     GetPaymentHandler,
@@ -112,6 +113,7 @@ class PaymentSide:
     cancel_payment: CancelPaymentHandler
     get_payment: GetPaymentHandler
     list_payments: ListPaymentsHandler
+    preflight_payment: PreflightPaymentHandler
     list_saved_methods: ListSavedMethodsHandler
     detach_saved_method: DetachSavedMethodHandler
     count_attentions: CountAttentionsHandler
@@ -288,6 +290,14 @@ def _build_payments(
     gateways = built.gateways
     runner = OperationRunner(uow, gateways, clock, ids)
     receive_webhook = ReceiveWebhookHandler(uow, gateways, clock, ids)
+    create_payment = CreatePaymentHandler(
+        uow,
+        gateways,
+        order_terms,
+        runner,
+        clock,
+        receipts_to_customers=settings.receipts == "customer",
+    )
     return PaymentSide(
         engine=engine,
         outbox=outbox,
@@ -295,14 +305,8 @@ def _build_payments(
         gateways=gateways,
         circuits=built.circuits,
         idempotency=PostgresIdempotencyStore(engine, "payments"),
-        create_payment=CreatePaymentHandler(
-            uow,
-            gateways,
-            order_terms,
-            runner,
-            clock,
-            receipts_to_customers=settings.receipts == "customer",
-        ),
+        create_payment=create_payment,
+        preflight_payment=PreflightPaymentHandler(create_payment),
         confirm_payment=ConfirmPaymentHandler(uow, gateways, runner, clock),
         capture_payment=CapturePaymentHandler(uow, gateways, runner, clock),
         cancel_payment=CancelPaymentHandler(uow, gateways, runner, clock),

@@ -40,6 +40,7 @@ from domain.payments.gateway import (
     RefundSnapshot,
     Snapshot,
 )
+from domain.payments.line_data import LevelCheck, LineCheck, LineFault
 from domain.payments.saved_method import MethodPage
 from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
 from domain.shared.system import Clock
@@ -251,6 +252,22 @@ class FakeGateway:
             raise AmountTooSmall(pointer="/amount")
         if amount > 99_999_999:
             raise AmountTooLarge(pointer="/amount")
+
+    def check_lines(self, draft: IntentDraft) -> LineCheck:
+        """Of Stripe's rules one of each kind: a sum, and what each level needs."""
+        given = bool(draft.lines)
+        total = sum(line.unit_amount * line.quantity + (line.tax_amount or 0) for line in draft.lines)
+        total += (draft.shipping_amount or 0) + (draft.tax_amount or 0) - (draft.discount_amount or 0)
+        wrong = (LineFault("/lines", f"They add up to {total}."),) if given and total != draft.amount else ()
+        untaxed = draft.tax_amount is None and not any(line.tax_amount for line in draft.lines)
+        level2 = (*wrong, *([LineFault("/taxAmount", "Missing.")] if untaxed else []))
+        unmeasured = [
+            LineFault(f"/lines/{number}/unitOfMeasure", "Missing.")
+            for number, line in enumerate(draft.lines)
+            if line.unit_of_measure is None
+        ]
+        level3 = (*wrong, *(unmeasured if given else [LineFault("/lines", "Missing.")]))
+        return LineCheck(given=given, faults=wrong, level2=LevelCheck(level2), level3=LevelCheck(level3))
 
     def check_descriptor_suffix(self, suffix: str) -> None:
         if len(suffix) > 18 or not any(character.isalpha() for character in suffix) or "*" in suffix:

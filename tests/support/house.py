@@ -29,6 +29,7 @@ from domain.payments.use_cases.check_payments import CheckPaymentsHandler
 from domain.payments.use_cases.confirm_payment import ConfirmPayment, ConfirmPaymentHandler
 from domain.payments.use_cases.create_payment import CreatePayment, CreatePaymentHandler
 from domain.payments.use_cases.create_refund import CreateRefund, CreateRefundHandler
+from domain.payments.use_cases.preflight_payment import PreflightPaymentHandler
 from domain.payments.use_cases.read_payments import (
     GetPaymentHandler,
     GetRefundHandler,
@@ -170,6 +171,7 @@ class House:
         self.runner = OperationRunner(payments_uow, gateways, clock, ids)
         terms = InProcessOrderTerms(self.get_terms)
         self.create_payment = CreatePaymentHandler(payments_uow, gateways, terms, self.runner, clock)
+        self.preflight_payment = PreflightPaymentHandler(self.create_payment)
         self.confirm_payment = ConfirmPaymentHandler(payments_uow, gateways, self.runner, clock)
         self.capture_payment = CapturePaymentHandler(payments_uow, gateways, self.runner, clock)
         self.cancel_payment = CancelPaymentHandler(payments_uow, gateways, self.runner, clock)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import stripe
 
-from adapters.stripe import limits, params
+from adapters.stripe import limits, line_rules, params
 from adapters.stripe.descriptors import check_suffix
 from adapters.stripe.errors import translate
 from adapters.stripe.saved_methods import method_page
@@ -36,6 +36,7 @@ from domain.payments.gateway import (
     IntentSnapshot,
     RefundSnapshot,
 )
+from domain.payments.line_data import LineCheck
 from domain.payments.saved_method import MethodPage
 from domain.shared.errors import Malformed
 
@@ -103,6 +104,9 @@ class StripeGateway:
 
     def check_amount(self, amount: int, currency: str) -> None:
         limits.check_amount(amount, currency)
+
+    def check_lines(self, draft: IntentDraft) -> LineCheck:
+        return line_rules.check_lines(draft)
 
     def check_descriptor_suffix(self, suffix: str) -> None:
         check_suffix(suffix, prefix=self._descriptor_prefix)

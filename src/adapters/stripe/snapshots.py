@@ -76,6 +76,7 @@ def intent_snapshot(intent: Mapping[str, Any]) -> IntentSnapshot:
         payment_id=metadata.get(PAYMENT_ID),
         order_id=metadata.get(ORDER_ID),
         setup_future_usage=_future_usage(intent),
+        line_items_error=_line_items_error(intent),
     )
 
 
@@ -166,6 +167,12 @@ def metadata_of(value: Mapping[str, Any]) -> Mapping[str, str]:
     if not all(isinstance(part, str) for part in metadata.values()):
         raise Unreadable("metadata that is not text")
     return metadata
+
+
+def _line_items_error(intent: Mapping[str, Any]) -> str | None:
+    details = _object_or_none(intent, "amount_details")
+    error = _object_or_none(details, "error") if details else None
+    return None if error is None else _text_or_none(error, "message") or _text(error, "code")
 
 
 def _future_usage(intent: Mapping[str, Any]) -> FutureUsage | None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from domain.payments.line_data import LineCheck
 from domain.payments.saved_method import MethodPage
 from domain.shared.payment_events import CardMethod, LastError, NextAction
 from domain.shared.states import State
@@ -130,6 +131,8 @@ class IntentSnapshot:
     order_id: str | None
     setup_future_usage: FutureUsage | None = None
     """Whether the method is saved with the customer once the payment is confirmed."""
+    line_items_error: str | None = None
+    """Why the gateway passes the payment's line items on to nobody, though it took them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,6 +344,10 @@ class PaymentGateway(Protocol):
 
         Raises CurrencyUnsupported, AmountTooSmall, AmountTooLarge, AmountNotRepresentable.
         """
+        ...
+
+    def check_lines(self, draft: IntentDraft) -> LineCheck:
+        """What `prepare_create` makes of the draft's lines and totals, and what they are good for."""
         ...
 
     def check_descriptor_suffix(self, suffix: str) -> None:

@@ -32,6 +32,7 @@ from domain.payments.gateway import (
     IntentStatus,
     RefundSnapshot,
 )
+from domain.payments.line_data import LineFault, LineItems
 from domain.payments.operation import Operation, OperationKind
 from domain.payments.refund import FROM_GATEWAY, Refund, RefundStatus
 from domain.payments.states import (
@@ -132,6 +133,9 @@ class Payment:
     cancellation_reason: str | None = None
     """Why it was canceled, or is to be by the operation in flight."""
     setup_future_usage: FutureUsage | None = None
+    line_items: LineItems | None = None
+    line_item_faults: tuple[LineFault, ...] = ()
+    """Why they were left out."""
     in_flight: str | None = None
     """The operation that is with the gateway now: one at a time decides the intent's fate."""
     operation_unknown: bool = False
@@ -184,6 +188,11 @@ class Payment:
         self.updated_at = occasion.now
         if told:
             self._emit(PaymentCanceled, occasion, self.amount, reason=self.cancellation_reason)
+
+    def leave_lines_out(self, reason: str) -> None:
+        """The gateway does without this payment's line items, for a reason of its own."""
+        self.line_items = LineItems.LEFT_OUT
+        self.line_item_faults = (LineFault("/lines", reason),)
 
     def check_confirmable(self) -> None:
         """Raises PaymentStateForbids; OperationInFlight while its creation is not decided."""
@@ -351,6 +360,8 @@ class Payment:
             self.attention = None
         self.cancellation_reason = snapshot.cancellation_reason or self.cancellation_reason
         self.setup_future_usage = snapshot.setup_future_usage
+        if self.line_items is LineItems.SENT and snapshot.line_items_error is not None:
+            self.leave_lines_out(snapshot.line_items_error)
 
     def _failed_anew(self, moved: bool, known: tuple[str | None, LastError | None]) -> bool:
         if self.status is not _S.REQUIRES_PAYMENT_METHOD or self.last_error is None:

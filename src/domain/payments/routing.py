@@ -53,8 +53,18 @@ class Gateways:
     def for_new_payment(self, amount: int, currency: str) -> PaymentGateway:
         """The gateway that a new payment is given to, by the rule of this module.
 
-        Raises GatewayUnavailable where the circuits of all accounts that take it are open, and where none
-        takes it the refusal of the first account that takes the currency, else CurrencyUnsupported.
+        Raises GatewayUnavailable where the circuits of all accounts that take it are open, and what
+        `taking` does.
+        """
+        for account in self.taking(amount, currency):
+            if account.is_reachable():
+                return account.gateway
+        raise GatewayUnavailable
+
+    def taking(self, amount: int, currency: str) -> Sequence[Account]:
+        """The accounts that take this amount, at least one, whatever their health.
+
+        Raises where none does the refusal of the first account that takes the currency, else CurrencyUnsupported.
         """
         refusals: list[Refused] = []
         taking: list[Account] = []
@@ -68,10 +78,7 @@ class Gateways:
         if not taking:
             of_amount = (refusal for refusal in refusals if not isinstance(refusal, CurrencyUnsupported))
             raise next(of_amount, refusals[0])
-        for account in taking:
-            if account.is_reachable():
-                return account.gateway
-        raise GatewayUnavailable
+        return taking
 
     def to_begin(self, name: str) -> PaymentGateway:
         """The gateway of this account, to begin something new at. Raises GatewayUnavailable also where its circuit is open."""

@@ -14,6 +14,7 @@ from entrypoints.http import (
     events,
     health,
     metrics,
+    new_payments,
     orders,
     payment_methods,
     payments,
@@ -29,6 +30,7 @@ from entrypoints.settings import Settings
 _ROUTES_BY_SERVICE = {
     "orders": orders.ROUTES,
     "payments": [
+        *new_payments.ROUTES,
         *payments.ROUTES,
         *payment_methods.ROUTES,
         *refunds.ROUTES,

@@ -27,7 +27,10 @@ from entrypoints.http.schemas.payments import (
     CreateIntentBody,
     CreatePaymentBody,
     CreateRefundBody,
+    LevelAnswer,
+    LineFaultAnswer,
     PaymentAnswer,
+    PreflightAnswer,
     RefundAnswer,
 )
 
@@ -136,6 +139,8 @@ PAYMENT = PaymentAnswer(
     operation=None,
     capture_method=CaptureMethod.AUTOMATIC,
     setup_future_usage=None,
+    line_items=None,
+    line_item_faults=[],
     capture_before=None,
     multicapture=False,
     amount_capturable=0,
@@ -147,6 +152,15 @@ PAYMENT = PaymentAnswer(
     version=2,
     created_at=_MADE,
     updated_at=_MADE,
+)
+PREFLIGHT = PreflightAnswer(
+    level2=LevelAnswer(qualifies=True, faults=[]),
+    level3=LevelAnswer(
+        qualifies=False,
+        faults=[
+            LineFaultAnswer(pointer="/lines/0/unitOfMeasure", message="Level 3 needs a unit of measure.")
+        ],
+    ),
 )
 PAYMENT_METHOD = PaymentMethodAnswer(
     payment_method_token="pm_1SxExampleExample",

@@ -1,39 +1,32 @@
 """`/v1/payments`: translate, call one use case, translate back."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request, get, post
 from litestar.response.base import ASGIResponse
 from structlog.contextvars import bind_contextvars
 
-from domain.payments.gateway import Address, Customer, LineItem
+from domain.payments.line_data import LineFault
 from domain.payments.payment import Payment
 from domain.payments.use_cases.cancel_payment import CancelPayment
 from domain.payments.use_cases.capture_payment import CapturePayment
 from domain.payments.use_cases.confirm_payment import ConfirmPayment
-from domain.payments.use_cases.create_payment import CreatePayment
 from domain.shared.callers import Caller
 from domain.shared.idempotency import Answer
 from entrypoints.http import examples
 from entrypoints.http.answers import respond, result
-from entrypoints.http.bodies import Body, read_json
+from entrypoints.http.bodies import read_json
 from entrypoints.http.container import container_of
 from entrypoints.http.idempotency import idempotent
 from entrypoints.http.operations import Operation, route
 from entrypoints.http.queries import decode_cursor, page_of, read_id, read_query
-from entrypoints.http.schemas.parts import (
-    AddressBody,
-    CustomerBody,
-    LineBody,
-    last_error_answer,
-    next_action_answer,
-)
+from entrypoints.http.schemas.parts import last_error_answer, next_action_answer
 from entrypoints.http.schemas.payments import (
     CancelPaymentBody,
     CapturePaymentBody,
     ConfirmPaymentBody,
-    CreateIntentBody,
-    CreatePaymentBody,
+    LineFaultAnswer,
     ListPaymentsQuery,
     PaymentAnswer,
     PaymentPage,
@@ -42,29 +35,13 @@ from entrypoints.http.schemas.payments import (
 
 ApiRequest = Request[Caller, Any, Any]
 
-_METHOD_PROBLEMS = (
+METHOD_PROBLEMS = (
     "payment_method_unknown",
     "payment_method_not_owned",
     "payment_method_not_saved",
     "user_required",
     "off_session_forbids_saving",
 )
-_CREATE_PROBLEMS = {
-    403: ("user_differs",),
-    409: ("payment_in_progress",),
-    422: (
-        "currency_unsupported",
-        "amount_too_small",
-        "amount_too_large",
-        "amount_not_representable",
-        "order_unknown",
-        "order_terms_differ",
-        "statement_descriptor_invalid",
-        *_METHOD_PROBLEMS,
-        "gateway_refused",
-    ),
-    503: ("orders_unavailable", "gateway_unavailable"),
-}
 _CHANGE_PROBLEMS = {
     404: ("payment_not_found",),
     409: ("payment_state_forbids", "operation_in_flight"),
@@ -72,34 +49,6 @@ _CHANGE_PROBLEMS = {
     503: ("gateway_unavailable",),
 }
 
-CREATE_INTENT = Operation(
-    operation_id="createPaymentIntent",
-    tag="Payments",
-    summary="Begin a payment that the client completes",
-    description="The order is asked back before anything is created: amount, currency, and whether it may be paid.",
-    scopes=("payments:write",),
-    body=CreateIntentBody,
-    body_examples={"order": examples.CREATE_INTENT},
-    answer=PaymentAnswer,
-    answer_example=examples.PAYMENT,
-    status=201,
-    key="required",
-    problems=_CREATE_PROBLEMS,
-)
-CREATE = Operation(
-    operation_id="createPayment",
-    tag="Payments",
-    summary="Create and confirm a payment in one call",
-    description="A decline is no error: 201 with `REQUIRES_PAYMENT_METHOD` and `lastError`.",
-    scopes=("payments:write",),
-    body=CreatePaymentBody,
-    body_examples={"card": examples.CREATE_PAYMENT},
-    answer=PaymentAnswer,
-    answer_example=examples.PAYMENT,
-    status=201,
-    key="required",
-    problems=_CREATE_PROBLEMS,
-)
 CONFIRM = Operation(
     operation_id="confirmPayment",
     tag="Payments",
@@ -110,7 +59,7 @@ CONFIRM = Operation(
     answer=PaymentAnswer,
     answer_example=examples.PAYMENT,
     key="required",
-    problems={**_CHANGE_PROBLEMS, 422: (*_METHOD_PROBLEMS, "gateway_refused")},
+    problems={**_CHANGE_PROBLEMS, 422: (*METHOD_PROBLEMS, "gateway_refused")},
 )
 CAPTURE = Operation(
     operation_id="capturePayment",
@@ -173,55 +122,6 @@ LIST = Operation(
     answer=PaymentPage,
     answer_example=PaymentPage(items=[examples.PAYMENT], next_cursor=None),
 )
-
-
-@post("/v1/payments/intents", **route(CREATE_INTENT))
-async def create_payment_intent(request: ApiRequest) -> ASGIResponse:
-    return await _create(request, await read_json(request, CreateIntentBody), confirm=False)
-
-
-@post("/v1/payments", **route(CREATE))
-async def create_payment(request: ApiRequest) -> ASGIResponse:
-    return await _create(request, await read_json(request, CreatePaymentBody), confirm=True)
-
-
-async def _create(
-    request: ApiRequest, body: Body[CreateIntentBody] | Body[CreatePaymentBody], *, confirm: bool
-) -> ASGIResponse:
-    container = container_of(request.app)
-    wanted = body.value
-    bind_contextvars(order_id=wanted.order_id)
-
-    async def run(request_id: str) -> Answer:
-        payment = await container.payments.create_payment(
-            CreatePayment(
-                request_id=request_id,
-                caller=request.user,
-                order_id=wanted.order_id,
-                amount=wanted.amount,
-                currency=wanted.currency,
-                confirm=confirm,
-                return_url=wanted.return_url or container.settings.return_url,
-                capture_method=wanted.capture_method,
-                user_id=wanted.user_id,
-                description=wanted.description,
-                lines=tuple(_line(line) for line in wanted.lines),
-                shipping_amount=wanted.shipping_amount,
-                discount_amount=wanted.discount_amount,
-                tax_amount=wanted.tax_amount,
-                customer=_customer(wanted.customer),
-                payment_method_token=wanted.payment_method_token,
-                setup_future_usage=wanted.setup_future_usage,
-                off_session=isinstance(wanted, CreatePaymentBody) and wanted.off_session,
-                receipt_email=wanted.receipt_email,
-                statement_descriptor_suffix=wanted.statement_descriptor_suffix,
-            )
-        )
-        bind_contextvars(payment_id=payment.payment_id)
-        location = f"/v1/payments/{payment.payment_id}"
-        return result(payment_answer(payment), status=201, headers={"Location": location})
-
-    return await idempotent(request, container.payments.idempotency, body, run, key_required=True)
 
 
 @post("/v1/payments/{paymentId:str}/confirm", **route(CONFIRM))
@@ -321,8 +221,6 @@ async def list_payments(request: ApiRequest) -> ASGIResponse:
 
 
 ROUTES = [
-    create_payment_intent,
-    create_payment,
     confirm_payment,
     capture_payment,
     cancel_payment,
@@ -336,43 +234,6 @@ def _payment_id(request: ApiRequest) -> str:
     payment_id = read_id(request, "paymentId")
     bind_contextvars(payment_id=payment_id)
     return payment_id
-
-
-def _line(line: LineBody) -> LineItem:
-    return LineItem(
-        sku=line.sku,
-        name=line.name,
-        quantity=line.quantity,
-        unit_amount=line.unit_amount,
-        discount_amount=line.discount_amount,
-        tax_amount=line.tax_amount,
-        commodity_code=line.commodity_code,
-        unit_of_measure=line.unit_of_measure,
-    )
-
-
-def _customer(customer: CustomerBody | None) -> Customer | None:
-    if customer is None:
-        return None
-    return Customer(
-        name=customer.name,
-        email=customer.email,
-        billing_address=_address(customer.billing_address),
-        shipping_address=_address(customer.shipping_address),
-    )
-
-
-def _address(address: AddressBody | None) -> Address | None:
-    if address is None:
-        return None
-    return Address(
-        line1=address.line1,
-        line2=address.line2,
-        city=address.city,
-        state=address.state,
-        postal_code=address.postal_code,
-        country=address.country,
-    )
 
 
 def payment_answer(payment: Payment) -> PaymentAnswer:
@@ -390,6 +251,8 @@ def payment_answer(payment: Payment) -> PaymentAnswer:
         operation="UNKNOWN" if payment.operation_unknown else None,
         capture_method=payment.capture_method,
         setup_future_usage=payment.setup_future_usage,
+        line_items=payment.line_items,
+        line_item_faults=line_fault_answers(payment.line_item_faults),
         capture_before=payment.capture_before,
         multicapture=payment.multicapture,
         amount_capturable=payment.amount_capturable,
@@ -402,3 +265,7 @@ def payment_answer(payment: Payment) -> PaymentAnswer:
         created_at=payment.created_at,
         updated_at=payment.updated_at,
     )
+
+
+def line_fault_answers(faults: Sequence[LineFault]) -> list[LineFaultAnswer]:
+    return [LineFaultAnswer(pointer=fault.pointer, message=fault.message) for fault in faults]

@@ -139,3 +139,21 @@ def test_line_items(client: stripe.StripeClient) -> None:
     lenient = client.v1.payment_intents.create({"amount": 1001, "currency": "usd", "amount_details": wrong})
     assert lenient.amount_details is not None
     assert lenient.amount_details.error is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"unit_of_measure": "kg per box"}, "unit_of_measure"),
+        (
+            {"payment_method_options": {"card": {"commodity_code": "44-11"}}},
+            "payment_method_options][card][commodity_code",
+        ),
+    ],
+)
+def test_words_of_line_items(client: stripe.StripeClient, changes: dict[str, Any], param: str) -> None:
+    line = {"product_name": "Tea", "quantity": 1, "unit_cost": 1000, "unit_of_measure": "each"}
+    details: Any = {"line_items": [{**line, **changes}]}
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.payment_intents.create({"amount": 1000, "currency": "usd", "amount_details": details})
+    assert refused.value.param == f"amount_details[line_items][0][{param}]"

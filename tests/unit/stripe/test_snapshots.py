@@ -47,6 +47,20 @@ def test_where_the_charge_is_only_an_id_its_details_are_none() -> None:
 
 
 @pytest.mark.parametrize(
+    ("details", "told"),
+    [
+        (None, None),
+        ({"tip": {}}, None),
+        ({"error": None}, None),
+        ({"error": {"code": "amount_details_amount_mismatch", "message": "Off by 1."}}, "Off by 1."),
+        ({"error": {"code": "amount_details_amount_mismatch"}}, "amount_details_amount_mismatch"),
+    ],
+)
+def test_line_items_that_stripe_took_and_does_not_pass_on(details: Any, told: str | None) -> None:
+    assert intent_snapshot({**INTENT, "amount_details": details}).line_items_error == told
+
+
+@pytest.mark.parametrize(
     ("word", "usage"),
     [
         ("off_session", FutureUsage.OFF_SESSION),

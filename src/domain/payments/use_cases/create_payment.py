@@ -85,7 +85,7 @@ class CreatePaymentHandler:
         user_id = command.caller.acting_user(command.user_id)
         await self._check_terms(command)
         gateway = self.gateways.for_new_payment(command.amount, command.currency)
-        self._check_rules(gateway, command, user_id)
+        self.check_rules(gateway, command, user_id)
         customer_id = await self._customer(gateway, command, user_id)
         await check_method(
             gateway, command.payment_method_token, customer_id, off_session=command.off_session
@@ -100,7 +100,7 @@ class CreatePaymentHandler:
             retried = await uow.operations.get(f"{command.request_id}-create-plain")
             confirm = await uow.operations.get(f"{command.request_id}-confirm")
         latest = confirm or retried or create
-        then = self._next(command, self._draft(command, payment.gateway_customer_id))
+        then = self._next(command, self.draft(command, payment.gateway_customer_id))
         if latest is not None and latest.open:
             return await self.runner.recover(latest, then)
         if latest is not None and latest.status is OperationStatus.FAILED:
@@ -122,7 +122,7 @@ class CreatePaymentHandler:
         return await self.runner.run(operation)
 
     @staticmethod
-    def _check_rules(gateway: PaymentGateway, command: CreatePayment, user_id: str | None) -> None:
+    def check_rules(gateway: PaymentGateway, command: CreatePayment, user_id: str | None) -> None:
         """What can be told without asking the gateway."""
         if command.statement_descriptor_suffix is not None:
             gateway.check_descriptor_suffix(command.statement_descriptor_suffix)
@@ -186,7 +186,9 @@ class CreatePaymentHandler:
             created_at=now,
             updated_at=now,
         )
-        draft = self._draft(command, customer_id)
+        draft = self.draft(command, customer_id)
+        lines = self.gateways.of(gateway).check_lines(draft)
+        payment.line_items, payment.line_item_faults = lines.outcome, lines.faults
         operation = self.creation(payment, draft, f"{command.request_id}-create")
         payment.begin(operation)
         async with self.unit_of_work() as uow:
@@ -195,7 +197,7 @@ class CreatePaymentHandler:
             await uow.commit()
         return operation, draft
 
-    def _draft(self, command: CreatePayment, customer_id: str | None) -> IntentDraft:
+    def draft(self, command: CreatePayment, customer_id: str | None) -> IntentDraft:
         return IntentDraft(
             payment_id=f"pay_{command.request_id}",
             order_id=command.order_id,
@@ -264,6 +266,7 @@ class _Next:
             about_lines = (refused.param or "").startswith("amount_details")
             if not about_lines or concluded.operation_id.endswith("-plain"):
                 return None
+            payment.leave_lines_out(refused.message)
             plain = replace(self.draft, lines=(), shipping_amount=None, discount_amount=None, tax_amount=None)
             return self.handler.creation(payment, plain, f"{self.command.request_id}-create-plain")
         if not self.command.confirm or payment.status not in CONFIRMABLE:

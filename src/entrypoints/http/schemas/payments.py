@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, field
 
 from domain.payments.gateway import CaptureMethod, FutureUsage, IntentStatus
+from domain.payments.line_data import LineItems
 from domain.payments.refund import RefundStatus
 from entrypoints.http.queries import Cursor, Limit
 from entrypoints.http.schemas.parts import CustomerBody, LastErrorAnswer, LineBody, NextActionAnswer
@@ -35,7 +36,7 @@ class CreateIntentBody(Strict):
     user_id: UserId | None = None
     description: Description | None = None
     lines: Annotated[list[LineBody], Meta(max_length=1000)] = field(default_factory=list)
-    """Level 2/3 data; left out at the gateway where it breaks the gateway's rules."""
+    """Level 2/3 data; left out where it breaks the gateway's rules, which `lineItems` tells."""
     shipping_amount: AmountOrZero | None = None
     discount_amount: AmountOrZero | None = None
     tax_amount: AmountOrZero | None = None
@@ -104,6 +105,26 @@ class ListEventsQuery(Strict):
     limit: Limit = 20
 
 
+class LineFaultAnswer(Answered):
+    """What is missing or does not add up."""
+
+    pointer: str
+    """A JSON pointer into the body of the request."""
+    message: str
+
+
+class LevelAnswer(Answered):
+    """Whether lines and totals suffice for a level's rates. The card and the trade decide, too."""
+
+    qualifies: bool
+    faults: list[LineFaultAnswer]
+
+
+class PreflightAnswer(Answered):
+    level2: LevelAnswer
+    level3: LevelAnswer
+
+
 class PaymentAnswer(Answered):
     """A payment; amounts in minor units of `currency`."""
 
@@ -121,6 +142,10 @@ class PaymentAnswer(Answered):
     """`UNKNOWN` while the gateway's word on the last call is still out."""
     capture_method: CaptureMethod
     setup_future_usage: FutureUsage | None
+    line_items: LineItems | None
+    """What became of the lines and totals; null where there were none."""
+    line_item_faults: list[LineFaultAnswer]
+    """Why they were left out."""
     capture_before: datetime | None
     """When the authorization lapses (manual capture)."""
     multicapture: bool
