@@ -59,6 +59,7 @@ from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
 from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
 from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
 from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
+from domain.payments.use_cases.update_payment import UpdatePaymentHandler
 from domain.shared.callers import TokenIssuer, TokenVerifier
 from domain.shared.idempotency import IdempotencyStore
 from domain.shared.money import Currencies
@@ -108,6 +109,7 @@ class PaymentSide:
     circuits: Mapping[str, Circuit]
     idempotency: IdempotencyStore
     create_payment: CreatePaymentHandler
+    update_payment: UpdatePaymentHandler
     confirm_payment: ConfirmPaymentHandler
     capture_payment: CapturePaymentHandler
     cancel_payment: CancelPaymentHandler
@@ -307,6 +309,7 @@ def _build_payments(
         idempotency=PostgresIdempotencyStore(engine, "payments"),
         create_payment=create_payment,
         preflight_payment=PreflightPaymentHandler(create_payment),
+        update_payment=UpdatePaymentHandler(uow, gateways, order_terms, runner, clock),
         confirm_payment=ConfirmPaymentHandler(uow, gateways, runner, clock),
         capture_payment=CapturePaymentHandler(uow, gateways, runner, clock),
         cancel_payment=CancelPaymentHandler(uow, gateways, runner, clock),

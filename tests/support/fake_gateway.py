@@ -277,6 +277,9 @@ class FakeGateway:
         # Through JSON, so that a request equals itself after it was saved and loaded.
         return GatewayRequest("create", json.loads(json.dumps(asdict(draft))))
 
+    def prepare_update(self, intent_id: str, draft: IntentDraft) -> GatewayRequest:
+        return GatewayRequest("update", {"intent_id": intent_id, **json.loads(json.dumps(asdict(draft)))})
+
     def prepare_confirm(
         self,
         intent_id: str,
@@ -417,6 +420,7 @@ class FakeGateway:
             return answer
         actions: dict[str, Callable[[Mapping[str, Any], Outcome], Answer]] = {
             "create": self._create,
+            "update": self._update,
             "confirm": self._confirm,
             "capture": self._capture,
             "cancel": self._cancel,
@@ -459,6 +463,11 @@ class FakeGateway:
             snapshot, CaptureMethod(params["capture_method"]), self.clock.now(), token
         )
         return snapshot
+
+    def _update(self, params: Mapping[str, Any], outcome: Outcome) -> IntentSnapshot:
+        intent = self._intent(params["intent_id"])
+        self._check_status(intent, IntentStatus.REQUIRES_PAYMENT_METHOD, IntentStatus.REQUIRES_CONFIRMATION)
+        return self.put_intent(intent.snapshot.intent_id, amount=params["amount"])
 
     def _confirm(self, params: Mapping[str, Any], outcome: Outcome) -> IntentSnapshot:
         intent = self._intent(params["intent_id"])

@@ -41,6 +41,7 @@ from domain.payments.use_cases.recover_operations import RecoverOperationsHandle
 from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
 from domain.payments.use_cases.replay_webhook import ReplayWebhookHandler
 from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
+from domain.payments.use_cases.update_payment import UpdatePayment, UpdatePaymentHandler
 from domain.payments.webhook import WebhookOutcome
 from domain.shared.callers import Caller
 from domain.shared.payment_events import PaymentEvent
@@ -172,6 +173,7 @@ class House:
         terms = InProcessOrderTerms(self.get_terms)
         self.create_payment = CreatePaymentHandler(payments_uow, gateways, terms, self.runner, clock)
         self.preflight_payment = PreflightPaymentHandler(self.create_payment)
+        self.update_payment = UpdatePaymentHandler(payments_uow, gateways, terms, self.runner, clock)
         self.confirm_payment = ConfirmPaymentHandler(payments_uow, gateways, self.runner, clock)
         self.capture_payment = CapturePaymentHandler(payments_uow, gateways, self.runner, clock)
         self.cancel_payment = CancelPaymentHandler(payments_uow, gateways, self.runner, clock)
@@ -260,6 +262,25 @@ class House:
         """A payment by manual capture that nobody has confirmed yet."""
         order = await self.order(amount)
         return await self.pay(order, None, confirm=False, capture_method=CaptureMethod.MANUAL)
+
+    async def change(
+        self,
+        payment: Payment,
+        amount: int,
+        *,
+        asked: int | None = None,
+        request_id: str | None = None,
+        **changes: Any,
+    ) -> Payment:
+        """The order's first line costs something else, and the payment follows, or asks for another amount."""
+        order = self.saved_order(payment.order_id)
+        line = replace(order.lines[0], unit_amount=amount)
+        self.world.orders.rows["order"][order.order_id] = replace(order, lines=(line,))
+        fields: dict[str, Any] = {"caller": CUSTOMER, "payment_id": payment.payment_id, **changes}
+        request_id = request_id or self.ids.request_id()
+        return await self.update_payment(
+            UpdatePayment(request_id=request_id, amount=asked or amount, **fields)
+        )
 
     async def confirm_again(
         self,

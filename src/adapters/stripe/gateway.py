@@ -114,6 +114,9 @@ class StripeGateway:
     def prepare_create(self, draft: IntentDraft) -> GatewayRequest:
         return params.create_request(draft, multicapture=self._multicapture)
 
+    def prepare_update(self, intent_id: str, draft: IntentDraft) -> GatewayRequest:
+        return params.update_request(intent_id, draft)
+
     def prepare_confirm(
         self,
         intent_id: str,

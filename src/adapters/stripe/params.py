@@ -72,11 +72,26 @@ def create_request(draft: IntentDraft, *, multicapture: bool) -> GatewayRequest:
     if shipping := _shipping(draft.customer):
         params["shipping"] = shipping
     if details := amount_details(draft):
-        params["amount_details"] = details
-        params["payment_details"] = {"order_reference": draft.order_id}
-        if draft.gateway_customer_id:
-            params["payment_details"]["customer_reference"] = draft.gateway_customer_id
+        params |= {"amount_details": details, "payment_details": _references(draft)}
     return GatewayRequest(INTENTS_PATH, params)
+
+
+def update_request(intent_id: str, draft: IntentDraft) -> GatewayRequest:
+    """Another amount. Lines that make up the former one must not stay: an empty value removes them.
+
+    Raises GatewayRefused where Stripe has no such amount.
+    """
+    details = amount_details(draft)
+    params: dict[str, Any] = {
+        "amount": _amount(draft.amount, draft.currency),
+        "amount_details": details or "",
+        "expand": list(EXPAND_CHARGE),
+    }
+    if details:
+        params["payment_details"] = _references(draft)
+    if draft.description:
+        params["description"] = draft.description
+    return GatewayRequest(intent_path(intent_id), params)
 
 
 def confirm_request(
@@ -155,6 +170,14 @@ def _amount(amount: int, currency: str) -> int:
         raise GatewayRefused(
             "amount_not_representable", str(cause), param="amount", pointer="/amount"
         ) from None
+
+
+def _references(draft: IntentDraft) -> dict[str, str]:
+    """What Level 2/3 data are to name besides."""
+    references = {"order_reference": draft.order_id}
+    if draft.gateway_customer_id:
+        references["customer_reference"] = draft.gateway_customer_id
+    return references
 
 
 def _shipping(customer: Customer | None) -> dict[str, Any] | None:

@@ -358,6 +358,10 @@ class PaymentGateway(Protocol):
         """An unconfirmed intent. Level 2/3 data that breaks the gateway's rules is left out, never the payment."""
         ...
 
+    def prepare_update(self, intent_id: str, draft: IntentDraft) -> GatewayRequest:
+        """Another amount for an intent that nobody confirmed; its lines and totals are the draft's, or none."""
+        ...
+
     def prepare_confirm(
         self,
         intent_id: str,

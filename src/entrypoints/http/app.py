@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler
 from entrypoints.bootstrap import Container, build_container
 from entrypoints.http import (
     asyncapi,
+    changed_payments,
     documentation,
     events,
     health,
@@ -32,6 +33,7 @@ _ROUTES_BY_SERVICE = {
     "payments": [
         *new_payments.ROUTES,
         *payments.ROUTES,
+        *changed_payments.ROUTES,
         *payment_methods.ROUTES,
         *refunds.ROUTES,
         *returns.ROUTES,

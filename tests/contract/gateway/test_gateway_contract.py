@@ -154,6 +154,25 @@ async def test_a_request_is_the_same_after_it_was_saved(gateway: PaymentGateway)
     assert (await intent_of(gateway, loaded, "key-saved")).intent_id == first.intent_id
 
 
+async def test_the_amount_changes_until_somebody_confirms(gateway: PaymentGateway) -> None:
+    lines = (LineItem(name="Oak board", quantity=1, unit_amount=1099),)
+    intent = await create(gateway, lines=lines)
+    for amount, more in ((2000, {}), (1500, {"lines": (LineItem(name="Oak", quantity=3, unit_amount=500),)})):
+        wanted = draft(amount=amount, description="Changed", **more)
+        changed = await intent_of(gateway, gateway.prepare_update(intent.intent_id, wanted))
+        assert (changed.intent_id, changed.amount, changed.status) == (
+            intent.intent_id,
+            amount,
+            intent.status,
+        )
+        assert (changed.payment_id, changed.order_id) == ("pay_1", "ord_1")
+    paid = await confirm(gateway, intent.intent_id, "pm_card_visa")
+    assert paid.amount_captured == 1500
+    with pytest.raises(GatewayRefused) as refused:
+        await gateway.execute(gateway.prepare_update(intent.intent_id, draft(amount=1600)), new_key())
+    assert refused.value.code == "payment_intent_unexpected_state"
+
+
 async def test_a_working_card_pays_at_once(gateway: PaymentGateway) -> None:
     paid = await pay(gateway)
     assert paid.status is IntentStatus.SUCCEEDED

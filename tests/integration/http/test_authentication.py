@@ -22,6 +22,7 @@ SCOPES = {
     "capturePayment": ("payments:write", "users:any"),
     "cancelPayment": ("payments:write",),
     "refreshPayment": ("payments:read",),
+    "updatePayment": ("payments:write",),
     "getPayment": ("payments:read",),
     "listPayments": ("payments:read",),
     "createRefund": ("refunds:create",),

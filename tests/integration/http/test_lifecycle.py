@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from tests.integration.http.conftest import CUSTOMER, Api
+from tests.integration.http.conftest import CUSTOMER, SERVICE, Api
 from tests.integration.http.test_calls import pay
 from tests.integration.http.test_problems import problem
 from tests.support.fake_gateway import FakeGateway
@@ -100,3 +101,46 @@ async def test_the_return_page(api: Api, gateway: FakeGateway) -> None:
         {**given, "payment_intent": "x" * 300},
     ):
         problem(await api.http.get("/checkout/return", params=wrong), 404, "payment_not_found")
+
+
+async def change(api: Api, payment: dict[str, Any], body: Any, key: str | None = None) -> Any:
+    headers = api.bearer(*SERVICE) | ({"Idempotency-Key": key} if key else {})
+    return await api.http.patch(f"/v1/payments/{payment['paymentId']}", json=body, headers=headers)
+
+
+async def reprice(api: Api, order_id: str, amount: int) -> None:
+    """The order's line costs something else now."""
+    async with api.container.orders.engine.begin() as connection:
+        await connection.execute(
+            text(
+                "UPDATE orders.orders SET total_amount = :amount, shipping_amount = 0,"
+                " lines = jsonb_build_array(lines -> 0 || jsonb_build_object('quantity', 1,"
+                " 'unit_amount', CAST(:amount AS bigint), 'tax_amount', 0)) WHERE order_id = :order_id"
+            ),
+            {"amount": amount, "order_id": order_id},
+        )
+
+
+async def test_the_amount_follows_the_order(api: Api, gateway: FakeGateway) -> None:
+    order = await api.order()
+    body = {"orderId": order["orderId"], "amount": 2747, "currency": "EUR"}
+    payment = (await api.post("/v1/payments/intents", body, key="k1")).json()
+    differs = problem(await change(api, payment, {"amount": 3000}), 422, "order_terms_differ")
+    assert differs["errors"][0]["pointer"] == "/amount"
+    await reprice(api, order["orderId"], 3000)
+    line = {"sku": "TEA", "name": "Tea", "quantity": 1, "unitAmount": 3000}
+    for _ in range(2):
+        changed = await change(api, payment, {"amount": 3000, "lines": [line]}, key="k2")
+        assert (changed.status_code, changed.json()["amount"]) == (200, 3000)
+    assert changed.headers["idempotency-replayed"] == "true"
+    assert gateway.intents[payment["gatewayPaymentIntentId"]].amount == 3000
+    for wrong, pointer in (
+        ({}, "/amount"),
+        ({"amount": 0}, "/amount"),
+        ({"amount": 3000, "currency": "USD"}, "/currency"),
+    ):
+        assert problem(await change(api, payment, wrong), 400, "malformed")["errors"][0]["pointer"] == pointer
+    path = f"/v1/payments/{payment['paymentId']}"
+    paid = await api.post(f"{path}/confirm", {"paymentMethodToken": "pm_card_visa"}, key="k3")
+    assert paid.json()["amountCaptured"] == 3000
+    problem(await change(api, payment, {"amount": 3000}), 409, "payment_state_forbids")

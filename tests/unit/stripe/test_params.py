@@ -77,6 +77,8 @@ CREATE, CONFIRM = typed.PaymentIntentCreateParams, typed.PaymentIntentConfirmPar
         (params.confirm_request("pi_1", "pm_1", "https://shop.test/back", off_session=True), CONFIRM),
         (params.capture_request("pi_1", 500, "EUR", True), typed.PaymentIntentCaptureParams),
         (params.capture_request("pi_1", 500, "EUR", False), typed.PaymentIntentCaptureParams),
+        (params.update_request("pi_1", DRAFT), typed.PaymentIntentUpdateParams),
+        (params.update_request("pi_1", BARE), typed.PaymentIntentUpdateParams),
         (params.cancel_request("pi_1", None), typed.PaymentIntentCancelParams),
         (params.cancel_request("pi_1", "abandoned"), typed.PaymentIntentCancelParams),
         (refund("duplicate"), typed.RefundCreateParams),
@@ -225,3 +227,10 @@ def test_an_amount_that_stripe_does_not_have_is_refused_before_anything_is_sent(
         params.capture_request("pi_1", 5125, "KWD", True)
     with pytest.raises(GatewayRefused):
         refund("duplicate", 5125, "KWD")
+
+
+def test_an_update_without_lines_removes_those_of_the_former_amount() -> None:
+    assert params.update_request("pi_1", BARE).params["amount_details"] == ""
+    kept = params.update_request("pi_1", DRAFT).params
+    assert kept["amount_details"]["line_items"]
+    assert kept["payment_details"]["order_reference"] == "ord_1"

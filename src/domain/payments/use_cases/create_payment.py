@@ -2,12 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from domain.payments.errors import (
-    GatewayRefusedRequest,
-    GatewayUnavailable,
-    OrderTermsDiffer,
-    OrderUnknown,
-)
+from domain.payments.errors import GatewayRefusedRequest, GatewayUnavailable
 from domain.payments.gateway import (
     CaptureMethod,
     Customer,
@@ -25,6 +20,7 @@ from domain.payments.outcome import refusal
 from domain.payments.payment import CONFIRMABLE, Payment
 from domain.payments.ports import OrderTermsSource, UnitOfWorkFactory
 from domain.payments.routing import Gateways
+from domain.payments.terms import check_terms
 from domain.payments.use_cases.confirm_payment import confirmation
 from domain.shared.callers import Caller
 from domain.shared.system import Clock
@@ -133,15 +129,13 @@ class CreatePaymentHandler:
         )
 
     async def _check_terms(self, command: CreatePayment) -> None:
-        terms = await self.order_terms.get(command.order_id, command.caller)
-        if terms is None:
-            raise OrderUnknown(pointer="/orderId")
-        if terms.currency != command.currency:
-            raise OrderTermsDiffer(f"the order is in {terms.currency}", pointer="/currency")
-        if terms.amount != command.amount:
-            raise OrderTermsDiffer(f"the order's total is {terms.amount}", pointer="/amount")
-        if not terms.payable:
-            raise OrderTermsDiffer("the order cannot be paid now", pointer="/orderId")
+        await check_terms(
+            self.order_terms,
+            command.caller,
+            order_id=command.order_id,
+            amount=command.amount,
+            currency=command.currency,
+        )
 
     async def _customer(
         self, gateway: PaymentGateway, command: CreatePayment, user_id: str | None

@@ -63,6 +63,17 @@ class CreatePaymentBody(CreateIntentBody, kw_only=True):
     with `authentication_required`, and they can confirm the same payment later."""
 
 
+class UpdatePaymentBody(Strict):
+    """The order's new total; lines and totals as for an intent, or the gateway has none any more."""
+
+    amount: Amount
+    description: Description | None = None
+    lines: Annotated[list[LineBody], Meta(max_length=1000)] = field(default_factory=list)
+    shipping_amount: AmountOrZero | None = None
+    discount_amount: AmountOrZero | None = None
+    tax_amount: AmountOrZero | None = None
+
+
 class ConfirmPaymentBody(Strict):
     payment_method_token: Token | None = None
     return_url: Url | None = None
