@@ -29,8 +29,8 @@ from benchmarks.shop import WEBHOOK_SECRET, Shop, a_shop, read_json
 CLIENTS = 8  # calls at the same time; more only wait in line before one process
 WARM_UP = 60
 ALONE = 200  # calls one after the other, whose time is what the machine needs for one
-INTENTS = 1_000
-ORDERS = 500
+INTENTS = 1_500
+ORDERS = 1_000
 WEBHOOKS_PER_SECOND = 200
 WEBHOOK_ORDERS = 450  # of each kind; with their events about 20 s of webhooks
 WEBHOOK_SECONDS = 20.0

@@ -13,9 +13,9 @@ EVERY_SECONDS = 0.003
 # The first of these that a frame's file name has in it, from the innermost frame outwards: the
 # standard library's time is its caller's.
 _PARTS = (
-    ("gateway SDK", ("/stripe/", "/httpx/", "/httpcore/", "/anyio/", "/h11/", "/certifi/")),
+    ("gateway SDK", ("/stripe/", "/aiohttp/", "/yarl/", "/multidict/", "/aiosignal/")),
     ("database", ("/sqlalchemy/", "/asyncpg/", "/adapters/postgres/")),
-    ("framework", ("/litestar/", "/uvicorn/", "/httptools/", "/multidict/")),
+    ("framework", ("/litestar/", "/uvicorn/", "/httptools/")),
     (
         "our code",
         (

@@ -31,6 +31,10 @@ _SECRET_TEXTS = (
     re.compile(r"(?<=://)[^/\s@]*:[^/\s@]+(?=@)"),  # user:password in an address
     re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+"),  # e-mail addresses
 )
+# One look that finds none of these in nearly every text, in place of eight.
+_SUSPECT = re.compile(
+    r"@|://|bearer|whsec_|_(?:test|live|secret)_|ey[\w-]{8,}\.|\d(?:[ -]?\d){12}", re.IGNORECASE
+)
 _LONG_NUMBER = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])")
 
 # Libraries that tell of each request what we tell ourselves, with addresses in it.
@@ -105,6 +109,8 @@ def _masked(key: str, value: Any) -> Any:
 
 def masked_text(text: str) -> str:
     """The text with every secret, e-mail address and card number in it masked."""
+    if _SUSPECT.search(text) is None:
+        return text
     for pattern in _SECRET_TEXTS:
         text = pattern.sub(MASK, text)
     return _LONG_NUMBER.sub(lambda found: MASK if _is_card_number(found[0]) else found[0], text)

@@ -4,15 +4,19 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import TextClause, text
-from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.unit_of_work import DatabaseUnavailable, lost_connection
+from adapters.postgres.unit_of_work import (
+    DatabaseUnavailable,
+    autocommitting,
+    live_driver,
+    lost_connection,
+)
 from domain.shared.idempotency import (
     KEEP_DAYS,
     LEASE_SECONDS,
@@ -53,8 +57,7 @@ def idempotency_ddl(schema: str) -> list[str]:
 # lease; it returns nothing where the row is somebody else's.
 _BEGIN = """
 INSERT INTO {table} AS k (owner, key, fingerprint, request_id, lease_until, expires_at)
-VALUES (:owner, :key, :fingerprint, :request_id, now() + :lease * interval '1 second',
-        now() + :keep * interval '1 day')
+VALUES ($1, $2, $3, $4, now() + $5::integer * interval '1 second', now() + $6::integer * interval '1 day')
 ON CONFLICT (owner, key) DO UPDATE SET
     fingerprint = excluded.fingerprint,
     request_id = CASE WHEN k.expires_at <= now() THEN excluded.request_id ELSE k.request_id END,
@@ -68,30 +71,30 @@ RETURNING request_id, attempt
 """
 
 _FIND = """
-SELECT fingerprint, status, headers, body,
+SELECT fingerprint, status, headers::text, body,
        EXTRACT(EPOCH FROM lease_until - now())::float8 AS lease_seconds
-FROM {table} WHERE owner = :owner AND key = :key
+FROM {table} WHERE owner = $1 AND key = $2
 """
 
 # The first answer stands. The expiry counts from it, and a row that was deleted meanwhile stays so.
 _FINISH = """
 UPDATE {table} SET
-    expires_at = CASE WHEN status IS NULL THEN now() + :keep * interval '1 day' ELSE expires_at END,
-    status = COALESCE(status, :status),
-    headers = COALESCE(headers, CAST(:headers AS jsonb)),
-    body = COALESCE(body, :body)
-WHERE owner = :owner AND key = :key AND request_id = :request_id
-RETURNING status, headers, body
+    expires_at = CASE WHEN status IS NULL THEN now() + $7::integer * interval '1 day' ELSE expires_at END,
+    status = COALESCE(status, $4::smallint),
+    headers = COALESCE(headers, $5::text::jsonb),
+    body = COALESCE(body, $6::bytea)
+WHERE owner = $1 AND key = $2 AND request_id = $3
+RETURNING status, headers::text, body
 """
 
 _RELEASE = """
 UPDATE {table} SET lease_until = now()
-WHERE owner = :owner AND key = :key AND request_id = :request_id AND attempt = :attempt AND status IS NULL
+WHERE owner = $1 AND key = $2 AND request_id = $3 AND attempt = $4 AND status IS NULL
 """
 
 _DELETE_EXPIRED = """
 DELETE FROM {table} WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM {table} WHERE expires_at <= now() LIMIT :limit FOR UPDATE SKIP LOCKED
+    SELECT ctid FROM {table} WHERE expires_at <= now() LIMIT $1 FOR UPDATE SKIP LOCKED
 ))
 """
 
@@ -104,80 +107,55 @@ class PostgresIdempotencyStore:
             raise ValueError(f"not a plain SQL identifier: {schema!r}")
         # Every method is one statement, so each is its own transaction without BEGIN and COMMIT
         # around it: two round trips less on every mutating call.
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = autocommitting(engine)
         table = f"{schema}.idempotency_key"
-        self._begin = text(_BEGIN.format(table=table))
-        self._find = text(_FIND.format(table=table))
-        self._finish = text(_FINISH.format(table=table))
-        self._release = text(_RELEASE.format(table=table))
-        self._delete_expired = text(_DELETE_EXPIRED.format(table=table))
+        self._begin = _BEGIN.format(table=table)
+        self._find = _FIND.format(table=table)
+        self._finish = _FINISH.format(table=table)
+        self._release = _RELEASE.format(table=table)
+        self._delete_expired = _DELETE_EXPIRED.format(table=table)
 
     async def begin(self, owner: KeyOwner, key: str, fingerprint: bytes, request_id: str) -> Beginning:
-        name = {"owner": _digest(owner), "key": key}
-        wanted = {
-            **name,
-            "fingerprint": fingerprint,
-            "request_id": request_id,
-            "lease": LEASE_SECONDS,
-            "keep": KEEP_DAYS,
-        }
+        name = _digest(owner), key
+        wanted = (*name, fingerprint, request_id, LEASE_SECONDS, KEEP_DAYS)
         while True:
-            taken = await self._first(self._begin, wanted)
+            taken = await self._first(self._begin, *wanted)
             if taken is not None:
-                return Begun(taken.request_id, taken.attempt)
-            row = await self._first(self._find, name)
+                return Begun(taken["request_id"], taken["attempt"])
+            row = await self._first(self._find, *name)
             if row is None:
                 continue  # it was forgotten between the two statements, so it is free now
-            if bytes(row.fingerprint) != fingerprint:
+            if bytes(row["fingerprint"]) != fingerprint:
                 return OtherRequest()
-            if row.status is not None:
+            if row["status"] is not None:
                 return Replay(_answer(row))
-            return InFlight(max(1, math.ceil(row.lease_seconds)))
+            return InFlight(max(1, math.ceil(row["lease_seconds"])))
 
     async def finish(self, owner: KeyOwner, key: str, request_id: str, answer: Answer) -> Answer:
-        row = await self._first(
-            self._finish,
-            {
-                "owner": _digest(owner),
-                "key": key,
-                "request_id": request_id,
-                "status": answer.status,
-                "headers": json.dumps(answer.headers),
-                "body": answer.body,
-                "keep": KEEP_DAYS,
-            },
-        )
+        values = (answer.status, json.dumps(answer.headers), answer.body, KEEP_DAYS)
+        row = await self._first(self._finish, _digest(owner), key, request_id, *values)
         return answer if row is None else _answer(row)
 
     async def release(self, owner: KeyOwner, key: str, begun: Begun) -> None:
-        async with self._connected() as connection:
-            await connection.execute(
-                self._release,
-                {
-                    "owner": _digest(owner),
-                    "key": key,
-                    "request_id": begun.request_id,
-                    "attempt": begun.attempt,
-                },
-            )
+        await self._first(self._release, _digest(owner), key, begun.request_id, begun.attempt)
 
     async def delete_expired(self, limit: int) -> int:
-        async with self._connected() as connection:
-            return (await connection.execute(self._delete_expired, {"limit": limit})).rowcount
+        async with self._connected() as driver:
+            return int((await driver.execute(self._delete_expired, limit)).removeprefix("DELETE "))
 
-    async def _first(self, statement: TextClause, values: Mapping[str, Any]) -> Row[Any] | None:
-        async with self._connected() as connection:
-            return (await connection.execute(statement, values)).first()
+    async def _first(self, statement: str, *values: Any) -> "asyncpg.Record | None":
+        async with self._connected() as driver:
+            return await driver.fetchrow(statement, *values)
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+    async def _connected(self) -> "AsyncIterator[asyncpg.Connection[Any]]":
         """A connection for one statement. A lost one is raised as DatabaseUnavailable."""
         try:
             async with self._engine.connect() as connection:
                 try:
-                    yield connection
-                except Exception as error:
-                    if lost_connection(error):
+                    yield await live_driver(connection)
+                except BaseException as error:
+                    if lost_connection(error) or not isinstance(error, Exception):
                         await connection.invalidate()
                     raise
         except Exception as error:
@@ -194,6 +172,6 @@ def _digest(owner: KeyOwner) -> bytes:
     return hashlib.sha256(json.dumps([owner.subject, owner.actor]).encode()).digest()
 
 
-def _answer(row: Row[Any]) -> Answer:
-    headers = tuple((name, value) for name, value in row.headers)
-    return Answer(row.status, bytes(row.body), headers)
+def _answer(row: "asyncpg.Record") -> Answer:
+    headers = tuple((name, value) for name, value in json.loads(row["headers"]))
+    return Answer(row["status"], bytes(row["body"]), headers)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import asyncpg
 import msgspec
@@ -96,7 +97,7 @@ class UnitOfWork:
     """
 
     def __init__(self, engine: AsyncEngine, after_commit: Callable[[], None]) -> None:
-        self._engine = engine
+        self._engine = autocommitting(engine)
         self._after_commit = after_commit
         self._connection: AsyncConnection | None = None
 
@@ -112,11 +113,7 @@ class UnitOfWork:
         connection: AsyncConnection | None = None
         try:
             connection = await self._engine.connect()
-            if driver_under(connection).is_closed():  # the server ended the session while nobody looked
-                await connection.invalidate()
-                await connection.get_raw_connection()
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            await driver_under(connection).execute(_begin_of(self._engine))
+            await (await live_driver(connection)).execute(_begin_of(self._engine))
         except BaseException as error:
             if connection is not None:
                 await connection.invalidate()
@@ -150,12 +147,34 @@ class UnitOfWork:
             self._after_commit()
 
 
+def autocommitting(engine: AsyncEngine) -> AsyncEngine:
+    """The same pool, for connections that commit each statement as far as SQLAlchemy knows.
+
+    Made once: to change a connection at every use costs more than a statement.
+    """
+    made = _autocommitting.get(engine)
+    if made is None:
+        made = _autocommitting[engine] = engine.execution_options(isolation_level="AUTOCOMMIT")
+    return made
+
+
+_autocommitting: WeakKeyDictionary[AsyncEngine, AsyncEngine] = WeakKeyDictionary()
+
+
 def driver_under(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
     """asyncpg's connection, in the same transaction, for statements that are run for every payment."""
     assert connection.sync_connection is not None, "the connection is open"
     driver = connection.sync_connection.connection.driver_connection
     assert driver is not None, "the connection was not invalidated"
     return driver
+
+
+async def live_driver(connection: AsyncConnection) -> "asyncpg.Connection[Any]":
+    """The same of a connection just taken; where the server ended its session while nobody looked, of a new one."""
+    if driver_under(connection).is_closed():
+        await connection.invalidate()
+        await connection.get_raw_connection()
+    return driver_under(connection)
 
 
 async def _rolled_back(driver: "asyncpg.Connection[Any]") -> bool:

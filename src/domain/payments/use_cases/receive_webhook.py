@@ -87,7 +87,8 @@ class ReceiveWebhookHandler:
         version = 0
         while True:
             async with self.unit_of_work() as uow:
-                if is_new and await uow.webhooks.is_kept(gateway, event.event_id):
+                # Where nothing is to be applied, the insertion alone tells.
+                if is_new and event.snapshot and await uow.webhooks.is_kept(gateway, event.event_id):
                     return WebhookOutcome.REPEATED
                 payment = await self._lock_payment(uow, gateway, event)
                 current = fetched if payment is not None and payment.version == version else {}
