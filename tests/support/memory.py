@@ -449,11 +449,15 @@ class MemoryWebhooks:
         return found
 
     async def find(
-        self, wanted: WebhookFilter, *, after: tuple[datetime, str] | None, limit: int
+        self, wanted: WebhookFilter, *, newest_first: bool, after: tuple[datetime, str] | None, limit: int
     ) -> Sequence[StoredWebhook]:
         chosen = [webhook for webhook in await self._kept() if _is_wanted(webhook, wanted)]
-        newest = sorted(chosen, key=_place, reverse=True)
-        return [webhook for webhook in newest if after is None or _place(webhook) < after][:limit]
+        ordered = sorted(chosen, key=_place, reverse=newest_first)
+        if after is not None:
+            ordered = [
+                one for one in ordered if (_place(one) < after if newest_first else _place(one) > after)
+            ]
+        return ordered[:limit]
 
     async def count_types(self, *, begin: datetime) -> Sequence[WebhookTypeCount]:
         types: defaultdict[tuple[bool, str], list[datetime]] = defaultdict(list)

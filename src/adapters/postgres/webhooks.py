@@ -50,10 +50,11 @@ class PostgresWebhooks:
         return found[0] if found else None
 
     async def find(
-        self, wanted: WebhookFilter, *, after: tuple[datetime, str] | None, limit: int
+        self, wanted: WebhookFilter, *, newest_first: bool, after: tuple[datetime, str] | None, limit: int
     ) -> Sequence[StoredWebhook]:
         place = tuple_(_table.c.received_at, _table.c.event_id)
-        query = select(_table).order_by(_table.c.received_at.desc(), _table.c.event_id.desc()).limit(limit)
+        order = (_table.c.received_at, _table.c.event_id)
+        query = select(_table).order_by(*(one.desc() if newest_first else one for one in order)).limit(limit)
         for column, value in (
             (_table.c.type, wanted.type),
             (_table.c.outcome, wanted.outcome),
@@ -67,7 +68,7 @@ class PostgresWebhooks:
         if wanted.end is not None:
             query = query.where(_table.c.received_at < wanted.end)
         if after is not None:
-            query = query.where(place < after)
+            query = query.where(place < after if newest_first else place > after)
         return await self._all(query)
 
     async def count_types(self, *, begin: datetime) -> Sequence[WebhookTypeCount]:

@@ -141,9 +141,9 @@ class Webhooks(Protocol):
     async def get(self, gateway: str, event_id: str) -> StoredWebhook | None: ...
 
     async def find(
-        self, wanted: WebhookFilter, *, after: tuple[datetime, str] | None, limit: int
+        self, wanted: WebhookFilter, *, newest_first: bool, after: tuple[datetime, str] | None, limit: int
     ) -> Sequence[StoredWebhook]:
-        """Newest first, by receipt and id; `after` are those of the last one already seen."""
+        """In the order of receipt and id or against it; `after` are those of the last one already seen."""
         ...
 
     async def count_types(self, *, begin: datetime) -> Sequence[WebhookTypeCount]:

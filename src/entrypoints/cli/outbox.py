@@ -1,64 +1,30 @@
 """`payonce outbox`."""
 
-import asyncio
-import os
-import re
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import click
-import msgspec
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters.cloudevents.payment_events import EventUnreadable
 from adapters.dramatiq.publisher import DramatiqPublisher
-from adapters.system.clock import SystemClock
 from entrypoints.bootstrap import make_broker_of
 from entrypoints.cli.group import WrongUsage
+from entrypoints.cli.operators import When, exit_with, json_option, ready_file_option, settings_of
 from entrypoints.cli.outbox_show import Show
-from entrypoints.local.ready import Ready
 from entrypoints.operating.logs import CONSUMERS, LOGS, Operating, operating
 from entrypoints.operating.shadow import shadow
-from entrypoints.settings import Secret, Settings, load_settings
+from entrypoints.settings import Settings
 from outbox import PublishFailed, Selection
 from outbox.status import ConsumerStatus, LogStatus, alarms
 
 PAGE = 500
-_AGO = re.compile(r"(\d+)([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-
-class When(click.ParamType[datetime]):
-    """A time as RFC 3339 writes it (UTC where it names no zone), or how long ago: 90s, 30m, 2h, 7d."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        if match := _AGO.fullmatch(value):
-            return SystemClock().now() - timedelta(**{_UNITS[match[2]]: int(match[1])})
-        try:
-            time = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(
-                f"{value!r} is neither a time like 2026-03-01T12:00:00Z nor an age like 2h.", param, ctx
-            )
-        return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 @click.group()
-@click.option(
-    "--ready-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Look at the running system that wrote this file (`payonce up --ready-file`).",
-)
+@ready_file_option
 @click.pass_context
 def command(context: click.Context, ready_file: Path | None) -> None:
     """There are two logs: payments (followed by the consumer `orders`) and orders (followed by `effects`).
@@ -66,24 +32,7 @@ def command(context: click.Context, ready_file: Path | None) -> None:
     At night: `status` says what is wrong, `dead` what was given up and why. Then `retry` once the cause is
     gone, or `skip` what will never work. `replay` sends again what somebody may have lost; it does no harm.
     """
-    settings = load_settings(os.environ)
-    if ready_file is not None:
-        ready = msgspec.json.decode(ready_file.read_bytes(), type=Ready)
-        url, redis_url = Secret(ready.database_url), Secret(ready.redis_url)
-        names_another = settings.broker_url != settings.redis_url  # RabbitMQ, which the file does not name
-        settings = msgspec.structs.replace(
-            settings,
-            database_url=url,
-            orders_database_url=url,
-            payments_database_url=url,
-            redis_url=redis_url,
-            broker_url=settings.broker_url if names_another else redis_url,
-        )
-    context.obj = settings
-
-
-def _json(function: Callable[..., None]) -> Callable[..., None]:
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+    context.obj = settings_of(ready_file)
 
 
 def _consumer(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -100,19 +49,15 @@ def _run(settings: Settings, work: Callable[[Operating], Awaitable[int]]) -> Non
             return await work(databases)
 
     try:
-        code = asyncio.run(main())
-    except (DBAPIError, OSError, PoolTimeout) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise click.ClickException(f"The database does not answer as it should: {cause}") from error
+        exit_with(main())
     except (PublishFailed, EventUnreadable) as error:
         raise click.ClickException(str(error)) from error
-    sys.exit(code)
 
 
 @command.command()
 @click.option("--check", is_flag=True, help="End with exit code 1 where a person should look.")
 @click.option("--lanes", is_flag=True, help="Show every lane, not only those with unpublished events.")
-@_json
+@json_option
 @click.pass_obj
 def status(settings: Settings, check: bool, lanes: bool, as_json: bool) -> None:
     """How far publishers, consumers and anti-entropy are, and what is wrong."""
@@ -138,7 +83,7 @@ def status(settings: Settings, check: bool, lanes: bool, as_json: bool) -> None:
 @click.option("--type", "type_", help="Only of this type, as PaymentSucceeded.")
 @click.option("--after", type=click.IntRange(min=0), help="From this position on; default: the newest.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
-@_json
+@json_option
 @click.pass_obj
 def list_(
     settings: Settings,
@@ -161,7 +106,7 @@ def list_(
 
 @command.command()
 @_consumer(required=False)
-@_json
+@json_option
 @click.pass_obj
 def dead(settings: Settings, consumer: str | None, as_json: bool) -> None:
     """What was given up, grouped by cause; ids and numbers in a cause are written as #."""
@@ -180,7 +125,7 @@ def dead(settings: Settings, consumer: str | None, as_json: bool) -> None:
 @click.option("--stream", help="Let this stream go on.")
 @click.option("--event", "event_id", type=click.UUID, help="Let this event (and its stream) go on.")
 @click.option("--cause", help="Let everything go on that was given up for this cause, as `dead` names it.")
-@_json
+@json_option
 @click.pass_obj
 def retry(
     settings: Settings,
@@ -212,7 +157,7 @@ def retry(
 @_consumer(required=True)
 @click.argument("event_id", type=click.UUID)
 @click.option("--reason", required=True, help="Why; kept with the event.")
-@_json
+@json_option
 @click.pass_obj
 def skip(settings: Settings, consumer: str, event_id: UUID, reason: str, as_json: bool) -> None:
     """Leave out a failed or parked event for good, so that its stream goes on after it.
@@ -238,7 +183,7 @@ def skip(settings: Settings, consumer: str, event_id: UUID, reason: str, as_json
 @click.option("--after", type=click.IntRange(min=0), default=0, help="Go on after this position.")
 @click.option("--limit", type=click.IntRange(min=1), help="Stop at the first page that reaches so many.")
 @click.option("--shadow", "is_shadow", is_flag=True, help="Change nothing: replay into copies of the orders.")
-@_json
+@json_option
 @click.pass_obj
 def replay(
     settings: Settings,

@@ -17,9 +17,13 @@ async def _kept(payments: Payments, *webhooks: StoredWebhook) -> None:
         await uow.commit()
 
 
-async def _found(payments: Payments, limit: int = 10, after: Any = None, **wanted: Any) -> list[str]:
+async def _found(
+    payments: Payments, limit: int = 10, after: Any = None, newest_first: bool = True, **wanted: Any
+) -> list[str]:
     async with payments.unit_of_work() as uow:
-        found = await uow.webhooks.find(WebhookFilter(**wanted), after=after, limit=limit)
+        found = await uow.webhooks.find(
+            WebhookFilter(**wanted), newest_first=newest_first, after=after, limit=limit
+        )
     return [webhook.event_id for webhook in found]
 
 
@@ -37,6 +41,8 @@ async def test_webhooks_are_found_by_what_is_asked_of_them(payments: Payments) -
     assert await _found(payments) == ["evt_4", "evt_3", "evt_2", "evt_1"]
     assert await _found(payments, limit=2) == ["evt_4", "evt_3"]
     assert await _found(payments, limit=2, after=(LATER, "evt_3")) == ["evt_2", "evt_1"]
+    assert await _found(payments, limit=3, newest_first=False) == ["evt_1", "evt_2", "evt_3"]
+    assert await _found(payments, after=(START, "evt_2"), newest_first=False) == ["evt_3", "evt_4"]
     assert await _found(payments, type="refund.created") == ["evt_4"]
     assert await _found(payments, outcome=WebhookOutcome.WAITING) == ["evt_1"]
     assert await _found(payments, payment_id="pay_1") == ["evt_4", "evt_3"]
@@ -80,7 +86,7 @@ async def test_bodies_go_first_and_ids_long_after_a_few_at_a_time(payments: Paym
         assert await uow.webhooks.forget(received_before=START + timedelta(days=2), limit=10) == 2
         await uow.commit()
     async with payments.unit_of_work() as uow:
-        kept = await uow.webhooks.find(WebhookFilter(), after=None, limit=10)
+        kept = await uow.webhooks.find(WebhookFilter(), newest_first=True, after=None, limit=10)
         assert [(webhook.event_id, webhook.body is None) for webhook in kept] == [
             ("evt_5", False),
             *((f"evt_{n}", True) for n in (4, 3, 2)),

@@ -6,8 +6,9 @@ import click
 import pytest
 
 from adapters.system.clock import SystemClock
-from entrypoints.cli.outbox import When
-from entrypoints.cli.outbox_show import Show, age, camel, time
+from entrypoints.cli.operators import When
+from entrypoints.cli.outbox_show import Show, age, time
+from entrypoints.cli.printer import camel
 from outbox.status import DeadGroup, Retried
 
 
