@@ -169,10 +169,13 @@ _ATTENTION: _Kind[float] = _Kind(
     lambda count: count,
 )
 
+_WEBHOOKS = "payonce_webhooks"
+
 SAMPLE_NAMES = frozenset(
     (
         _UP.sample_name,
         _ATTENTION.sample_name,
+        f"{_WEBHOOKS}_total",
         *(k.sample_name for k in _LOG),
         *(k.sample_name for k in _LANE),
         *(k.sample_name for k in _CONSUMER),
@@ -224,7 +227,7 @@ class Metrics:
     ) -> None:
         """`count_attentions` is None where this process has no payments; `also` is what it tells of itself, besides."""
         self.webhooks = Counter(
-            "payonce_webhooks",
+            _WEBHOOKS,
             "Webhooks that this process received, by what became of them.",
             ["type_known", "outcome"],
             registry=None,
