@@ -1,6 +1,7 @@
 """The gateways that the contract suite runs on, each with what a test does behind its back."""
 
-from abc import ABC, abstractmethod
+import importlib
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from adapters.stripe.gateway import StripeGateway
 from domain.payments.gateway import IntentSnapshot, PaymentGateway
+from tests.contract.gateway.bench import Bench
 from tests.support.fake_gateway import FakeGateway
 from tests.support.sandbox import SandboxGateway
 
@@ -17,32 +19,6 @@ from tests.support.sandbox import SandboxGateway
 class MachineClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
-
-
-class Bench(ABC):
-    """A gateway under test; the other methods are the world's doing, not the port's."""
-
-    gateway: PaymentGateway
-
-    @abstractmethod
-    def save_method(self, gateway_customer_id: str, kind: str = "pm_card_visa") -> str:
-        """Attach a card that pays like the test token `kind` to a customer; its token."""
-
-    @abstractmethod
-    def delete_customer(self, gateway_customer_id: str) -> None:
-        """Somebody deletes a customer in the gateway's dashboard."""
-
-    @abstractmethod
-    def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
-        """The customer answers the bank's challenge."""
-
-    @abstractmethod
-    def settle_debit(self, snapshot: IntentSnapshot) -> None:
-        """The bank answers, days later."""
-
-    @abstractmethod
-    def lapse(self, snapshot: IntentSnapshot) -> None:
-        """The time of the authorization is over."""
 
 
 class FakeBench(Bench):
@@ -111,8 +87,22 @@ async def stripe_gateway(sandbox: SandboxGateway) -> AsyncIterator[StripeGateway
     await gateway.aclose()
 
 
-@pytest.fixture(params=["fake", "stripe"])
+PLUGIN = os.environ.get("PAYONCE_TEST_GATEWAY")
+"""`module:name` of an async context manager that gives the bench of another gateway: then of that one only."""
+
+
+@pytest.fixture
+async def plugin_bench() -> AsyncIterator[Bench]:
+    module, _, name = (PLUGIN or "").partition(":")
+    async with getattr(importlib.import_module(module), name)() as bench:
+        yield bench
+
+
+@pytest.fixture(params=["plugin"] if PLUGIN else ["fake", "stripe"])
 def bench(request: pytest.FixtureRequest) -> Bench:
+    if request.param == "plugin":
+        found: Bench = request.getfixturevalue("plugin_bench")
+        return found
     if request.param == "fake":
         return FakeBench()
     return StripeBench(request.getfixturevalue("stripe_gateway"), request.getfixturevalue("sandbox"))

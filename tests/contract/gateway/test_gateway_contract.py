@@ -25,7 +25,7 @@ from domain.payments.gateway import (
     RefundSnapshot,
 )
 from domain.shared.payment_events import CardMethod, NextActionType
-from tests.contract.gateway.conftest import Bench
+from tests.contract.gateway.bench import Bench
 
 RETURN_URL = "https://shop.test/back"
 _keys = count(1)

@@ -12,7 +12,7 @@ from domain.payments.gateway import (
     PaymentGateway,
 )
 from domain.shared.errors import Malformed
-from tests.contract.gateway.conftest import Bench
+from tests.contract.gateway.bench import Bench
 from tests.contract.gateway.test_gateway_contract import RETURN_URL, confirm, create, intent_of, new_key, pay
 
 
