@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from domain.orders.states import ORDER_TRANSITIONS
+from domain.payments.dispute_status import DISPUTE_TRANSITIONS
 from domain.payments.gateway import IntentStatus
 from domain.payments.states import (
-    DISPUTE_TRANSITIONS,
     INTENT_TRANSITIONS,
     OPERATION_TRANSITIONS,
     REFUND_TRANSITIONS,
@@ -204,7 +204,7 @@ def files() -> dict[Path, str]:
     parts = [
         "# States",
         "Drawn by `make states` from the transition tables that the code obeys and the database enforces: "
-        "[payments](../src/domain/payments/states.py), [orders](../src/domain/orders/states.py). "
+        "[payments](../src/domain/payments/states.py), [disputes](../src/domain/payments/dispute_status.py), [orders](../src/domain/orders/states.py). "
         "A test holds this page to them.",
     ]
     for machine in _machines():

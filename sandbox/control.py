@@ -1,15 +1,17 @@
-"""Scripting the sandbox: `/_sandbox/chaos`, `/clock`, `/reset`, `/state`."""
+"""Scripting the sandbox: `/_sandbox/chaos`, `/clock`, `/disputes`, `/reset`, `/state`."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from sandbox.chaos import Chaos, ChaosMonkey
+from sandbox.disputes import dispute_charge
 from sandbox.http import Request, Response, json_response
 from sandbox.later import run_due
-from sandbox.store import Store, encode
+from sandbox.session import Session
+from sandbox.store import Store, decode, encode
 
 Json = dict[str, Any]
 
@@ -18,6 +20,14 @@ class Advance(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """The clock only goes ahead: objects are never younger than what caused them."""
 
     advance_seconds: Annotated[float, Meta(ge=0, le=10 * 365 * 86400)]
+
+
+class OpenDispute(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """The cardholder's bank disputes what a payment intent took; `inquiry` only asks about it."""
+
+    payment_intent: str
+    reason: Literal["fraudulent", "product_not_received"] = "fraudulent"
+    inquiry: bool = False
 
 
 class Reset(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -44,6 +54,7 @@ class Control:
             ("GET", "/_sandbox/chaos"): self._get_chaos,
             ("POST", "/_sandbox/clock"): self._advance,
             ("GET", "/_sandbox/clock"): self._get_clock,
+            ("POST", "/_sandbox/disputes"): self._open_dispute,
             ("POST", "/_sandbox/reset"): self._reset,
             ("GET", "/_sandbox/state"): self._state,
         }.get((request.method, request.path))
@@ -79,6 +90,23 @@ class Control:
     def _set_offset(self, seconds: float) -> None:
         self._chaos.clock.offset_seconds = seconds
         self._store.set_setting("clock_offset_seconds", str(seconds))
+
+    def _open_dispute(self, body: bytes) -> Response:
+        wanted = msgspec.json.decode(body, type=OpenDispute)
+        charges = self._store.rows(
+            "SELECT account, body FROM object WHERE kind = 'charge' AND payment_intent = ?"
+            " AND json_extract(body, '$.amount_captured') > 0 ORDER BY seq DESC LIMIT 1",
+            wanted.payment_intent,
+        )
+        if not charges:
+            message = f"{wanted.payment_intent} is no payment intent that took money."
+            return json_response(400, {"error": {"type": "invalid_request_error", "message": message}})
+        account, charge = charges[0]
+        with self._store.transaction():
+            session = Session(self._store, account, int(self._chaos.clock.now()), self._chaos)
+            dispute = dispute_charge(session, decode(charge), reason=wanted.reason, inquiry=wanted.inquiry)
+        self._woken()
+        return json_response(200, dispute)
 
     def _reset(self, body: bytes) -> Response:
         reset = msgspec.json.decode(body, type=Reset)

@@ -17,28 +17,29 @@ _UNDER_REVIEW = {"needs_response": "under_review", "warning_needs_response": "wa
 
 
 def open_dispute(session: Session, charge_id: str) -> None:
-    before = session.get("charge", charge_id)
-    card = METHODS[session.hidden(before["payment_method"])["token"]]
+    """What the test cards that are disputed bring about by themselves."""
+    charge = session.get("charge", charge_id)
+    card = METHODS[session.hidden(charge["payment_method"])["token"]]
     assert isinstance(card, Card)
     assert card.dispute is not None
+    dispute_charge(session, charge, reason=card.dispute, inquiry=card.inquiry)
+
+
+def dispute_charge(session: Session, before: Json, *, reason: str, inquiry: bool) -> Json:
     due_by = session.now + _RESPONSE_SECONDS
     dispute = shapes.dispute(
-        session.new_id("dispute"),
-        session.now,
-        before,
-        reason=card.dispute,
-        inquiry=card.inquiry,
-        due_by=due_by,
+        session.new_id("dispute"), session.now, before, reason=reason, inquiry=inquiry, due_by=due_by
     )
     session.insert(dispute)
     session.later(_RESPONSE_SECONDS, "overdue_dispute", dispute["id"])
     charge = session.save({**before, "disputed": True})
     session.emit("charge.updated", charge, before=before)
-    if not card.inquiry:
+    if not inquiry:
         dispute = _move_funds(session, dispute, -dispute["amount"])
     session.emit("charge.dispute.created", dispute)
-    if not card.inquiry:
+    if not inquiry:
         session.emit("charge.dispute.funds_withdrawn", dispute)
+    return dispute
 
 
 def _move_funds(session: Session, dispute: Json, amount: int) -> Json:

@@ -48,6 +48,7 @@ from domain.payments.use_cases.create_payment import CreatePaymentHandler
 from domain.payments.use_cases.create_refund import CreateRefundHandler
 from domain.payments.use_cases.forget_webhooks import ForgetWebhooksHandler
 from domain.payments.use_cases.preflight_payment import PreflightPaymentHandler
+from domain.payments.use_cases.read_disputes import GetDisputeHandler, ListDisputesHandler
 from domain.payments.use_cases.read_payments import (
     CountAttentionsHandler,
     GetPaymentHandler,
@@ -58,6 +59,7 @@ from domain.payments.use_cases.read_payments import (
 from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
 from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
 from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
+from domain.payments.use_cases.remind_of_evidence import RemindOfEvidenceHandler
 from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
 from domain.payments.use_cases.update_payment import UpdatePaymentHandler
 from domain.shared.callers import TokenIssuer, TokenVerifier
@@ -121,6 +123,9 @@ class PaymentSide:
     count_attentions: CountAttentionsHandler
     create_refund: CreateRefundHandler
     get_refund: GetRefundHandler
+    list_disputes: ListDisputesHandler
+    get_dispute: GetDisputeHandler
+    remind_of_evidence: RemindOfEvidenceHandler
     receive_webhook: ReceiveWebhookHandler
     forget_webhooks: ForgetWebhooksHandler
     list_events: ListEventsHandler
@@ -320,6 +325,9 @@ def _build_payments(
         count_attentions=CountAttentionsHandler(uow),
         create_refund=CreateRefundHandler(uow, gateways, runner, clock),
         get_refund=GetRefundHandler(uow),
+        list_disputes=ListDisputesHandler(uow),
+        get_dispute=GetDisputeHandler(uow),
+        remind_of_evidence=RemindOfEvidenceHandler(uow, clock, ids),
         receive_webhook=receive_webhook,
         forget_webhooks=ForgetWebhooksHandler(uow, clock, timedelta(days=settings.webhook_retention_days)),
         list_events=ListEventsHandler(uow),

@@ -2,8 +2,8 @@
 
 from docs.draw_states import DOCS, files
 from domain.orders.states import ORDER_TRANSITIONS
+from domain.payments.dispute_status import DISPUTE_TRANSITIONS
 from domain.payments.states import (
-    DISPUTE_TRANSITIONS,
     INTENT_TRANSITIONS,
     OPERATION_TRANSITIONS,
     REFUND_TRANSITIONS,

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from domain.payments.dispute_status import DisputeStatus
 from domain.payments.errors import (
     AmountNotRepresentable,
     AmountTooLarge,
@@ -24,7 +25,6 @@ from domain.payments.gateway import (
     CaptureMethod,
     Customer,
     DisputeSnapshot,
-    DisputeStatus,
     FutureUsage,
     GatewayEvent,
     GatewayFailed,

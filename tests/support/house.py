@@ -30,6 +30,7 @@ from domain.payments.use_cases.confirm_payment import ConfirmPayment, ConfirmPay
 from domain.payments.use_cases.create_payment import CreatePayment, CreatePaymentHandler
 from domain.payments.use_cases.create_refund import CreateRefund, CreateRefundHandler
 from domain.payments.use_cases.preflight_payment import PreflightPaymentHandler
+from domain.payments.use_cases.read_disputes import GetDisputeHandler, ListDisputesHandler
 from domain.payments.use_cases.read_payments import (
     GetPaymentHandler,
     GetRefundHandler,
@@ -39,6 +40,7 @@ from domain.payments.use_cases.read_payments import (
 from domain.payments.use_cases.receive_webhook import ReceiveWebhook, ReceiveWebhookHandler
 from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
 from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
+from domain.payments.use_cases.remind_of_evidence import RemindOfEvidenceHandler
 from domain.payments.use_cases.replay_webhook import ReplayWebhookHandler
 from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
 from domain.payments.use_cases.update_payment import UpdatePayment, UpdatePaymentHandler
@@ -183,6 +185,9 @@ class House:
         self.list_saved_methods = ListSavedMethodsHandler(payments_uow, gateways)
         self.detach_saved_method = DetachSavedMethodHandler(payments_uow, gateways)
         self.get_refund = GetRefundHandler(payments_uow)
+        self.list_disputes = ListDisputesHandler(payments_uow)
+        self.get_dispute = GetDisputeHandler(payments_uow)
+        self.remind_of_evidence = RemindOfEvidenceHandler(payments_uow, clock, ids)
         self.list_events = ListEventsHandler(payments_uow)
         self.receive_webhook = ReceiveWebhookHandler(payments_uow, gateways, clock, ids)
         self.replay_webhook = ReplayWebhookHandler(self.receive_webhook)

@@ -84,6 +84,11 @@ class SandboxGateway:
         """Put its clock ahead; what falls due has happened when this returns, its webhooks apart."""
         self._post("/_sandbox/clock", {"advanceSeconds": seconds})
 
+    def dispute(self, intent_id: str, **details: Any) -> str:
+        """The cardholder's bank disputes what this intent took; the dispute's id."""
+        answer = self._http.post("/_sandbox/disputes", json={"paymentIntent": intent_id, **details})
+        return str(answer.raise_for_status().json()["id"])
+
     def state(self, account: str = "payonce") -> dict[str, Any]:
         """`counts` and `paymentIntents` (id, captured, refunded, …) of one account."""
         answer = self._http.get("/_sandbox/state").raise_for_status().json()

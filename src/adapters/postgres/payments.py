@@ -16,8 +16,8 @@ from adapters.postgres.rows import HotRows, from_row, to_row
 from adapters.postgres.unit_of_work import UnitOfWork
 from adapters.postgres.webhooks import PostgresWebhooks
 from domain.payments.dispute import Dispute
+from domain.payments.dispute_status import DisputeStatus
 from domain.payments.errors import OperationInFlight, PaymentInProgress
-from domain.payments.gateway import DisputeStatus
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
 from domain.payments.ports import LoggedEvent

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from adapters.stripe.amounts import NotRepresentable, from_stripe
 from adapters.stripe.params import ORDER_ID, PAYMENT_ID, REASON, REFUND_ID, USER_ID
+from domain.payments.dispute_status import DisputeStatus
 from domain.payments.gateway import (
     AUTHORIZATION_EXPIRED,
     CustomerDeleted,
     DisputeSnapshot,
-    DisputeStatus,
     FutureUsage,
     GatewayRefundStatus,
     IntentSnapshot,

@@ -2,8 +2,9 @@
 
 from domain.payments.gateway import IntentSnapshot, PaymentGateway
 from domain.payments.operation import OperationKind
-from domain.payments.payment import Occasion, Payment, Verdict
+from domain.payments.payment import Occasion, Payment
 from domain.payments.ports import PaymentsUnitOfWork, UnitOfWorkFactory
+from domain.payments.verdict import Verdict
 from domain.shared.system import Clock, IdFactory
 
 

@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.payments.gateway import DisputeSnapshot, DisputeStatus
+from domain.payments.dispute_status import DISPUTE_TRANSITIONS, DisputeStatus
+from domain.payments.gateway import DisputeSnapshot
+from domain.payments.verdict import Verdict
+from domain.shared.states import reachable
+
+_AHEAD = reachable(DISPUTE_TRANSITIONS)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +49,17 @@ class Dispute:
     def knows(self, snapshot: DisputeSnapshot) -> bool:
         """Whether taking over this report would change nothing."""
         return all(getattr(self, name) == getattr(snapshot, name) for name in _CHANGING)
+
+    def judge(self, snapshot: DisputeSnapshot) -> Verdict:
+        """What a report that may be old or repeated is worth."""
+        if self.knows(snapshot):
+            return Verdict.NOTHING_NEW
+        if snapshot.status is self.status:
+            return Verdict.FETCH  # details change both ways: it may be older than what we know
+        if snapshot.status not in _AHEAD[self.status]:
+            return Verdict.NOTHING_NEW
+        # Around an appeal a state is passed twice, and only the gateway knows which time this was.
+        return Verdict.FETCH if self.status in _AHEAD[snapshot.status] else Verdict.RECORDED
 
     def take_over(self, snapshot: DisputeSnapshot, now: datetime) -> None:
         for name in _CHANGING:

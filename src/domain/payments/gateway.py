@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from domain.payments.dispute_status import DisputeStatus
 from domain.payments.line_data import LineCheck
 from domain.payments.saved_method import MethodPage
 from domain.shared.payment_events import CardMethod, LastError, NextAction
@@ -43,44 +44,6 @@ class GatewayRefundStatus(StrEnum):
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     CANCELED = "CANCELED"
-
-
-class DisputeStatus(State):
-    """A dispute's states in the gateway's own words (https://docs.stripe.com/api/disputes/object)."""
-
-    WARNING_NEEDS_RESPONSE = (
-        "warning_needs_response",
-        "The bank inquires; no money has moved, and a refund in full ends it.",
-    )
-    WARNING_UNDER_REVIEW = "warning_under_review", "The bank looks at our answer to its inquiry."
-    WARNING_CLOSED = "warning_closed", "The inquiry ended without a chargeback."
-    PREVENTED = "prevented", "It was resolved before it became a chargeback."
-    NEEDS_RESPONSE = "needs_response", "A chargeback: the money is withdrawn, and evidence is due."
-    UNDER_REVIEW = "under_review", "The bank looks at our evidence; that may take months."
-    WON = "won", "The bank decided for us, and the money is given back."
-    LOST = "lost", "The bank decided for the cardholder, or we accepted; the money stays gone."
-    APPEAL_NEEDS_RESPONSE = "appeal_needs_response", "The decision against us may still be appealed."
-    APPEAL_UNDER_REVIEW = "appeal_under_review", "The bank looks at our appeal."
-
-    @property
-    def closed(self) -> bool:
-        return self in _CLOSED
-
-    @property
-    def awaits_evidence(self) -> bool:
-        return self in _AWAIT_EVIDENCE
-
-
-_CLOSED = frozenset(
-    {DisputeStatus.WARNING_CLOSED, DisputeStatus.PREVENTED, DisputeStatus.WON, DisputeStatus.LOST}
-)
-_AWAIT_EVIDENCE = frozenset(
-    {
-        DisputeStatus.WARNING_NEEDS_RESPONSE,
-        DisputeStatus.NEEDS_RESPONSE,
-        DisputeStatus.APPEAL_NEEDS_RESPONSE,
-    }
-)
 
 
 class CaptureMethod(StrEnum):

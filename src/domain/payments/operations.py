@@ -21,10 +21,11 @@ from domain.payments.gateway import (
 )
 from domain.payments.operation import Operation, OperationKind, OperationStatus
 from domain.payments.outcome import Outcome, outcome_of, refusal
-from domain.payments.payment import Occasion, Payment, Verdict
+from domain.payments.payment import Occasion, Payment
 from domain.payments.ports import PaymentsUnitOfWork, UnitOfWorkFactory
 from domain.payments.refund import RefundStatus
 from domain.payments.routing import Gateways
+from domain.payments.verdict import Verdict
 from domain.shared.system import Clock, IdFactory
 
 NextOperation = Callable[[Operation, Payment, GatewayRefused | None], Operation | None]

@@ -8,11 +8,11 @@ the fact is told.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
 from domain.payments.dispute import Dispute
+from domain.payments.dispute_status import DisputeStatus
 from domain.payments.errors import (
     AuthorizationExpired,
     CaptureExceedsAuthorized,
@@ -26,7 +26,6 @@ from domain.payments.gateway import (
     AUTHORIZATION_EXPIRED,
     CaptureMethod,
     DisputeSnapshot,
-    DisputeStatus,
     FutureUsage,
     IntentSnapshot,
     IntentStatus,
@@ -36,11 +35,11 @@ from domain.payments.line_data import LineFault, LineItems
 from domain.payments.operation import Operation, OperationKind
 from domain.payments.refund import FROM_GATEWAY, Refund, RefundStatus
 from domain.payments.states import (
-    DISPUTE_TRANSITIONS,
     INTENT_TRANSITIONS,
     REFUND_TRANSITIONS,
     UNDECIDED,
 )
+from domain.payments.verdict import Verdict
 from domain.shared.payment_events import (
     CardMethod,
     DisputeClosed,
@@ -57,11 +56,9 @@ from domain.shared.payment_events import (
     RefundFailed,
     RefundProcessed,
 )
-from domain.shared.states import reachable
 
 _S = IntentStatus
 
-_DISPUTE_AHEAD = reachable(DISPUTE_TRANSITIONS)
 _OUTCOME_UNKNOWN = "OPERATION_UNKNOWN"
 """Every other attention takes its place: it goes by itself once the outcome is known."""
 _DISPUTE_ATTENTION = ("DISPUTED", "DISPUTE_EVIDENCE_DUE", "DISPUTE_LOST", "REFUNDED_AND_DISPUTE_LOST")
@@ -77,15 +74,6 @@ AUTHORIZATION_EXPIRING = "AUTHORIZATION_EXPIRING"
 FIRST_LOOK = timedelta(minutes=10)
 """How long a webhook may take before we look ourselves."""
 LONGEST_PAUSE = timedelta(hours=6)
-
-
-class Verdict(Enum):
-    """What became of a gateway's report."""
-
-    RECORDED = auto()
-    NOTHING_NEW = auto()
-    FETCH = auto()
-    """It may be old or lacks what we need: fetch the object and record that, while the version stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,17 +407,6 @@ class Payment:
         self.amount_refunding += refund.amount
         if self.amount_refunded + self.amount_refunding > self.amount_captured:
             self.attention = "REFUND_EXCEEDS_CAPTURED"
-
-    def judge_dispute(self, dispute: Dispute, snapshot: DisputeSnapshot) -> Verdict:
-        """What a report of a dispute that we know, which may be old or repeated, is worth."""
-        if dispute.knows(snapshot):
-            return Verdict.NOTHING_NEW
-        if snapshot.status is dispute.status:
-            return Verdict.FETCH  # details change both ways: it may be older than what we know
-        if snapshot.status not in _DISPUTE_AHEAD[dispute.status]:
-            return Verdict.NOTHING_NEW
-        # Around an appeal a state is passed twice, and only the gateway knows which time this was.
-        return Verdict.FETCH if dispute.status in _DISPUTE_AHEAD[snapshot.status] else Verdict.RECORDED
 
     def open_dispute(self, dispute: Dispute, occasion: Occasion) -> None:
         """A dispute that we hear of for the first time, however far it has come."""

@@ -4,12 +4,12 @@ A state without successors is final. The gateway's reports come in any order: on
 forward from here is old, unless the gateway insists, which is recorded and flagged.
 """
 
-from domain.payments.gateway import DisputeStatus, IntentStatus
+from domain.payments.gateway import IntentStatus
 from domain.payments.operation import OperationStatus
 from domain.payments.refund import RefundStatus
 from domain.shared.states import Transitions
 
-_I, _R, _O, _D = IntentStatus, RefundStatus, OperationStatus, DisputeStatus
+_I, _R, _O = IntentStatus, RefundStatus, OperationStatus
 
 UNDECIDED = frozenset(
     {_I.REQUIRES_PAYMENT_METHOD, _I.REQUIRES_CONFIRMATION, _I.REQUIRES_ACTION, _I.PROCESSING}
@@ -64,26 +64,3 @@ OPERATION_TRANSITIONS: Transitions[OperationStatus] = {
     _O.SUCCEEDED: {},
     _O.FAILED: {},
 }
-
-DISPUTE_TRANSITIONS: Transitions[DisputeStatus] = {
-    None: {_D.WARNING_NEEDS_RESPONSE: "the bank inquires", _D.NEEDS_RESPONSE: "a chargeback"},
-    _D.WARNING_NEEDS_RESPONSE: {
-        _D.WARNING_UNDER_REVIEW: "evidence is given",
-        _D.WARNING_CLOSED: "refunded, or not pursued",
-        _D.PREVENTED: "resolved before it was one",
-        _D.NEEDS_RESPONSE: "it becomes a chargeback",
-    },
-    _D.WARNING_UNDER_REVIEW: {
-        _D.WARNING_CLOSED: "not pursued",
-        _D.NEEDS_RESPONSE: "it becomes a chargeback",
-    },
-    _D.WARNING_CLOSED: {},
-    _D.PREVENTED: {},
-    _D.NEEDS_RESPONSE: {_D.UNDER_REVIEW: "evidence is given", _D.LOST: "accepted, or not answered in time"},
-    _D.UNDER_REVIEW: {_D.WON: "the bank decides for us", _D.LOST: "the bank decides against us"},
-    _D.WON: {},
-    _D.LOST: {_D.APPEAL_NEEDS_RESPONSE: "an appeal is open"},
-    _D.APPEAL_NEEDS_RESPONSE: {_D.APPEAL_UNDER_REVIEW: "the appeal is made", _D.LOST: "no appeal is made"},
-    _D.APPEAL_UNDER_REVIEW: {_D.WON: "the appeal succeeds", _D.LOST: "the appeal fails"},
-}
-"""https://docs.stripe.com/disputes/how-disputes-work; only the gateway moves a dispute."""

@@ -11,6 +11,7 @@ from entrypoints.bootstrap import Container, build_container
 from entrypoints.http import (
     asyncapi,
     changed_payments,
+    disputes,
     documentation,
     events,
     health,
@@ -35,6 +36,7 @@ _ROUTES_BY_SERVICE = {
         *payments.ROUTES,
         *changed_payments.ROUTES,
         *payment_methods.ROUTES,
+        *disputes.ROUTES,
         *refunds.ROUTES,
         *returns.ROUTES,
         *webhooks.ROUTES,

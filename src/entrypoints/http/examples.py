@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 
 from domain.orders.order import OrderStatus
+from domain.payments.dispute_status import DisputeStatus
 from domain.payments.gateway import CaptureMethod, IntentStatus
 from domain.payments.refund import RefundStatus
 from domain.shared.payment_events import NextActionType
+from entrypoints.http.schemas.disputes import DisputeAnswer
 from entrypoints.http.schemas.orders import (
     CheckoutBody,
     CreateOrderBody,
@@ -205,3 +207,17 @@ EVENT = {
         "amountRefunded": 0,
     },
 }
+DISPUTE = DisputeAnswer(
+    dispute_id="du_1SxExampleExample",
+    payment_id=_PAYMENT,
+    amount=2747,
+    currency="EUR",
+    reason="product_not_received",
+    status=DisputeStatus.NEEDS_RESPONSE,
+    closed=False,
+    charge_refundable=False,
+    evidence_due_by=datetime(2026, 12, 9, 23, 59, 59, tzinfo=UTC),
+    amount_withdrawn=2747,
+    opened_at=datetime(2026, 11, 30, 9, 0, tzinfo=UTC),
+    updated_at=datetime(2026, 11, 30, 9, 0, tzinfo=UTC),
+)

@@ -77,6 +77,8 @@ def _recovery(container: Container, stop: asyncio.Event) -> Work:
         yield periodically(name, RECOVERY_SECONDS, in_new_traces(work, container.ids), stop)
     check = in_new_traces(partial(_check_payments, container), container.ids)
     yield periodically("check_payments", CHECK_SECONDS, check, stop)
+    remind = in_new_traces(container.payments.remind_of_evidence, container.ids)
+    yield periodically("remind_of_evidence", CHECK_SECONDS, remind, stop)
 
 
 async def _check_payments(container: Container) -> None:

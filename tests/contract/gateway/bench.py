@@ -23,6 +23,10 @@ class Bench(ABC):
         """Somebody deletes a customer in the gateway's dashboard."""
 
     @abstractmethod
+    def open_dispute(self, intent_id: str) -> str:
+        """The cardholder's bank disputes what this intent took; the dispute's id."""
+
+    @abstractmethod
     def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
         """The customer answers the bank's challenge."""
 

@@ -34,6 +34,9 @@ class FakeBench(Bench):
     def delete_customer(self, gateway_customer_id: str) -> None:
         self.fake.deleted_customers.add(gateway_customer_id)
 
+    def open_dispute(self, intent_id: str) -> str:
+        return self.fake.open_dispute(intent_id).gateway_dispute_id
+
     def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
         act = self.fake.complete_action if passes else self.fake.fail_action
         act(snapshot.intent_id)
@@ -65,6 +68,9 @@ class StripeBench(Bench):
 
     def delete_customer(self, gateway_customer_id: str) -> None:
         self.sandbox.delete(f"/v1/customers/{gateway_customer_id}").raise_for_status()
+
+    def open_dispute(self, intent_id: str) -> str:
+        return self.sandbox.dispute(intent_id)
 
     def authenticate(self, snapshot: IntentSnapshot, *, passes: bool) -> None:
         assert snapshot.next_action is not None

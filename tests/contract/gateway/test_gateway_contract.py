@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from domain.payments.dispute_status import DisputeStatus
 from domain.payments.gateway import (
     AUTHORIZATION_EXPIRED,
     Address,
@@ -447,3 +448,26 @@ async def test_a_saved_method_pays_for_its_owner_only(bench: Bench) -> None:
 
 async def test_a_gateway_that_works_passes_its_check(gateway: PaymentGateway) -> None:
     await gateway.check()
+
+
+async def test_a_dispute_is_looked_up(bench: Bench, gateway: PaymentGateway) -> None:
+    intent = await pay(gateway)
+    dispute = await gateway.get_dispute(bench.open_dispute(intent.intent_id))
+    assert (dispute.intent_id, dispute.charge_id) == (intent.intent_id, intent.charge_id)
+    assert (dispute.amount, dispute.amount_withdrawn, dispute.currency) == (
+        intent.amount_captured,
+        intent.amount_captured,
+        intent.currency,
+    )
+    assert (dispute.status, dispute.charge_refundable) == (DisputeStatus.NEEDS_RESPONSE, False)
+    assert dispute.evidence_due_by is not None
+    assert dispute.evidence_due_by > dispute.opened_at
+    with pytest.raises(GatewayRefused) as refused:
+        await refund(gateway, intent.intent_id, amount=1)
+    assert refused.value.code == "charge_disputed"
+
+
+async def test_a_dispute_that_nobody_opened_is_refused(gateway: PaymentGateway) -> None:
+    with pytest.raises(GatewayRefused) as refused:
+        await gateway.get_dispute("du_nothing")
+    assert refused.value.code == "resource_missing"

@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 from domain.payments.dispute import Dispute
+from domain.payments.dispute_status import DisputeStatus
 from domain.payments.gateway import (
     CaptureMethod,
-    DisputeStatus,
     GatewayRequest,
     IntentSnapshot,
     IntentStatus,

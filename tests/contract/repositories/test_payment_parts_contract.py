@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.payments.gateway import DisputeStatus
+from domain.payments.dispute_status import DisputeStatus
 from domain.payments.operation import Operation
 from domain.payments.payment import Occasion
 from domain.payments.refund import RefundStatus

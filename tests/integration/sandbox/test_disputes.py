@@ -1,5 +1,6 @@
 """Disputes and inquiries, by Stripe's test cards and magic evidence."""
 
+import httpx
 import pytest
 import stripe
 
@@ -76,3 +77,22 @@ def test_an_inquiry_escalates(client: stripe.StripeClient, sandbox: SandboxGatew
     escalated = answer(client, sandbox, inquiry.id, "escalate_inquiry_evidence")
     assert (escalated.status, escalated.is_charge_refundable) == ("needs_response", False)
     assert len(escalated.balance_transactions) == 1
+
+
+def test_any_payment_is_disputed_on_request(client: stripe.StripeClient, sandbox: SandboxGateway) -> None:
+    intent = pay(client)
+    assert refund_code(client, intent.id, 99) == "succeeded"
+    dispute = client.v1.disputes.retrieve(sandbox.dispute(intent.id))
+    assert (dispute.status, dispute.reason, dispute.amount) == ("needs_response", "fraudulent", 1099)
+    inquiry = client.v1.disputes.retrieve(
+        sandbox.dispute(pay(client).id, inquiry=True, reason="product_not_received")
+    )
+    assert (inquiry.status, inquiry.reason) == ("warning_needs_response", "product_not_received")
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"paymentIntent": "pi_x"}, {"paymentIntent": "pi_x", "reason": "spite"}]
+)
+def test_what_cannot_be_disputed_is_refused(sandbox: SandboxGateway, body: dict[str, str]) -> None:
+    with pytest.raises(httpx.HTTPStatusError, match="400"):
+        sandbox._post("/_sandbox/disputes", body)

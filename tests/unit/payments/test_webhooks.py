@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from domain.orders.order import OrderStatus
+from domain.payments.dispute_status import DisputeStatus
 from domain.payments.errors import GatewayUnavailable
 from domain.payments.gateway import (
     CaptureMethod,
     CustomerDeleted,
     DisputeSnapshot,
-    DisputeStatus,
     GatewayEvent,
     GatewayRefundStatus,
     IntentSnapshot,

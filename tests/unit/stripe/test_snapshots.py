@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 from adapters.stripe.snapshots import Unreadable, dispute_snapshot, intent_snapshot, refund_snapshot
+from domain.payments.dispute_status import DisputeStatus
 from domain.payments.gateway import (
     DisputeSnapshot,
-    DisputeStatus,
     FutureUsage,
     GatewayRefundStatus,
     IntentSnapshot,

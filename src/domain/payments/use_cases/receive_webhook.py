@@ -15,10 +15,11 @@ from domain.payments.gateway import (
     RefundSnapshot,
     UnreadableReport,
 )
-from domain.payments.payment import Occasion, Payment, Verdict
+from domain.payments.payment import Occasion, Payment
 from domain.payments.ports import PaymentsUnitOfWork, UnitOfWorkFactory
 from domain.payments.refund import Refund, RefundStatus
 from domain.payments.routing import Gateways
+from domain.payments.verdict import Verdict
 from domain.payments.webhook import StoredWebhook, WebhookOutcome
 from domain.shared.system import Clock, IdFactory
 
@@ -268,7 +269,7 @@ async def _apply_dispute(
         verdict = Verdict.NOTHING_NEW if known.knows(fetched) else Verdict.RECORDED
         snapshot = fetched
     else:
-        verdict = payment.judge_dispute(known, snapshot)
+        verdict = known.judge(snapshot)
     if verdict is Verdict.RECORDED:
         others_open = any(not one.status.closed for one in disputes if one is not known)
         payment.record_dispute(known, snapshot, others_open=others_open, occasion=occasion)
