@@ -5,8 +5,8 @@ looks the object up first and repeats the identical request only where the gatew
 Both end in the same transaction: outcome, payment and events together, once.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from domain.payments.current import adopt_update, refresh
 from domain.payments.errors import GatewayUnavailable, PaymentNotFound
@@ -28,12 +28,30 @@ from domain.payments.routing import Gateways
 from domain.payments.verdict import Verdict
 from domain.shared.system import Clock, IdFactory
 
-NextOperation = Callable[[Operation, Payment, GatewayRefused | None], Operation | None]
-"""Asked inside the transaction that concludes an operation: which one follows it, if any."""
+
+class NextOperation(Protocol):
+    """What follows an operation."""
+
+    async def on_refusal(self, operation: Operation, refused: GatewayRefused) -> None:
+        """Outside any transaction, before a refusal is concluded: ask what the next operation will need."""
+        ...
+
+    def __call__(
+        self, concluded: Operation, payment: Payment, refused: GatewayRefused | None
+    ) -> Operation | None:
+        """Inside the transaction that concludes an operation: the one that follows it, if any."""
+        ...
 
 
-def _none_follows(concluded: Operation, payment: Payment, refused: GatewayRefused | None) -> Operation | None:
-    return None
+class _NoneFollows:
+    async def on_refusal(self, operation: Operation, refused: GatewayRefused) -> None:
+        return
+
+    def __call__(self, concluded: Operation, payment: Payment, refused: GatewayRefused | None) -> None:
+        return
+
+
+_none_follows = _NoneFollows()
 
 
 async def start(uow: PaymentsUnitOfWork, payment: Payment, operation: Operation) -> None:
@@ -85,6 +103,7 @@ class OperationRunner:
         except GatewayUnknown as error:
             return await self._put_off(operation, error)
         except GatewayRefused as error:
+            await then.on_refusal(operation, error)
             return await self._go_on(operation, _Refusal(error), then)
         return await self._go_on(operation, answer, then)
 

@@ -93,9 +93,10 @@ class CreatePaymentHandler:
         """An earlier run of this request was cut off: take up what it saved."""
         async with self.unit_of_work() as uow:
             create = await uow.operations.get(f"{command.request_id}-create")
-            retried = await uow.operations.get(f"{command.request_id}-create-plain")
+            again = await uow.operations.get(f"{command.request_id}-create-again")
+            plain = await uow.operations.get(f"{command.request_id}-create-plain")
             confirm = await uow.operations.get(f"{command.request_id}-confirm")
-        latest = confirm or retried or create
+        latest = confirm or plain or again or create
         then = self._next(command, self.draft(command, payment.gateway_customer_id))
         if latest is not None and latest.open:
             return await self.runner.recover(latest, then)
@@ -147,8 +148,14 @@ class CreatePaymentHandler:
             known = await uow.customers.find(gateway.name, user_id)
         if known is not None:
             return known
+        return await self._make_customer(gateway, command, user_id, f"{command.request_id}-customer")
+
+    async def _make_customer(
+        self, gateway: PaymentGateway, command: CreatePayment, user_id: str, key: str
+    ) -> str:
+        """Of two that are made at once for a user the first is kept; the other stays without payments."""
         try:
-            made = await gateway.create_customer(user_id, command.customer, f"{command.request_id}-customer")
+            made = await gateway.create_customer(user_id, command.customer, key)
         except GatewayUnknown as error:
             raise GatewayUnavailable from error
         except GatewayRefused as error:
@@ -157,6 +164,20 @@ class CreatePaymentHandler:
             kept = await uow.customers.put(gateway.name, user_id, made)
             await uow.commit()
         return kept
+
+    async def replace_customer(self, gateway: str, command: CreatePayment, deleted: str) -> str | None:
+        """Forget a customer whom the gateway no longer has, and make another; None where that fails."""
+        user_id = command.caller.acting_user(command.user_id)
+        if user_id is None:
+            return None
+        async with self.unit_of_work() as uow:
+            await uow.customers.forget(gateway, user_id, deleted)
+            await uow.commit()
+        key = f"{command.request_id}-customer-again"
+        try:
+            return await self._make_customer(self.gateways.of(gateway), command, user_id, key)
+        except (GatewayUnavailable, GatewayRefusedRequest):
+            return None  # the refusal of the payment stands, and the next one makes the customer
 
     async def _begin(
         self,
@@ -243,13 +264,24 @@ def _may_confirm(payment: Payment) -> bool:
     return payment.intent_id is not None and payment.in_flight is None and payment.status in CONFIRMABLE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Next:
-    """After the creation comes the confirmation; after one refused for its line items, one without them."""
+    """After the creation comes the confirmation.
+
+    After a creation refused since the customer was deleted at the gateway comes one with a new customer,
+    after one refused for its line items one without them.
+    """
 
     handler: CreatePaymentHandler
     command: CreatePayment
     draft: IntentDraft
+    new_customer: str | None = None
+
+    async def on_refusal(self, operation: Operation, refused: GatewayRefused) -> None:
+        deleted = self.draft.gateway_customer_id
+        missing = (refused.code, refused.param) == ("resource_missing", "customer")
+        if missing and deleted is not None and operation.operation_id.endswith("-create"):
+            self.new_customer = await self.handler.replace_customer(operation.gateway, self.command, deleted)
 
     def __call__(
         self, concluded: Operation, payment: Payment, refused: GatewayRefused | None
@@ -257,12 +289,21 @@ class _Next:
         if concluded.kind is not OperationKind.CREATE:
             return None
         if refused is not None:
-            about_lines = (refused.param or "").startswith("amount_details")
-            if not about_lines or concluded.operation_id.endswith("-plain"):
-                return None
-            payment.leave_lines_out(refused.message)
-            plain = replace(self.draft, lines=(), shipping_amount=None, discount_amount=None, tax_amount=None)
-            return self.handler.creation(payment, plain, f"{self.command.request_id}-create-plain")
+            return self._after_refusal(concluded, payment, refused)
         if not self.command.confirm or payment.status not in CONFIRMABLE:
             return None
         return self.handler.confirmation(self.command, payment)
+
+    def _after_refusal(
+        self, concluded: Operation, payment: Payment, refused: GatewayRefused
+    ) -> Operation | None:
+        if self.new_customer is not None and concluded.operation_id.endswith("-create"):
+            payment.gateway_customer_id = self.new_customer
+            self.draft = replace(self.draft, gateway_customer_id=self.new_customer)
+            return self.handler.creation(payment, self.draft, f"{self.command.request_id}-create-again")
+        about_lines = (refused.param or "").startswith("amount_details")
+        if not about_lines or concluded.operation_id.endswith("-plain"):
+            return None
+        payment.leave_lines_out(refused.message)
+        plain = replace(self.draft, lines=(), shipping_amount=None, discount_amount=None, tax_amount=None)
+        return self.handler.creation(payment, plain, f"{self.command.request_id}-create-plain")
