@@ -513,10 +513,11 @@ class MemoryWebhooks:
             await self.transaction.update("webhook", (webhook.gateway, webhook.event_id), webhook)
         return sorted(taken, key=lambda webhook: webhook.created_at)
 
-    async def waiting_for_known_payments(self, *, limit: int) -> Sequence[str]:
+    async def waiting_for_known_payments(self, *, limit: int, besides: Collection[str] = ()) -> Sequence[str]:
         intents = {(webhook.gateway, webhook.intent_id) for webhook in await self._waiting()}
         payments: list[Payment] = await self.transaction.read_all("payment")
-        return [row.payment_id for row in payments if (row.gateway, row.intent_id) in intents][:limit]
+        wanted = {(gateway, intent_id) for gateway, intent_id in intents if gateway not in besides}
+        return [row.payment_id for row in payments if (row.gateway, row.intent_id) in wanted][:limit]
 
     async def _waiting(self) -> list[StoredWebhook]:
         return [

@@ -1,6 +1,6 @@
 """Webhooks as they came, for a while with their bodies."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -112,7 +112,7 @@ class PostgresWebhooks:
         )
         return sorted(taken, key=lambda webhook: webhook.created_at)
 
-    async def waiting_for_known_payments(self, *, limit: int) -> Sequence[str]:
+    async def waiting_for_known_payments(self, *, limit: int, besides: Collection[str] = ()) -> Sequence[str]:
         wanted = (
             select(tables.payment.c.payment_id)
             .distinct()
@@ -123,7 +123,7 @@ class PostgresWebhooks:
                     _table.c.intent_id == tables.payment.c.intent_id,
                 ),
             )
-            .where(_waiting)
+            .where(_waiting, _table.c.gateway.not_in(besides))
             .limit(limit)
         )
         return list((await self.connection.scalars(wanted)).all())

@@ -179,8 +179,8 @@ class Webhooks(Protocol):
         """
         ...
 
-    async def waiting_for_known_payments(self, *, limit: int) -> Sequence[str]:
-        """Ids of payments that exist now and for which webhooks still wait."""
+    async def waiting_for_known_payments(self, *, limit: int, besides: Collection[str] = ()) -> Sequence[str]:
+        """Ids of payments that exist now and for which webhooks still wait, but for those of the accounts `besides`."""
         ...
 
 

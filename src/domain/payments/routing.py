@@ -1,7 +1,8 @@
 """Which gateway account a payment is given to.
 
 The rule: a new payment goes to the first account, in the configured order, that takes its amount and
-currency and whose circuit is closed. The account's name is saved with the payment in the transaction
+currency and whose circuit is closed; where it comes with a payment method's token, which one account
+only knows, to the first of them that knows it. The account's name is saved with the payment in the transaction
 that saves its first operation, before anything is sent, and with every operation: each later call,
 look-up, repetition and webhook of the payment goes by that name, whatever the other accounts' health.
 So nothing that was sent to one account is ever sent to another while its outcome is unknown. An order
@@ -50,16 +51,17 @@ class Gateways:
 
     accounts: Sequence[Account]
 
-    def for_new_payment(self, amount: int, currency: str) -> PaymentGateway:
-        """The gateway that a new payment is given to, by the rule of this module.
+    def for_new_payment(self, amount: int, currency: str) -> Sequence[PaymentGateway]:
+        """The gateways, at least one, that a new payment may be given to by the rule of this module.
 
         Raises GatewayUnavailable where the circuits of all accounts that take it are open, and what
         `taking` does.
         """
-        for account in self.taking(amount, currency):
-            if account.is_reachable():
-                return account.gateway
-        raise GatewayUnavailable
+        taking = self.taking(amount, currency)
+        reachable = [account.gateway for account in taking if account.is_reachable()]
+        if not reachable:
+            raise GatewayUnavailable
+        return reachable
 
     def taking(self, amount: int, currency: str) -> Sequence[Account]:
         """The accounts that take this amount, at least one, whatever their health.

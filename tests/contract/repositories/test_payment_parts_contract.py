@@ -242,6 +242,8 @@ async def test_webhooks_wait_for_their_payment(payments: Payments) -> None:
     await pay(payments)
     async with payments.unit_of_work() as uow:
         assert await uow.webhooks.waiting_for_known_payments(limit=10) == ["pay_1"]
+        assert await uow.webhooks.waiting_for_known_payments(limit=10, besides=["fake"]) == []
+        assert await uow.webhooks.waiting_for_known_payments(limit=10, besides=["other"]) == ["pay_1"]
         assert await uow.webhooks.has_waiting("fake", "pi_pay_1")
         taken = await uow.webhooks.take_waiting("fake", "pi_pay_1", "pay_1")
         assert sorted(webhook.event_id for webhook in taken) == ["evt_1", "evt_2"]

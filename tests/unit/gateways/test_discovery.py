@@ -67,14 +67,14 @@ def test_the_stripe_settings_are_one_account_named_stripe() -> None:
     built = build(DEFAULT)
     assert names(built) == ["stripe"]
     assert built.circuits.keys() == {"stripe"}
-    assert built.gateways.for_new_payment(1000, "JPY").name == "stripe"
+    assert built.gateways.for_new_payment(1000, "JPY")[0].name == "stripe"
 
 
 def test_several_accounts_in_their_order_and_with_their_currencies() -> None:
     built = build({"PAYONCE_GATEWAYS": f"[{EU}, {US}]"})
     assert names(built) == ["eu", "us"]
-    assert built.gateways.for_new_payment(1000, "EUR").name == "eu"
-    assert built.gateways.for_new_payment(1000, "USD").name == "us"
+    assert built.gateways.for_new_payment(1000, "EUR")[0].name == "eu"
+    assert built.gateways.for_new_payment(1000, "USD")[0].name == "us"
     with pytest.raises(CurrencyUnsupported):
         built.gateways.account("eu").check_takes(1000, "USD")
 
@@ -92,7 +92,7 @@ async def test_a_circuit_that_is_open_closes_the_account_to_new_payments() -> No
     built = build({"PAYONCE_GATEWAYS": f"[{EU}, {US}]", "PAYONCE_CIRCUIT_FAILURES": "1"})
     await open_circuit(built.circuits["eu"])
     assert built.gateways.unreachable() == ["eu"]
-    assert built.gateways.for_new_payment(1000, "EUR").name == "us"
+    assert built.gateways.for_new_payment(1000, "EUR")[0].name == "us"
     for account in built.gateways.accounts:
         await account.gateway.aclose()
 

@@ -5,7 +5,13 @@ from functools import partial
 import pytest
 
 from domain.orders.order import OrderStatus
-from domain.payments.errors import AmountTooSmall, CurrencyUnsupported, GatewayUnavailable, PaymentInProgress
+from domain.payments.errors import (
+    AmountTooSmall,
+    CurrencyUnsupported,
+    GatewayUnavailable,
+    PaymentInProgress,
+    PaymentMethodUnknown,
+)
 from domain.payments.gateway import IntentStatus
 from domain.payments.operation import OperationStatus
 from domain.payments.refund import RefundStatus
@@ -65,7 +71,7 @@ def gateways(*accounts: tuple[str, frozenset[str] | None, bool]) -> Gateways:
 def test_the_first_that_takes_it_and_is_reachable(
     accounts: list[tuple[str, frozenset[str] | None, bool]], chosen: str
 ) -> None:
-    assert gateways(*accounts).for_new_payment(1000, "EUR").name == chosen
+    assert gateways(*accounts).for_new_payment(1000, "EUR")[0].name == chosen
 
 
 def test_a_currency_that_no_account_takes() -> None:
@@ -101,6 +107,42 @@ async def test_a_payment_stays_at_its_account(shop: Shop) -> None:
     assert shop.first.sent == []
     operations = house.world.payments.rows["operation"].values()
     assert {operation.gateway for operation in operations} == {"second"}
+
+
+async def attached_at_second(shop: Shop) -> None:
+    """A method `pm_saved` of the customer at the second account."""
+    shop.break_circuit("fake")
+    payment = await shop.house.paid()
+    shop.mend()
+    assert payment.gateway_customer_id is not None
+    shop.second.attach("pm_saved", payment.gateway_customer_id)
+
+
+async def test_a_token_takes_its_payment_to_the_account_that_knows_it(shop: Shop) -> None:
+    house = shop.house
+    await attached_at_second(shop)
+    payment = await house.paid(token="pm_saved")
+    assert (payment.gateway, payment.status) == ("second", IntentStatus.SUCCEEDED)
+    assert (await house.paid(token="pm_card_visa")).gateway == "fake"
+    shop.break_circuit("second")
+    sent = len(shop.second.sent)
+    with pytest.raises(GatewayUnavailable):
+        await house.paid(token="pm_saved")
+    assert (await house.paid(token="pm_card_visa")).gateway == "fake"
+    shop.mend()
+    with pytest.raises(PaymentMethodUnknown):
+        await house.paid(token="pm_of_nobody")
+    assert len(shop.second.sent) == sent
+
+
+async def test_a_token_is_not_said_to_be_unknown_while_an_account_does_not_answer(shop: Shop) -> None:
+    house = shop.house
+    await attached_at_second(shop)
+    before = set(house.world.payments.rows["payment"])
+    shop.second.down = True
+    with pytest.raises(GatewayUnavailable):
+        await house.paid(token="pm_saved")
+    assert house.world.payments.rows["payment"].keys() == before
 
 
 async def test_a_customer_is_known_to_each_account_apart(shop: Shop) -> None:

@@ -23,16 +23,12 @@ class RecoverOperationsHandler:
     async def __call__(self, *, limit: int = 20) -> int:
         """Recover due operations and apply webhooks that waited; how many were taken up.
 
-        Operations at an account whose circuit is open stay due until it is closed.
-
-        Raises Unavailable where some webhooks wait on, since the gateway could not be asked.
+        What belongs to an account whose circuit is open stays due until it is closed. Raises Unavailable where some webhooks wait on, since the gateway could not be asked.
         """
-        now = self.clock.now()
+        now, besides = self.clock.now(), self.runner.gateways.unreachable()
         async with self.unit_of_work() as uow:
-            due = await uow.operations.take_due(
-                now=now, until=now + HELD_FOR, limit=limit, besides=self.runner.gateways.unreachable()
-            )
-            waiting = await uow.webhooks.waiting_for_known_payments(limit=limit)
+            due = await uow.operations.take_due(now=now, until=now + HELD_FOR, limit=limit, besides=besides)
+            waiting = await uow.webhooks.waiting_for_known_payments(limit=limit, besides=besides)
             await uow.commit()
         for operation in due:
             try:

@@ -77,7 +77,7 @@ class UpdatePaymentHandler:
         return await self.runner.run(operation)
 
     def _update(self, command: UpdatePayment, payment: Payment, operation_id: str) -> Operation:
-        gateway, now = self.gateways.of(payment.gateway), self.clock.now()
+        gateway, now = self.gateways.to_begin(payment.gateway), self.clock.now()
         draft = IntentDraft(
             payment_id=payment.payment_id,
             order_id=payment.order_id,
