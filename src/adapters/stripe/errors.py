@@ -8,11 +8,12 @@ import stripe
 
 from domain.payments.gateway import GatewayFailed, GatewayNotSent, GatewayRefused, GatewayUnknown
 
-_PROVES_NOTHING = frozenset({408, 409, 424, 425, 429})
-"""The 4xx that do not say that nothing was done.
+_PROVES_THAT_NOTHING_WAS_DONE = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422})
+"""Documented by Stripe, or given by HTTP to a request that is not carried out.
 
-The same key in flight (409) may yet succeed; a proxy's time-out (408), a failed dependency
-(424) or a limit (425, 429) may be met by a repetition of a call that had succeeded before.
+No other 4xx says so: the same key in flight (409) may yet succeed; a proxy's time-out (408), a failed
+dependency (424) or a limit (425, 429) may be met by a repetition of a call that had succeeded before;
+and of one that nobody documented nothing is known.
 """
 
 _POINTERS = {
@@ -41,7 +42,7 @@ def translate(error: stripe.StripeError, call: str, secret: str) -> GatewayFaile
     status = error.http_status
     if status == 409 or isinstance(error, stripe.IdempotencyError):
         return _unknown(error, call, outage=False)
-    if not described or status is None or not 400 <= status < 500 or status in _PROVES_NOTHING:
+    if not described or status not in _PROVES_THAT_NOTHING_WAS_DONE:
         return _unknown(error, call)
     if isinstance(error, stripe.RateLimitError):
         return _unknown(error, call)

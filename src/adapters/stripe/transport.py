@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 import stripe
@@ -29,6 +30,13 @@ class Transport(stripe.AIOHTTPClient):
                 trust_env=True,
             )
         return self._opened
+
+    def _get_request_args_kwargs(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: str | bytes | None
+    ) -> tuple[tuple[str, str], dict[str, Any]]:
+        """A redirect is followed nowhere: Stripe sends none, and a POST would be answered as a GET."""
+        arguments, named = super()._get_request_args_kwargs(method, url, headers, post_data)
+        return arguments, {**named, "allow_redirects": False}
 
     async def request_async(
         self,

@@ -30,6 +30,8 @@ class ScriptedServer:
     url: str = ""
     answers: list[tuple[int, Any] | Silence] = field(default_factory=list)
     """Used up in order; bytes are sent as they are, anything else as JSON. The last one stays."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Besides those that every answer has."""
     requests: list[Request] = field(default_factory=list)
     _open: dict[asyncio.StreamWriter, "asyncio.Task[Any] | None"] = field(default_factory=dict)
 
@@ -64,7 +66,9 @@ class ScriptedServer:
             return False
         status, content = answer
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nRequest-Id: req_1\r\n\r\n"
+        headers = {"Content-Length": len(body), "Request-Id": "req_1", **self.headers}
+        lines = (f"{name}: {value}\r\n" for name, value in headers.items())
+        head = f"HTTP/1.1 {status} X\r\n{''.join(lines)}\r\n"
         writer.write(head.encode() + body)
         await writer.drain()
         return True

@@ -76,7 +76,9 @@ async def test_a_request_is_sent_as_it_was_prepared(server: ScriptedServer, gate
     }
 
 
-@pytest.mark.parametrize("status", [408, 409, 424, 425, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize(
+    "status", [302, 307, 408, 409, 418, 424, 425, 429, 451, 499, 500, 502, 503, 504, 599]
+)
 async def test_these_answers_prove_nothing(
     server: ScriptedServer, gateway: StripeGateway, status: int
 ) -> None:
@@ -95,6 +97,13 @@ async def test_a_key_with_another_request_proves_nothing(
 async def test_an_old_rate_limit_proves_nothing(server: ScriptedServer, gateway: StripeGateway) -> None:
     server.answers = [(400, error(code="rate_limit"))]
     assert isinstance(await failure(gateway), GatewayUnknown)
+
+
+async def test_a_redirect_is_not_followed(server: ScriptedServer, gateway: StripeGateway) -> None:
+    server.headers["Location"] = f"{server.url}/v1/payment_intents/pi_1"
+    server.answers = [(302, b""), (200, INTENT)]
+    assert isinstance(await failure(gateway), GatewayUnknown)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 422])
