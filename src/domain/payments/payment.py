@@ -261,7 +261,8 @@ class Payment:
             _S.REQUIRES_CAPTURE,
             _S.CANCELED,
         ):
-            return Verdict.RECORDED  # captured amounts only grow, so that is new however late it comes
+            # Captured amounts only grow, so that is new however late it comes; more may have been captured since.
+            return Verdict.FETCH if snapshot.status is _S.REQUIRES_CAPTURE else Verdict.RECORDED
         if not INTENT_TRANSITIONS[self.status] or self._tells_the_same(snapshot):
             return Verdict.NOTHING_NEW
         if snapshot.status not in (_S.REQUIRES_CAPTURE, _S.SUCCEEDED, _S.CANCELED):
@@ -270,7 +271,7 @@ class Payment:
 
     def _lacks_details(self, snapshot: IntentSnapshot) -> bool:
         """Whether the report (a webhook names its charge only) leaves out what our events must say."""
-        if snapshot.status is _S.CANCELED:
+        if snapshot.status is _S.CANCELED and snapshot.charge_id in (None, self.charge_id):
             return False
         lapse = snapshot.capture_before or self.capture_before
         known_method = self.method if snapshot.charge_id == self.charge_id else None
