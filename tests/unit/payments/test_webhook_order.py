@@ -19,9 +19,9 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from domain.payments.dispute_status import DisputeStatus
 from domain.payments.gateway import (
     CaptureMethod,
-    DisputeStatus,
     GatewayEvent,
     GatewayRefundStatus,
     IntentStatus,
