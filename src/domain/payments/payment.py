@@ -60,7 +60,6 @@ from domain.shared.payment_events import (
 _S = IntentStatus
 
 _OUTCOME_UNKNOWN = "OPERATION_UNKNOWN"
-"""Every other attention takes its place: it goes by itself once the outcome is known."""
 _DISPUTE_ATTENTION = ("DISPUTED", "DISPUTE_EVIDENCE_DUE", "DISPUTE_LOST", "REFUNDED_AND_DISPUTE_LOST")
 
 CANCELABLE = UNDECIDED | {_S.REQUIRES_CAPTURE}
@@ -70,6 +69,8 @@ FINAL = frozenset({_S.SUCCEEDED, _S.CANCELED})
 
 AUTHORIZATION_EXPIRING = "AUTHORIZATION_EXPIRING"
 """The attention of a payment whose authorization lapses soon."""
+_PASSING = (None, _OUTCOME_UNKNOWN, AUTHORIZATION_EXPIRING)
+"""What goes by itself, in time: every other attention takes its place."""
 
 FIRST_LOOK = timedelta(minutes=10)
 """How long a webhook may take before we look ourselves."""
@@ -242,7 +243,7 @@ class Payment:
     def warn_of_lapse(self, now: datetime) -> None:
         """The authorization lapses soon: somebody must capture or cancel."""
         self.authorization_warned = True
-        if self.attention is None:
+        if self.attention in (None, _OUTCOME_UNKNOWN):
             self.attention = AUTHORIZATION_EXPIRING
             self.updated_at = now
 
@@ -312,10 +313,7 @@ class Payment:
         self._take_over(snapshot)
         self.updated_at = occasion.now
         self.check_at = self.next_check(occasion.now)
-        if (
-            self.attention in (None, _OUTCOME_UNKNOWN)
-            and self.amount_captured + self.amount_capturable > self.amount
-        ):
+        if self.attention in _PASSING and self.amount_captured + self.amount_capturable > self.amount:
             self.attention = "CAPTURE_EXCEEDS_AUTHORIZED"
         moved = self.status != before
         if self.amount_captured > captured_before or (moved and self.status is _S.SUCCEEDED):
@@ -429,7 +427,7 @@ class Payment:
         self.updated_at = occasion.now
         if dispute.status.closed:
             self._emit(DisputeClosed, occasion, dispute.amount, reason=dispute.status.value)
-        if self.attention not in (None, _OUTCOME_UNKNOWN, *_DISPUTE_ATTENTION):
+        if self.attention not in (*_PASSING, *_DISPUTE_ATTENTION):
             return  # a rule of money is broken: that comes first
         if not dispute.status.closed:
             self.attention = "DISPUTED"
@@ -442,13 +440,13 @@ class Payment:
     def remind_of_evidence(self, dispute: Dispute, occasion: Occasion) -> None:
         """The time for evidence is nearly over: somebody must give it, or accept the dispute."""
         dispute.reminded = True
-        if self.attention in (None, _OUTCOME_UNKNOWN, *_DISPUTE_ATTENTION):
+        if self.attention in (*_PASSING, *_DISPUTE_ATTENTION):
             self.attention = "DISPUTE_EVIDENCE_DUE"
             self.updated_at = occasion.now
 
     def note_unreadable(self, occasion: Occasion) -> Verdict:
         """The gateway reported something that this version cannot read: a person must look."""
-        if self.attention not in (None, _OUTCOME_UNKNOWN):
+        if self.attention not in _PASSING:
             return Verdict.NOTHING_NEW
         self.attention = "GATEWAY_UNREADABLE"
         self.updated_at = occasion.now

@@ -80,19 +80,17 @@ async def test_a_confirmation_that_nobody_knows_of_gives_way_to_a_cancellation()
         assert types(house.log()) == ["PaymentCanceled"]
 
 
-async def test_a_confirmation_that_gave_way_is_not_repeated_though_the_cancellation_is_refused() -> None:
+async def test_a_confirmation_that_gave_way_is_not_repeated_while_the_cancellation_is_unknown_too() -> None:
     house = House()
     payment = await house.pay(await house.order(), None, confirm=False)
-    house.gateway.script(Outcome.UNKNOWN_BEFORE)
+    house.gateway.script(Outcome.UNKNOWN_BEFORE, Outcome.UNKNOWN_BEFORE)
     payment = await house.confirm_again(payment, request_id="a")
-    house.gateway.put_intent(payment.intent_id or "", status=IntentStatus.PROCESSING)
-    with pytest.raises(PaymentStateForbids):
-        await house.cancel(payment)
-    house.gateway.put_intent(payment.intent_id or "", status=IntentStatus.REQUIRES_PAYMENT_METHOD)
-    house.clock.advance(hours=25)
+    assert (await house.cancel(payment)).operation_unknown
     await house.recover()
     assert sum(request.path == "confirm" for request, _ in house.gateway.sent) == 1
-    assert not house.world.payments.rows["operation"]["a-confirm"].open
+    assert house.payment(payment.payment_id).status is IntentStatus.CANCELED
+    assert types(house.log()) == ["PaymentCanceled"]
+    assert not any(operation.open for operation in house.world.payments.rows["operation"].values())
 
 
 async def test_a_payment_whose_creation_nobody_knows_of_is_found_and_canceled() -> None:

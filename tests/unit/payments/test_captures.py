@@ -156,6 +156,30 @@ async def test_a_capture_whose_answer_was_lost_and_that_the_lapse_forestalled_fa
     assert canceled.reason == AUTHORIZATION_EXPIRED
 
 
+async def test_what_somebody_forestalled_at_the_gateway_is_not_sent_again() -> None:
+    """In the dashboard, while we did not know what had become of our own call."""
+    for status, call in (
+        (IntentStatus.CANCELED, "capture"),
+        (IntentStatus.SUCCEEDED, "cancel"),
+    ):
+        house = House()
+        payment = await house.authorized()
+        house.gateway.script(Outcome.UNKNOWN_BEFORE)
+        await getattr(house, call)(payment, request_id="c")
+        taken = 900 if status is IntentStatus.SUCCEEDED else 0
+        house.gateway.put_intent(
+            payment.intent_id or "", status=status, amount_capturable=0, amount_captured=taken
+        )
+        sent = len(house.gateway.sent)
+        await house.recover()
+        assert len(house.gateway.sent) == sent
+        assert house.world.payments.rows["operation"][f"c-{call}"].status is OperationStatus.FAILED
+        with pytest.raises(PaymentStateForbids):
+            await getattr(house, call)(payment, request_id="c")
+        saved = house.payment(payment.payment_id)
+        assert (saved.status, saved.amount_captured, saved.attention) == (status, taken, None)
+
+
 async def test_a_capture_that_came_before_the_lapse_stands() -> None:
     house = in_parts()
     payment = await house.authorized()

@@ -246,5 +246,6 @@ async def test_a_look_up_that_is_overtaken_is_made_again() -> None:
         return answers[0]
 
     house.gateway.get_intent = slow  # type: ignore[method-assign,assignment]
-    assert (await house.refresh_payment(CUSTOMER, payment.payment_id)).status is IntentStatus.SUCCEEDED
+    refreshed = await house.refresh_payment(CUSTOMER, payment.payment_id)
+    assert (refreshed.status, refreshed.attention) == (IntentStatus.SUCCEEDED, None)
     assert types(house.log()) == ["PaymentRequiresAction", "PaymentSucceeded"]
