@@ -5,8 +5,6 @@ from collections.abc import Coroutine, Iterator
 from functools import partial
 from typing import Any
 
-import structlog
-
 from adapters.dramatiq.publisher import DramatiqPublisher
 from entrypoints.bootstrap import Container, OrderSide, PaymentSide, build_container, make_broker_of
 from entrypoints.settings import Settings
@@ -19,9 +17,8 @@ from entrypoints.worker.consumers import (
     payment_events_inbox,
 )
 from entrypoints.worker.periodic import periodically
+from entrypoints.worker.waiting import check_payments
 from outbox import AntiEntropy, InboxView, Relay
-
-logger = structlog.stdlib.get_logger(__name__)
 
 RECOVERY_SECONDS = 2.0
 CHECK_SECONDS = 10.0
@@ -75,23 +72,10 @@ def _recovery(container: Container, stop: asyncio.Event) -> Work:
         ("recover_attempts", container.orders.recover_attempts),
     ):
         yield periodically(name, RECOVERY_SECONDS, in_new_traces(work, container.ids), stop)
-    check = in_new_traces(partial(_check_payments, container), container.ids)
+    check = in_new_traces(partial(check_payments, container), container.ids)
     yield periodically("check_payments", CHECK_SECONDS, check, stop)
     remind = in_new_traces(container.payments.remind_of_evidence, container.ids)
     yield periodically("remind_of_evidence", CHECK_SECONDS, remind, stop)
-
-
-async def _check_payments(container: Container) -> None:
-    done = await container.payments.check_payments()
-    for payment in done.warned:
-        logger.warning(
-            "authorization_expiring",
-            payment_id=payment.payment_id,
-            order_id=payment.order_id,
-            capture_before=payment.capture_before,
-        )
-    for payment_id, error in done.failed.items():
-        logger.warning("payment_not_looked_up", payment_id=payment_id, error=error)
 
 
 def _housekeeping(side: OrderSide | PaymentSide, settings: Settings, stop: asyncio.Event) -> Work:

@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import structlog
 
 from domain.payments.payment import AUTHORIZATION_EXPIRING
+from entrypoints.worker.waiting import check_payments
 from tests.support.sandbox import SandboxGateway
 from tests.support.shop import Shop, open_shop
 
@@ -113,9 +115,12 @@ async def test_an_authorization_is_warned_of_and_its_lapse_found_though_no_webho
     await shop.delivered()
     shop.sandbox.chaos(webhooks={"drop": 1.0})
     shop.advance(6 * DAY + HOUR)
-    for expected in ([payment["paymentId"]], []):
-        done = await shop.container.payments.check_payments()
-        assert [one.payment_id for one in done.warned] == expected
+    with structlog.testing.capture_logs() as told:
+        for _ in range(2):
+            await check_payments(shop.container)
+    assert [(line["event"], line["payment_id"]) for line in told] == [
+        ("authorization_expiring", payment["paymentId"])
+    ]
     assert (await shop.payment(payment["paymentId"]))["attention"] == AUTHORIZATION_EXPIRING
     shop.advance(DAY)
     done = await shop.container.payments.check_payments()
