@@ -128,6 +128,51 @@ async def test_the_second_migration_keeps_every_row(empty_database_url: str) -> 
         await connection.close()
 
 
+OLD_PAYMENT = """
+    INSERT INTO payments.payment (payment_id, order_id, amount, currency, capture_method, gateway, intent_id, status,
+        amount_capturable, amount_captured, amount_refunded, amount_refunding, operation_unknown, sequence,
+        version, created_at, updated_at)
+    VALUES ($1, $1, 1000, 'EUR', 'AUTOMATIC', $2, $3, 'SUCCEEDED', 0, 0, 0, 0, false, 0, 1, now(), now())
+"""
+OLD_OPERATION = """
+    INSERT INTO payments.operation (operation_id, payment_id, kind, request, status, checks, payment_version,
+        created_at, next_check_at)
+    VALUES ($1, $1, 'CREATE', '{}', 'STARTED', 0, 1, now(), now())
+"""
+OLD_WEBHOOK = """
+    INSERT INTO payments.webhook_event (event_id, type, created_at, received_at, body)
+    VALUES ($1, 'refund.created', now(), now(), '') ON CONFLICT DO NOTHING RETURNING event_id
+"""
+
+
+async def test_the_accounts_migration_gives_what_is_there_to_the_one_account_there_was(
+    empty_database_url: str,
+) -> None:
+    await asyncio.to_thread(migrate, empty_database_url, "0002")
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        await connection.execute(OLD_PAYMENT, "p1", "stripe", "pi_1")
+        await connection.execute(OLD_OPERATION, "p1")
+        assert await connection.fetchval(OLD_WEBHOOK, "evt_1") == "evt_1"
+
+        await asyncio.to_thread(migrate, empty_database_url, "0003")
+
+        await connection.reload_schema_state()
+        # A process of the release before goes on, and knows its repeats.
+        await connection.execute(OLD_PAYMENT, "p2", "stripe", "pi_2")
+        await connection.execute(OLD_OPERATION, "p2")
+        assert await connection.fetchval(OLD_WEBHOOK, "evt_1") is None
+        assert await connection.fetchval(OLD_WEBHOOK, "evt_2") == "evt_2"
+        for table in ("operation", "webhook_event"):
+            gateways = await connection.fetch(f"SELECT gateway FROM payments.{table}")
+            assert [row["gateway"] for row in gateways] == ["stripe", "stripe"]
+        await connection.execute(OLD_PAYMENT, "p3", "other", "pi_1")
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await connection.execute(OLD_PAYMENT, "p4", "stripe", "pi_1")
+    finally:
+        await connection.close()
+
+
 async def test_a_migration_gives_up_where_a_lock_is_not_granted(empty_database_url: str) -> None:
     await asyncio.to_thread(migrate, empty_database_url, "0001")
     connection = await asyncpg.connect(empty_database_url)

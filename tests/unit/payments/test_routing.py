@@ -1,6 +1,8 @@
 """Which account a payment goes to, and that it stays there."""
 
+import asyncio
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from domain.payments.errors import (
     PaymentInProgress,
     PaymentMethodUnknown,
 )
-from domain.payments.gateway import IntentStatus
+from domain.payments.gateway import GatewayNotSent, IntentStatus
 from domain.payments.operation import OperationStatus
 from domain.payments.refund import RefundStatus
 from domain.payments.routing import Account, Gateways
@@ -256,6 +258,36 @@ async def test_a_first_sending_that_fails_after_a_repetition_forgets_nothing(sho
     await house.recover()
     assert len(shop.first.intents) == 1
     assert house.payment("pay_p").intent_id is not None
+
+
+async def test_a_first_sending_that_fails_forgets_nothing_while_a_repetition_is_on_its_way(
+    shop: Shop,
+) -> None:
+    house = shop.house
+    order = await house.order()
+    execute = shop.first.execute
+    arrived, answered = asyncio.Event(), asyncio.Event()
+    recovery: list[asyncio.Task[int]] = []
+
+    async def repeated(*arguments: Any) -> Any:
+        answer = await execute(*arguments)
+        arrived.set()
+        await answered.wait()
+        return answer
+
+    async def first(*_: Any) -> Any:
+        shop.first.execute = repeated  # type: ignore[method-assign,assignment]
+        house.clock.advance(minutes=1)
+        recovery.append(asyncio.create_task(house.recover_operations()))
+        await arrived.wait()
+        raise GatewayNotSent("connection refused")
+
+    shop.first.execute = first  # type: ignore[method-assign,assignment]
+    payment = await house.pay(order, request_id="p", confirm=False)
+    assert payment.operation_unknown
+    answered.set()
+    await recovery[0]
+    assert house.payment("pay_p").intent_id in shop.first.intents
 
 
 async def test_nothing_new_is_begun_at_a_broken_account(shop: Shop) -> None:
