@@ -11,7 +11,7 @@ from domain.payments.gateway import GatewayRefundStatus, IntentStatus
 from domain.payments.payment import Payment
 from tests.support.crash import Crash, Fuse
 from tests.support.fake_gateway import Outcome
-from tests.support.house import House, World
+from tests.support.house import CUSTOMER, House, World
 
 Step = Callable[[House], Awaitable[Any]]
 ORDER, PAYMENT = "ord_order", "pay_first"
@@ -56,6 +56,27 @@ async def capture(house: House) -> None:
     await house.capture(house.payment(PAYMENT), 900, request_id="capture")
 
 
+async def capture_part(house: House) -> None:
+    await house.capture(house.payment(PAYMENT), 400, request_id="part", final=False)
+
+
+async def change_amount(house: House) -> None:
+    await house.change(house.payment(PAYMENT), 1500, request_id="change")
+
+
+async def come_back(house: House) -> None:
+    """The customer authenticates and is back; no webhook comes."""
+    intent_id = house.payment(PAYMENT).intent_id or ""
+    if house.world.gateway.intents[intent_id].status is IntentStatus.REQUIRES_ACTION:
+        house.world.gateway.complete_action(intent_id)
+    house.clock.advance(seconds=2)  # or it was asked just now
+    await house.refresh_payment(CUSTOMER, PAYMENT)
+
+
+async def allow_parts(house: House) -> None:
+    house.world.gateway.multicapture = True
+
+
 async def cancel(house: House) -> None:
     await house.cancel(house.payment(PAYMENT), request_id="cancel")
 
@@ -87,7 +108,7 @@ async def foreign_refund(house: House) -> None:
 
 
 MANUAL = {"capture_method": "MANUAL"}
-BY_WEBHOOK = {"authenticated", "refunded elsewhere"}
+BY_WEBHOOK = {"authenticated", "returned", "refunded elsewhere"}
 """Here only the gateway repeats what was cut off."""
 SCENARIOS = [
     Scenario("paid", (make_order,), checkout(), OrderStatus.PAID, ("PaymentSucceeded",), 1000),
@@ -130,6 +151,31 @@ SCENARIOS = [
         ("PaymentAuthorized", "PaymentCaptured"),
         900,
     ),
+    Scenario(
+        "returned",
+        (make_order, checkout("pm_card_authenticationRequired"), deliver),
+        come_back,
+        OrderStatus.PAID,
+        ("PaymentRequiresAction", "PaymentSucceeded"),
+        1000,
+    ),
+    Scenario(
+        "captured a part",
+        (allow_parts, make_order, checkout(**MANUAL), deliver),
+        capture_part,
+        OrderStatus.AUTHORIZED,
+        ("PaymentAuthorized", "PaymentCaptured"),
+        400,
+    ),
+    Scenario(
+        "rest voided",
+        (allow_parts, make_order, checkout(**MANUAL), capture_part, deliver),
+        cancel,
+        OrderStatus.PAID,
+        ("PaymentAuthorized", "PaymentCaptured", "PaymentCaptured"),
+        400,
+    ),
+    Scenario("changed", (make_order, checkout(None)), change_amount, OrderStatus.PENDING_PAYMENT, ()),
     Scenario(
         "voided",
         (make_order, checkout(**MANUAL), deliver),
@@ -252,6 +298,7 @@ def _check_gateway(house: House, where: str) -> Payment | None:
     if payment.intent_id is not None:
         intent = gateway.intents[payment.intent_id]
         assert (payment.status, payment.amount_captured) == (intent.status, intent.amount_captured), where
+        assert payment.amount == intent.amount, where
     given = [
         refund.amount for refund in gateway.refunds.values() if refund.status is GatewayRefundStatus.SUCCEEDED
     ]
