@@ -13,7 +13,7 @@ help:
 	@echo "make up       start everything and keep it running until Ctrl-C"
 	@echo "make test     check and test"
 	@echo "make soak     look for failures of the outbox on new seeds: SOAK_MINUTES=60, or SEED=… to replay one"
-	@echo "make bench    measure the outbox against a hand-written limit; docs/benchmarks.md explains the figures"
+	@echo "make bench    measure outbox and payments against hand-written limits; docs/benchmarks.md explains the figures"
 	@echo "make install  build the environment .venv, and nothing else"
 	@echo "make states   draw docs/states.md from the transition tables"
 	@echo "make lint     check without tests     make format   format the code"
@@ -36,8 +36,10 @@ soak: .venv/complete
 
 # A few minutes, on a machine that does nothing else.
 BENCH_JSON ?= benchmarks.json
+PAYMENTS_JSON ?= benchmarks-payments.json
 bench: .venv/complete
 	PYTHONPATH=src:. $(BIN)/python -m benchmarks.outbox --json $(BENCH_JSON)
+	PYTHONPATH=src:. $(BIN)/python -m benchmarks.payments --json $(PAYMENTS_JSON)
 
 lint: .venv/complete
 	$(BIN)/ruff check

@@ -32,7 +32,7 @@ ALONE = 200  # calls one after the other, whose time is what the machine needs f
 INTENTS = 1_500
 ORDERS = 1_000
 WEBHOOKS_PER_SECOND = 200
-WEBHOOK_ORDERS = 450  # of each kind; with their events about 20 s of webhooks
+WEBHOOK_ORDERS = 450  # of each of two kinds; their events last about 18 s
 WEBHOOK_SECONDS = 20.0
 USERS = 50
 

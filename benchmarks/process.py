@@ -67,7 +67,7 @@ async def http(settings: Settings, stop: asyncio.Event, file: Path) -> None:
     sampler.start()
     await serve(settings, None, stop)
     sampler.stop()
-    told = {"parts": dict(sampler.parts), "functions": dict(sampler.functions.most_common(80))}
+    told = {"parts": dict(sampler.parts), "functions": dict(sampler.functions.most_common(100))}
     await asyncio.to_thread(file.write_text, json.dumps(told, indent=2), "ascii")
 
 

@@ -1,11 +1,11 @@
 """Stripe's webhooks: signature, age and content (https://docs.stripe.com/webhooks#verify-manually)."""
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeGuard
 
+import msgspec
 import stripe
 
 from adapters.stripe.event_types import EVENT_TYPES
@@ -58,8 +58,8 @@ def read_event(body: bytes) -> GatewayEvent:
     and read again by a version that knows it.
     """
     try:
-        return _event(json.loads(body))
-    except (ValueError, RecursionError, Unreadable) as cause:
+        return _event(msgspec.json.decode(body))
+    except (msgspec.DecodeError, RecursionError, Unreadable) as cause:
         raise WebhookBodyInvalid(str(cause)) from cause
 
 
