@@ -446,9 +446,16 @@ class Payment:
 
     def note_unreadable(self, occasion: Occasion) -> Verdict:
         """The gateway reported something that this version cannot read: a person must look."""
+        return self._note("GATEWAY_UNREADABLE", occasion)
+
+    def note_contradiction(self, occasion: Occasion) -> Verdict:
+        """The gateway reported as this payment's what is another's: nothing of it is taken over."""
+        return self._note("GATEWAY_CONTRADICTS", occasion)
+
+    def _note(self, attention: str, occasion: Occasion) -> Verdict:
         if self.attention not in _PASSING:
             return Verdict.NOTHING_NEW
-        self.attention = "GATEWAY_UNREADABLE"
+        self.attention = attention
         self.updated_at = occasion.now
         return Verdict.RECORDED
 

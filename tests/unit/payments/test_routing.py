@@ -1,12 +1,14 @@
 """Which account a payment goes to, and that it stays there."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
 from domain.orders.order import OrderStatus
+from domain.payments.dispute_status import DisputeStatus
 from domain.payments.errors import (
     AmountTooSmall,
     CurrencyUnsupported,
@@ -14,7 +16,7 @@ from domain.payments.errors import (
     PaymentInProgress,
     PaymentMethodUnknown,
 )
-from domain.payments.gateway import GatewayNotSent, IntentStatus
+from domain.payments.gateway import GatewayNotSent, GatewayRefundStatus, IntentStatus
 from domain.payments.operation import OperationStatus
 from domain.payments.refund import RefundStatus
 from domain.payments.routing import Account, Gateways
@@ -326,8 +328,9 @@ async def test_an_event_of_one_account_never_touches_another_s_payment(shop: Sho
     assert house.payment(payment.payment_id).status is IntentStatus.CANCELED
 
 
-async def test_a_dispute_and_a_refund_of_one_account_are_not_another_s(shop: Shop) -> None:
-    house = shop.house
+async def test_a_refund_and_a_dispute_of_one_account_are_not_another_s(shop: Shop) -> None:
+    """Not even where the other account reports them as its own."""
+    house, world = shop.house, shop.world
     at_first = await house.paid()
     shop.break_circuit("fake")
     at_second = await house.paid()
@@ -335,7 +338,20 @@ async def test_a_dispute_and_a_refund_of_one_account_are_not_another_s(shop: Sho
     refund = await house.refund(at_first, 400)
     done = shop.first.refunds[refund.gateway_refund_id or ""]
     assert await house.webhook(shop.first.webhook("refund.updated", done), "second") is WebhookOutcome.WAITING
-    assert house.payment(at_second.payment_id).amount_refunded == 0
+
+    forged = replace(done, intent_id=at_second.intent_id, status=GatewayRefundStatus.FAILED)
+    await house.webhook(shop.second.webhook("refund.updated", forged), "second")
+    assert world.payments.rows["refund"][refund.refund_id].status is RefundStatus.SUCCEEDED
+    accused = house.payment(at_second.payment_id)
+    assert (accused.amount_refunded, accused.attention) == (0, "GATEWAY_CONTRADICTS")
+
+    opened = shop.first.open_dispute(at_first.intent_id or "")
+    await house.webhook(shop.first.webhook("charge.dispute.created", opened))
+    before = world.payments.rows["dispute"][opened.gateway_dispute_id]
+    forged_dispute = replace(opened, intent_id=at_second.intent_id, status=DisputeStatus.LOST)
+    await house.webhook(shop.second.webhook("charge.dispute.closed", forged_dispute), "second")
+    assert world.payments.rows["dispute"][opened.gateway_dispute_id] == before
+    assert before.payment_id == at_first.payment_id
 
 
 async def test_a_webhook_for_an_account_that_is_not_configured(shop: Shop) -> None:

@@ -230,7 +230,9 @@ class ReceiveWebhookHandler:
             told = await record_current(uow, payment, fetched, occasion)
         refund = await uow.refunds.get(snapshot.refund_id) if snapshot.refund_id else None
         refund = refund or await uow.refunds.find_by_gateway_id(snapshot.gateway_refund_id)
-        if refund is not None and refund.payment_id == payment.payment_id:
+        if refund is not None and refund.payment_id != payment.payment_id:
+            return payment.note_contradiction(occasion)
+        if refund is not None:
             verdict = payment.record_refund(refund, snapshot, occasion)
             await uow.refunds.save(refund)
             return told if verdict is Verdict.NOTHING_NEW else verdict
@@ -260,6 +262,8 @@ async def _apply_dispute(
 ) -> Verdict:
     disputes = await uow.disputes.of_payment(payment.payment_id)
     known = next((one for one in disputes if one.gateway_dispute_id == snapshot.gateway_dispute_id), None)
+    if known is None and await uow.disputes.get(snapshot.gateway_dispute_id) is not None:
+        return payment.note_contradiction(occasion)
     if known is None:
         dispute = Dispute.of(snapshot, payment.payment_id, occasion.now)
         payment.open_dispute(dispute, occasion)
