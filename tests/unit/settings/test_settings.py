@@ -73,6 +73,17 @@ WRONG = [
     ("PORT", "abc", "PAYONCE_PORT is wrong: expected `int`, got `str`."),
     ("PORT", "65536", "PAYONCE_PORT is wrong: expected `int` <= 65535."),
     ("PORT", "", "PAYONCE_PORT is wrong: expected `int`, got `str`."),
+    ("RECEIPTS", "all", "PAYONCE_RECEIPTS is wrong: it must be one of requested, customer."),
+    (
+        "STATEMENT_DESCRIPTOR_PREFIX",
+        "A",
+        "PAYONCE_STATEMENT_DESCRIPTOR_PREFIX is wrong: expected `str` of length >= 2.",
+    ),
+    (
+        "STATEMENT_DESCRIPTOR_PREFIX",
+        "PAYONCE SHOP",
+        "PAYONCE_STATEMENT_DESCRIPTOR_PREFIX is wrong: expected `str` of length <= 10.",
+    ),
     ("SERVICE", "both", "PAYONCE_SERVICE is wrong: it must be one of all, orders, payments."),
     (
         "DATABASE_URL",
