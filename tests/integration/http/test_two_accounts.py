@@ -17,7 +17,7 @@ from adapters.system.clock import SystemClock
 from entrypoints.bootstrap import Outside, build_container
 from entrypoints.http.app import create_app_of
 from entrypoints.settings import AccountSettings
-from tests.integration.http.conftest import REFUNDER, SERVICE, Api, MakeSettings
+from tests.integration.http.conftest import CUSTOMER, REFUNDER, SERVICE, Api, MakeSettings
 from tests.integration.http.test_problems import problem, stored_rows
 from tests.support.pauses import Pauses
 from tests.support.sandbox import SandboxGateway, SandboxProcess
@@ -203,6 +203,43 @@ async def test_a_refused_connection_leaves_nothing_and_the_same_request_is_paid_
         assert (made.status_code, made.json()["gateway"]) == (201, "second")
     finally:
         shop.process.start()
+    assert shop.intents() == (0, 1)
+
+
+async def test_an_order_goes_elsewhere_while_its_account_is_down(shop: Shop) -> None:
+    """Whoever recovers the order's attempt need not know of accounts."""
+    order = await shop.order(userId="u_1")
+    path = f"/v1/orders/{order['orderId']}"
+    shop.process.kill()
+    try:
+        for _ in range(FAILURES):
+            answer = await shop.post(f"{path}/confirm", {}, key="confirm", scopes=CUSTOMER)
+            problem(answer, 503, "gateway_unavailable")
+        assert not shop.circuit.closed
+        shop.clock.ahead += timedelta(minutes=5)
+        await shop.container.orders.recover_attempts()
+    finally:
+        shop.process.start()
+    [payment] = (await shop.get(f"/v1/payments?orderId={order['orderId']}")).json()["items"]
+    assert (payment["gateway"], payment["operation"]) == ("second", None)
+    assert shop.intents() == (0, 1)
+    answer = await shop.post(f"{path}/confirm", {}, key="confirm", scopes=CUSTOMER)
+    assert answer.json()["payment"]["paymentId"] == payment["paymentId"]
+
+
+async def test_a_token_that_another_account_knows_is_charged_there_at_once(shop: Shop) -> None:
+    """Nothing was begun at the first, which did not even say whether it knows the token."""
+    order = await shop.order(userId="u_1")
+    body = {"orderId": order["orderId"], "amount": 2747, "currency": "EUR"}
+    known, of_nobody = {**body, "paymentMethodToken": "pm_card_visa"}, {**body, "paymentMethodToken": "pm_x"}
+    shop.process.kill()
+    try:
+        refused = await shop.post("/v1/payments", of_nobody, key="other", scopes=CUSTOMER)
+        problem(refused, 503, "gateway_unavailable")
+        paid = await shop.post("/v1/payments", known, key="pay", scopes=CUSTOMER)
+    finally:
+        shop.process.start()
+    assert (paid.status_code, paid.json()["gateway"], paid.json()["status"]) == (201, "second", "SUCCEEDED")
     assert shop.intents() == (0, 1)
 
 
