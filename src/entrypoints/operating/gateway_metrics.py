@@ -11,6 +11,9 @@ from prometheus_client.registry import Collector
 
 from adapters.circuit_breaker.circuit import Circuit
 
+SAMPLE_NAMES = frozenset({"payonce_gateway_circuit_open", "payonce_gateway_circuit_opened_total"})
+"""What these metrics are called where they are read."""
+
 
 class CircuitMetrics(Collector):
     def __init__(self, circuits: Mapping[str, Circuit]) -> None:

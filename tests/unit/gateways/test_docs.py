@@ -6,7 +6,7 @@ from pathlib import Path
 from adapters.circuit_breaker.circuit import Circuit
 from adapters.stripe.plugin import StripeSettings
 from domain.payments.plugin import ENTRY_POINTS
-from entrypoints.operating.gateway_metrics import CircuitMetrics
+from entrypoints.operating.gateway_metrics import SAMPLE_NAMES, CircuitMetrics
 from entrypoints.settings import PREFIX, Settings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "gateways.md").read_text(encoding="utf-8")
@@ -19,6 +19,7 @@ async def _nothing() -> None:
 def test_every_metric_is_explained_and_no_other() -> None:
     circuit = Circuit("x", _nothing, failures=1, pause_seconds=1)
     told = {sample.name for metric in CircuitMetrics({"x": circuit}).collect() for sample in metric.samples}
+    assert told == SAMPLE_NAMES
     assert told == set(re.findall(r"^\| `(payonce_\w+)`", PAGE, re.MULTILINE))
 
 
