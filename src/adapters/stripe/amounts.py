@@ -1,7 +1,8 @@
 """Amounts between ISO 4217's minor units, which we use, and Stripe's.
 
 They are the same but for the cases below. Source: https://docs.stripe.com/currencies
-("Zero-decimal currencies", "Three-decimal currencies" and "Special cases").
+("Zero-decimal currencies", "Three-decimal currencies" and "Special cases"). HUF and TWD, which that page
+has among its special cases, are whole in payouts only, and those are not made here.
 """
 
 _HUNDREDFOLD = frozenset({"ISK", "UGX"})
