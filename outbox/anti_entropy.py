@@ -17,6 +17,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.anti_entropy_sql import AntiEntropySql
+from outbox.baseline import readers_of
 from outbox.cursor import NOTHING_SEEN, READING, Cursor, LoggedKey, LogReader
 from outbox.database import transaction
 from outbox.event import EventKey
@@ -97,9 +98,7 @@ class AntiEntropy:
         self._outbox = outbox
         self._consumers = [
             _Compared(
-                view,
-                window=LogReader(outbox, f"anti-entropy:{view.name}", page=self._pace.page),
-                sweep=LogReader(outbox, f"sweep:{view.name}", page=self._pace.page),
+                view, *(LogReader(outbox, name, page=self._pace.page) for name in readers_of(view.name))
             )
             for view in consumers
         ]

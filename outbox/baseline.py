@@ -15,6 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 AT_ONCE = 10_000  # streams
 
 
+def readers_of(consumer: str) -> tuple[str, str]:
+    """As whom anti-entropy reads the log for a consumer: with its window, and with the sweep over all of it."""
+    return f"anti-entropy:{consumer}", f"sweep:{consumer}"
+
+
 class ConsumerAlreadyBegun(Exception):
     """Anti-entropy already compares this consumer with the whole log."""
 
@@ -84,7 +89,8 @@ async def record_baseline(
 
 async def _place_window(connection: AsyncConnection, schema: str, consumer: str, lanes: int) -> None:
     """Let anti-entropy's window begin at the line. Raises ConsumerAlreadyBegun."""
-    asked = {"publisher": f"anti-entropy:{consumer}", "lanes": lanes}
+    window, _ = readers_of(consumer)
+    asked = {"publisher": window, "lanes": lanes}
     await connection.execute(
         text(
             f"""

@@ -1,6 +1,6 @@
 """The log: events appended inside the business transaction, partitioned by day."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -74,15 +74,21 @@ class Outbox:
         """
         await partitions.ensure_partitions(connection, self.schema, days_ahead=days_ahead)
 
-    async def drop_partitions(self, engine: AsyncEngine, *, retention_days: int) -> Dropped:
+    async def drop_partitions(
+        self, engine: AsyncEngine, *, retention_days: int, consumers: Collection[str]
+    ) -> Dropped:
         """Drop the days that ended at least so many days ago, each in a transaction of its own.
 
         A day is kept, with a warning, while a publisher, a consumer's anti-entropy (its window, and one
-        sweep) or an open gap still needs one of its events, and while nobody has ever read the log.
+        sweep) or an open gap still needs one of its events, while nobody has ever read the log, and while
+        anti-entropy has never compared one of `consumers`, all that there are, with it: whatever a broker
+        lost, nobody would know.
         Writers wait for a fifth of a second at most; a day whose lock is not granted by then is left
         to the next call. Raises ValueError for less than a day.
         """
-        return await partitions.drop_partitions(engine, self.schema, retention_days=retention_days)
+        return await partitions.drop_partitions(
+            engine, self.schema, retention_days=retention_days, consumers=consumers
+        )
 
     async def retire_publisher(self, connection: AsyncConnection, publisher: str) -> bool:
         """Forget a publisher that is no more, so that no day is kept for it; never commits.

@@ -8,7 +8,7 @@ is refused by PostgreSQL beside a default partition.)
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from outbox.baseline import readers_of
 from outbox.database import sqlstate_of, transaction
 
 logger = logging.getLogger(__name__)
@@ -48,12 +49,15 @@ async def ensure_partitions(connection: AsyncConnection, schema: str, *, days_ah
         logger.error("the default partition of %s.outbox_event is in use", schema)
 
 
-async def drop_partitions(engine: AsyncEngine, schema: str, *, retention_days: int) -> Dropped:
+async def drop_partitions(
+    engine: AsyncEngine, schema: str, *, retention_days: int, consumers: Collection[str]
+) -> Dropped:
     """See Outbox.drop_partitions."""
     log = f"{schema}.outbox_event"
     result = Dropped()
     for name in await expired(engine, log, retention_days=retention_days):
         async with reported(result, name), frozen(engine, f"{schema}.{name}") as connection:
+            await _check_begun(connection, schema, consumers)
             await _check_readers(connection, schema, name)
             await lock_whole(connection, log)
             # Last, for a comparison that was under way may have found something missing.
@@ -119,6 +123,19 @@ async def lock_whole(connection: AsyncConnection, table: str) -> None:
     """Wait for everybody who uses the table, and let nobody in until the transaction ends."""
     await connection.execute(_DROPPING)
     await connection.execute(text(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE"))
+
+
+async def _check_begun(connection: AsyncConnection, schema: str, consumers: Collection[str]) -> None:
+    """Raises PartitionKept where anti-entropy has never compared one of these consumers with the log."""
+    readers = {reader: consumer for consumer in consumers for reader in readers_of(consumer)}
+    begun = await connection.scalars(
+        text(f"SELECT DISTINCT publisher FROM {schema}.outbox_lane WHERE publisher = ANY (:readers)"),
+        {"readers": list(readers)},
+    )
+    for reader in begun:
+        del readers[reader]
+    if readers:
+        raise PartitionKept(f"never compared with {', '.join(sorted(set(readers.values())))}")
 
 
 async def _check_readers(connection: AsyncConnection, schema: str, name: str) -> None:
@@ -187,8 +204,8 @@ async def retire_publisher(connection: AsyncConnection, schema: str, publisher: 
 async def retire_consumer(connection: AsyncConnection, schema: str, consumer: str) -> bool:
     """See Outbox.retire_consumer."""
     was_read = False
-    for reader in ("anti-entropy", "sweep"):
-        was_read |= await retire_publisher(connection, schema, f"{reader}:{consumer}")
+    for reader in readers_of(consumer):
+        was_read |= await retire_publisher(connection, schema, reader)
     for table in ("outbox_gap", "outbox_marker", "outbox_baseline", "outbox_round"):
         await connection.execute(
             text(f"DELETE FROM {schema}.{table} WHERE consumer = :consumer"), {"consumer": consumer}

@@ -1,7 +1,7 @@
 """The relay process: publishes what the logs hold, owns delivery, and takes up what was left open."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -39,8 +39,8 @@ async def run_relay(settings: Settings, stop: asyncio.Event) -> None:
             for work in (
                 *_relays(container, publisher, stop),
                 *_recovery(container, stop),
-                *_housekeeping(container.orders, settings, stop),
-                *_housekeeping(container.payments, settings, stop),
+                *_housekeeping(container.orders, consumers()[EFFECTS_TOPIC], settings, stop),
+                *_housekeeping(container.payments, consumers()[PAYMENT_EVENTS_TOPIC], settings, stop),
                 *_forgetting(container, settings, stop),
                 *_webhooks(container, stop),
             ):
@@ -78,13 +78,17 @@ def _recovery(container: Container, stop: asyncio.Event) -> Work:
     yield periodically("remind_of_evidence", CHECK_SECONDS, remind, stop)
 
 
-def _housekeeping(side: OrderSide | PaymentSide, settings: Settings, stop: asyncio.Event) -> Work:
+def _housekeeping(
+    side: OrderSide | PaymentSide, followers: Sequence[str], settings: Settings, stop: asyncio.Event
+) -> Work:
     async def make_partitions() -> None:
         async with side.engine.begin() as connection:
             await side.outbox.ensure_partitions(connection)
 
     async def drop_partitions() -> None:
-        await side.outbox.drop_partitions(side.engine, retention_days=settings.outbox_retention_days)
+        await side.outbox.drop_partitions(
+            side.engine, retention_days=settings.outbox_retention_days, consumers=followers
+        )
 
     async def forget_keys() -> None:
         while await side.idempotency.delete_expired(FORGET_KEYS_AT_ONCE) == FORGET_KEYS_AT_ONCE:

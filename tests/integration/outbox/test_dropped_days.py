@@ -35,8 +35,8 @@ async def append(engine: AsyncEngine, outbox: Outbox, *events: Event) -> None:
         await outbox.append(connection, events)
 
 
-async def drop(engine: AsyncEngine, outbox: Outbox) -> Dropped:
-    return await outbox.drop_partitions(engine, retention_days=30)
+async def drop(engine: AsyncEngine, outbox: Outbox, *consumers: str) -> Dropped:
+    return await outbox.drop_partitions(engine, retention_days=30, consumers=consumers)
 
 
 async def test_a_day_that_everybody_has_read_is_dropped(
@@ -59,14 +59,32 @@ async def test_a_day_that_everybody_has_read_is_dropped(
 async def test_days_within_the_retention_are_kept(engine: AsyncEngine, outbox: Outbox) -> None:
     await append(engine, outbox, event("a", 1))
     await Relay(engine, outbox, InMemoryPublisher()).drain()
-    assert await outbox.drop_partitions(engine, retention_days=1) == Dropped()
+    assert await outbox.drop_partitions(engine, retention_days=1, consumers=()) == Dropped()
     with pytest.raises(ValueError, match="at least one day"):
-        await outbox.drop_partitions(engine, retention_days=0)
+        await outbox.drop_partitions(engine, retention_days=0, consumers=())
 
 
 async def test_a_day_that_nobody_reads_is_kept(engine: AsyncEngine, outbox: Outbox, old_day: str) -> None:
     await append(engine, outbox, event("a", 1))
     assert (await drop(engine, outbox)).kept == {old_day: "no publisher has ever read this log"}
+
+
+async def test_a_day_that_was_never_compared_with_a_consumer_is_kept(
+    engine: AsyncEngine, outbox: Outbox, inbox: OrderedInbox, old_day: str
+) -> None:
+    """What the broker lost of it nobody would ever miss."""
+    name, view = inbox.consumer, InboxView(engine, inbox, "facts")
+    publisher = InMemoryPublisher()
+    await append(engine, outbox, event("a", 1))
+    await Relay(engine, outbox, publisher).drain()
+    publisher.forget()
+    assert (await drop(engine, outbox, name)).kept == {old_day: f"never compared with {name}"}
+
+    anti_entropy = AntiEntropy(engine, outbox, publisher, [view], pace=EAGER)
+    await anti_entropy.run_once()
+    await inbox.receive(engine, publisher.events)
+    await anti_entropy.run_once()
+    assert (await drop(engine, outbox, name)).dropped == [old_day]
 
 
 async def test_a_lagging_publisher_keeps_the_day_until_it_has_read_it(

@@ -80,7 +80,7 @@ async def test_partitions_and_the_unordered_inbox(engine: AsyncEngine, outbox: O
     async with engine.begin() as connection:
         await outbox.ensure_partitions(connection)
         await inbox.ensure_partitions(connection)
-    await outbox.drop_partitions(engine, retention_days=1)
+    await outbox.drop_partitions(engine, retention_days=1, consumers=())
     await inbox.drop_partitions(engine, retention_days=1)
 
 

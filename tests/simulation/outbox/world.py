@@ -370,7 +370,9 @@ class World:
         self.stage.kills += len(pids)
 
     async def drop_days(self) -> None:
-        await self.outbox.drop_partitions(self.engine, retention_days=1)
+        await self.outbox.drop_partitions(
+            self.engine, retention_days=1, consumers=(self.orders.consumer, self.mail.consumer)
+        )
 
     async def a_day_passes(self) -> None:
         """What is written from now on belongs to the next day, up to today."""
