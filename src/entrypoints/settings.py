@@ -157,7 +157,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     webhook_retention_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
     """How long the bodies of webhooks are kept, to be shown and replayed; their ids are kept for 400 days."""
     return_url: NonEmpty = "http://127.0.0.1:8000/checkout/return"
-    """Where a customer comes back to after a redirect, unless the request names another place."""
+    """Where a customer comes back to after a redirect, unless the request names another place.
+
+    By default a page of our own, which asks the gateway how the payment went."""
 
     issuer: NonEmpty = "payonce"
     """The `iss` of the tokens we sign and accept."""

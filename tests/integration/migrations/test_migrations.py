@@ -184,3 +184,24 @@ async def test_a_migration_gives_up_where_a_lock_is_not_granted(empty_database_u
         await asyncio.to_thread(migrate, empty_database_url)
     finally:
         await connection.close()
+
+
+async def test_payments_that_waited_before_are_looked_at(empty_database_url: str) -> None:
+    await asyncio.to_thread(migrate, empty_database_url, "0010")
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        for status, lapse in (("REQUIRES_CAPTURE", "now()"), ("PROCESSING", "NULL"), ("SUCCEEDED", "NULL")):
+            await connection.execute(
+                f"""
+                INSERT INTO payments.payment (payment_id, order_id, amount, currency, capture_method, gateway,
+                    status, amount_capturable, amount_captured, amount_refunded, amount_refunding,
+                    operation_unknown, sequence, version, created_at, updated_at, capture_before)
+                VALUES ($1, $1, 1000, 'EUR', 'MANUAL', 'stripe', $1, 0, 0, 0, 0, false, 0, 1, now(), now(), {lapse})
+                """,
+                status,
+            )
+        await asyncio.to_thread(migrate, empty_database_url)
+        rows = await connection.fetch("SELECT status FROM payments.payment WHERE check_at IS NOT NULL")
+        assert {row["status"] for row in rows} == {"REQUIRES_CAPTURE", "PROCESSING"}
+    finally:
+        await connection.close()
