@@ -18,7 +18,7 @@ from domain.orders.use_cases.create_order import CreateOrder, CreateOrderHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
 from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
 from domain.orders.use_cases.retry_payment import RetryPayment, RetryPaymentHandler
-from domain.payments.gateway import CaptureMethod, GatewayEvent, WebhookSignatureInvalid
+from domain.payments.gateway import CaptureMethod, GatewayEvent
 from domain.payments.operations import OperationRunner
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund
@@ -44,7 +44,7 @@ from domain.payments.use_cases.remind_of_evidence import RemindOfEvidenceHandler
 from domain.payments.use_cases.replay_webhook import ReplayWebhookHandler
 from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
 from domain.payments.use_cases.update_payment import UpdatePayment, UpdatePaymentHandler
-from domain.payments.webhook import WebhookOutcome
+from domain.payments.webhook import WebhookOutcome, WebhookSignatureInvalid
 from domain.shared.callers import Caller
 from domain.shared.payment_events import PaymentEvent
 from tests.support.fake_gateway import FakeGateway

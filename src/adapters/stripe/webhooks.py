@@ -10,19 +10,14 @@ import stripe
 
 from adapters.stripe.event_types import EVENT_TYPES
 from adapters.stripe.snapshots import Unreadable, object_id, timestamp
-from domain.payments.gateway import (
-    GatewayEvent,
-    Snapshot,
-    UnreadableReport,
-    WebhookBodyInvalid,
-    WebhookSignatureInvalid,
-)
+from domain.payments.gateway import GatewayEvent, Snapshot, UnreadableReport
+from domain.payments.webhook import WebhookBodyInvalid, WebhookSignatureInvalid
 
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,255}")
 
 
 class StripeWebhookVerifier:
-    """See `domain.payments.gateway.WebhookVerifier`."""
+    """See `domain.payments.webhook.WebhookVerifier`."""
 
     signature_header = "Stripe-Signature"
 

@@ -397,26 +397,3 @@ class PaymentGateway(Protocol):
     async def aclose(self) -> None:
         """Close the connections; nothing is called afterwards."""
         ...
-
-
-class WebhookSignatureInvalid(Exception):
-    """The webhook was not signed with our secret within the tolerance, so nobody knows who sent it."""
-
-
-class WebhookBodyInvalid(Exception):
-    """The webhook is rightly signed and is not an event that can be read."""
-
-
-class WebhookVerifier(Protocol):
-    @property
-    def signature_header(self) -> str:
-        """The HTTP header that holds the signature."""
-        ...
-
-    def verify(self, body: bytes, signature: str) -> GatewayEvent:
-        """The event in a signed raw body. Raises WebhookSignatureInvalid or WebhookBodyInvalid."""
-        ...
-
-    def read(self, body: bytes) -> GatewayEvent:
-        """The event in a body that was verified when it was kept. Raises WebhookBodyInvalid."""
-        ...

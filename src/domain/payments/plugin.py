@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from domain.payments.gateway import PaymentGateway, WebhookVerifier
+from domain.payments.gateway import PaymentGateway
+from domain.payments.webhook import WebhookVerifier
 
 ENTRY_POINTS = "payonce.gateways"
 

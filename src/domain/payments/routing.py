@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from domain.payments.errors import CurrencyUnsupported, GatewayUnavailable
-from domain.payments.gateway import PaymentGateway, WebhookVerifier
+from domain.payments.gateway import PaymentGateway
+from domain.payments.webhook import WebhookVerifier
 from domain.shared.errors import Refused
 
 

@@ -1,8 +1,11 @@
-"""A webhook as it is kept, and what became of it."""
+"""A webhook: who verifies it, how it is kept, and what became of it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
+
+from domain.payments.gateway import GatewayEvent
 
 KEEP_IDS_FOR = timedelta(days=400)
 """How long an event's id is remembered after its receipt, to recognise a repeat.
@@ -11,6 +14,29 @@ Stripe sends an event again for three days by itself and for 30 days by request
 (https://docs.stripe.com/webhooks#automatically-retry); a proxy's queue or an archive may hold one
 longer. One that comes later still is judged as if it were new, and finds nothing new.
 """
+
+
+class WebhookSignatureInvalid(Exception):
+    """The webhook was not signed with our secret within the tolerance, so nobody knows who sent it."""
+
+
+class WebhookBodyInvalid(Exception):
+    """The webhook is rightly signed and is not an event that can be read."""
+
+
+class WebhookVerifier(Protocol):
+    @property
+    def signature_header(self) -> str:
+        """The HTTP header that holds the signature."""
+        ...
+
+    def verify(self, body: bytes, signature: str) -> GatewayEvent:
+        """The event in a signed raw body. Raises WebhookSignatureInvalid or WebhookBodyInvalid."""
+        ...
+
+    def read(self, body: bytes) -> GatewayEvent:
+        """The event in a body that was verified when it was kept. Raises WebhookBodyInvalid."""
+        ...
 
 
 class WebhookOutcome(StrEnum):

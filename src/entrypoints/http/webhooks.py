@@ -7,10 +7,9 @@ from litestar import Request, post
 from litestar.response.base import ASGIResponse
 from structlog.contextvars import bind_contextvars
 
-from domain.payments.gateway import WebhookBodyInvalid, WebhookSignatureInvalid
 from domain.payments.routing import Account
 from domain.payments.use_cases.receive_webhook import ReceiveWebhook
-from domain.payments.webhook import WebhookOutcome
+from domain.payments.webhook import WebhookBodyInvalid, WebhookOutcome, WebhookSignatureInvalid
 from entrypoints.http.answers import respond, result
 from entrypoints.http.bodies import read_body, require_json
 from entrypoints.http.container import container_of

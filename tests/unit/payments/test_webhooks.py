@@ -20,13 +20,12 @@ from domain.payments.gateway import (
     RefundSnapshot,
     Snapshot,
     UnreadableReport,
-    WebhookSignatureInvalid,
 )
 from domain.payments.payment import Payment
 from domain.payments.use_cases.forget_webhooks import ForgetWebhooksHandler
 from domain.payments.use_cases.receive_webhook import ReceiveWebhook
 from domain.payments.use_cases.replay_webhook import NotReplayed
-from domain.payments.webhook import WebhookOutcome
+from domain.payments.webhook import WebhookOutcome, WebhookSignatureInvalid
 from domain.shared.payment_events import CardMethod
 from tests.support.fake_gateway import Outcome
 from tests.support.house import START, House, all_of, types

@@ -12,9 +12,8 @@ from domain.payments.gateway import (
     IntentSnapshot,
     RefundSnapshot,
     UnreadableReport,
-    WebhookBodyInvalid,
-    WebhookSignatureInvalid,
 )
+from domain.payments.webhook import WebhookBodyInvalid, WebhookSignatureInvalid
 from tests.unit.stripe.objects import DISPUTE, INTENT, REFUND, published
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

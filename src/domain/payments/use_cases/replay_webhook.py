@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.payments.errors import GatewayUnavailable
-from domain.payments.gateway import WebhookBodyInvalid
 from domain.payments.payment import Payment
 from domain.payments.ports import PaymentsUnitOfWork
 from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
-from domain.payments.webhook import WebhookOutcome
+from domain.payments.webhook import WebhookBodyInvalid, WebhookOutcome
 
 
 class NotReplayed(StrEnum):
