@@ -307,17 +307,19 @@ class Payment:
         before, captured_before = self.status, self.amount_captured
         known_failure = (self.failed_charge_id, self.last_error)
         if snapshot.status != before and snapshot.status not in INTENT_TRANSITIONS[before]:
-            self.attention = "GATEWAY_CONTRADICTS"
+            self._note_contradiction(snapshot, occasion)
             return
         action_before = self.next_action
         self._take_over(snapshot)
         self.updated_at = occasion.now
         self.check_at = self.next_check(occasion.now)
-        if self.attention in _PASSING and self.amount_captured + self.amount_capturable > self.amount:
+        beyond = self.amount_captured + self.amount_capturable > self.amount
+        if beyond and self.attention in (*_PASSING, *_DISPUTE_ATTENTION):
             self.attention = "CAPTURE_EXCEEDS_AUTHORIZED"
         moved = self.status != before
         if self.amount_captured > captured_before or (moved and self.status is _S.SUCCEEDED):
-            self._captured(self.amount_captured - captured_before, occasion)
+            final = self.status is _S.SUCCEEDED
+            self._captured(self.amount_captured - captured_before, occasion, final=final)
         if self.status is _S.REQUIRES_ACTION and (moved or self.next_action != action_before):
             self._emit(PaymentRequiresAction, occasion, self.amount, next_action=self.next_action)
         elif self.status is _S.REQUIRES_CAPTURE and moved:
@@ -355,11 +357,25 @@ class Payment:
             return False
         return moved or known != (self.failed_charge_id, self.last_error)
 
-    def _captured(self, amount: int, occasion: Occasion) -> None:
+    def _note_contradiction(self, snapshot: IntentSnapshot, occasion: Occasion) -> None:
+        """The gateway left a state that is final: ours stands, for the order may be paid otherwise by now.
+
+        Money that it took all the same is recorded, so that it can be refunded.
+        """
+        self.attention = "GATEWAY_CONTRADICTS"
+        self.updated_at = occasion.now
+        taken = snapshot.amount_captured - self.amount_captured
+        if taken > 0:
+            self.amount_captured = snapshot.amount_captured
+            self.charge_id = snapshot.charge_id or self.charge_id
+            self.method = snapshot.method or self.method
+            self._captured(taken, occasion, final=snapshot.status is _S.SUCCEEDED)
+
+    def _captured(self, amount: int, occasion: Occasion, *, final: bool) -> None:
         if self.capture_method is CaptureMethod.AUTOMATIC:
             self._emit(PaymentSucceeded, occasion, amount)
         else:
-            self._emit(PaymentCaptured, occasion, amount, final=self.status is _S.SUCCEEDED)
+            self._emit(PaymentCaptured, occasion, amount, final=final)
 
     def record_refund(self, refund: Refund, snapshot: RefundSnapshot, occasion: Occasion) -> Verdict:
         """Take over what the gateway says of a refund of this payment."""
@@ -403,6 +419,8 @@ class Payment:
 
     def record_foreign_refund(self, refund: Refund) -> None:
         """A refund that was begun at the gateway, not by us, is pending from now on like our own."""
+        if refund.currency != self.currency:
+            self.attention = "AMOUNT_MISMATCH"
         self.amount_refunding += refund.amount
         if self.amount_refunded + self.amount_refunding > self.amount_captured:
             self.attention = "REFUND_EXCEEDS_CAPTURED"

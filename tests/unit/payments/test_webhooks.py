@@ -22,6 +22,7 @@ from domain.payments.gateway import (
     UnreadableReport,
 )
 from domain.payments.payment import Payment
+from domain.payments.refund import RefundStatus
 from domain.payments.use_cases.forget_webhooks import ForgetWebhooksHandler
 from domain.payments.use_cases.receive_webhook import ReceiveWebhook
 from domain.payments.use_cases.replay_webhook import NotReplayed
@@ -331,13 +332,31 @@ async def test_more_captured_than_authorized_is_recorded_and_flagged() -> None:
     assert (saved.amount_captured, saved.attention) == (1200, "CAPTURE_EXCEEDS_AUTHORIZED")
 
 
-async def test_money_taken_on_a_canceled_payment_is_flagged() -> None:
+async def test_money_taken_on_a_canceled_payment_is_recorded_and_flagged_and_can_be_refunded() -> None:
     house = House()
     payment = await house.authorized()
     await house.cancel(payment)
     saved = await _report(house, payment, status=IntentStatus.SUCCEEDED, amount_captured=1000)
-    assert (saved.status, saved.attention) == (IntentStatus.CANCELED, "GATEWAY_CONTRADICTS")
-    assert types(house.log()) == ["PaymentAuthorized", "PaymentCanceled"]
+    assert (saved.status, saved.amount_captured) == (IntentStatus.CANCELED, 1000)
+    assert saved.attention == "GATEWAY_CONTRADICTS"
+    assert types(house.log()) == ["PaymentAuthorized", "PaymentCanceled", "PaymentCaptured"]
+    assert (await house.refund(payment, 1000)).status is RefundStatus.SUCCEEDED
+
+
+async def test_money_taken_on_a_canceled_payment_whose_order_is_paid_otherwise() -> None:
+    """It is kept beside the live payment of the order, which stays the only one alive."""
+    house = House()
+    order = await house.order()
+    first = await house.pay(order, capture_method=CaptureMethod.MANUAL)
+    await house.cancel(first)
+    await house.deliver()
+    await house.pay(order)
+    await house.deliver()
+    assert house.saved_order(order.order_id).status is OrderStatus.PAID
+    await _report(house, first, status=IntentStatus.SUCCEEDED, amount_captured=1000)
+    await house.deliver()
+    saved = house.saved_order(order.order_id)
+    assert (saved.status, saved.attention) == (OrderStatus.PAID, "PAID_TWICE")
 
 
 async def test_a_webhook_is_kept_with_what_became_of_it() -> None:
