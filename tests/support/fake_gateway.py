@@ -151,6 +151,10 @@ class FakeGateway:
         """The outcomes of the next calls of `execute`, in order; an error is raised, nothing done."""
         self._scripted.extend(outcomes)
 
+    def unscript(self) -> None:
+        """The next calls come to what their payment methods say."""
+        self._scripted.clear()
+
     @property
     def intents(self) -> dict[str, IntentSnapshot]:
         return {intent_id: intent.snapshot for intent_id, intent in self._intents.items()}
