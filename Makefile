@@ -1,7 +1,7 @@
 # `make demo` and `make test` need Python 3.11 or newer, git and make, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test soak bench lint format states clean
+.PHONY: help install demo up test soak simulate bench lint format states clean
 
 UV_VERSION := 0.13.9
 BIN := .venv/bin
@@ -13,6 +13,7 @@ help:
 	@echo "make up       start everything and keep it running until Ctrl-C"
 	@echo "make test     check and test"
 	@echo "make soak     look for failures of the outbox on new seeds: SOAK_MINUTES=60, or SEED=… to replay one"
+	@echo "make simulate look for failures of payments on new seeds: SIMULATE_MINUTES=60, or SEED=… to replay one"
 	@echo "make bench    measure outbox and payments against hand-written limits; docs/benchmarks.md explains the figures"
 	@echo "make install  build the environment .venv, and nothing else"
 	@echo "make states   draw docs/states.md from the transition tables"
@@ -33,6 +34,11 @@ SOAK_MINUTES ?= 10
 SEED ?=
 soak: .venv/complete
 	PYTHONPATH=src:. $(BIN)/python -m tests.simulation.soak $(if $(SEED),--seed $(SEED),--minutes $(SOAK_MINUTES))
+
+# The state machines of payments, with the sandbox's chaos; SEED as above.
+SIMULATE_MINUTES ?= 5
+simulate: .venv/complete
+	PYTHONPATH=src:. $(BIN)/python -m tests.simulation.payments.simulate $(if $(SEED),--seed $(SEED),--minutes $(SIMULATE_MINUTES))
 
 # A few minutes, on a machine that does nothing else.
 BENCH_JSON ?= benchmarks.json

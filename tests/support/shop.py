@@ -1,6 +1,8 @@
 """Both services on real PostgreSQL, with the sandbox as their gateway and its webhooks coming in over HTTP."""
 
 import asyncio
+import hmac
+import json
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -43,6 +45,8 @@ class Shop:
     api: Api
     sandbox: SandboxGateway
     clock: ShiftedClock
+    secret: str
+    """Of the webhooks' signatures."""
 
     async def post(self, path: str, body: Any = None, *, key: str) -> httpx.Response:
         return await self.api.post(path, body, key=key, scopes=REFUNDER)
@@ -94,6 +98,24 @@ class Shop:
                 return
         raise AssertionError("operations stay open")
 
+    async def tell_again(self) -> None:
+        """Every event that the gateway has, oldest first, sent once more: also those that were lost on their way."""
+        events: list[dict[str, Any]] = []
+        after = ""
+        while True:
+            answer = await asyncio.to_thread(self.sandbox.get, f"/v1/events?limit=100{after}")
+            page = answer.raise_for_status().json()
+            events += page["data"]
+            if not page["has_more"]:
+                break
+            after = f"&starting_after={events[-1]['id']}"
+        for event in reversed(events):
+            body = json.dumps(event).encode()
+            signature = _signature(self.secret, int(self.clock.now().timestamp()), body)
+            headers = {"Stripe-Signature": signature, "Content-Type": "application/json"}
+            told = await self.api.http.post("/v1/webhooks/stripe", content=body, headers=headers)
+            assert told.status_code == 200, told.text
+
     async def _gateway_state(self) -> dict[str, Any]:
         answer = await asyncio.to_thread(self.sandbox.get, "/_sandbox/state")
         state: dict[str, Any] = answer.raise_for_status().json()
@@ -101,11 +123,15 @@ class Shop:
 
     async def at_the_gateway(self, payment_id: str) -> dict[str, Any]:
         """`captured`, `refunded`, `status` and the rest of this payment's intent in the gateway's own books."""
-        for intent in (await self._gateway_state())["accounts"]["payonce"]["paymentIntents"]:
-            if intent["metadata"].get("paymentId") == payment_id:
-                found: dict[str, Any] = intent
-                return found
-        raise AssertionError(f"the gateway has no intent of {payment_id}")
+        accounts = (await self._gateway_state())["accounts"]
+        found: list[dict[str, Any]] = [
+            intent
+            for intent in accounts["payonce"]["paymentIntents"]
+            if intent["metadata"].get("paymentId") == payment_id
+        ]
+        assert len(found) <= 1, "an intent was made twice"
+        # One that never was is as good as canceled.
+        return found[0] if found else {"status": "canceled", "captured": 0, "refunded": 0}
 
     # Our own books
 
@@ -149,7 +175,9 @@ class Shop:
         ours = Counter(refund["metadata"].get("refundId") for refund in self._refunds_of(row["intent_id"]))
         assert all(count == 1 for refund_id, count in ours.items() if refund_id is not None)
 
-    def _refunds_of(self, intent_id: str) -> list[dict[str, Any]]:
+    def _refunds_of(self, intent_id: str | None) -> list[dict[str, Any]]:
+        if intent_id is None:
+            return []
         page = self.sandbox.get(f"/v1/refunds?payment_intent={intent_id}&limit=100").raise_for_status().json()
         assert not page["has_more"]
         refunds: list[dict[str, Any]] = page["data"]
@@ -184,9 +212,17 @@ async def open_shop(
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
     await container.start()
     serving = asyncio.create_task(server._serve([listener]))  # without its signal handlers
-    shop = Shop(container, Api(app, container), sandbox, clock)
-    yield shop
-    await shop.api.http.aclose()
-    server.should_exit = True
-    await serving
-    await container.stop()
+    shop = Shop(container, Api(app, container), sandbox, clock, secret)
+    try:
+        yield shop
+    finally:
+        await shop.api.http.aclose()
+        server.should_exit = True
+        await serving
+        await container.stop()
+
+
+def _signature(secret: str, timestamp: int, body: bytes) -> str:
+    """https://docs.stripe.com/webhooks#verify-manually"""
+    signed = b"%d.%s" % (timestamp, body)
+    return f"t={timestamp},v1={hmac.new(secret.encode(), signed, 'sha256').hexdigest()}"

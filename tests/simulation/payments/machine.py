@@ -286,6 +286,7 @@ class PaymentMachine(RuleBasedStateMachine):
             payment = self.house.payment(payment_id)
             check_events(payment, self.house.log(payment_id))
             check_limits(payment, self.refunds_of(payment_id))
+            assert payment.attention not in ("GATEWAY_CONTRADICTS", "AMOUNT_MISMATCH"), "it never does"
             intent = self.house.gateway.intents.get(payment.intent_id or "")
             if intent is not None:
                 assert payment.amount_captured <= intent.amount_captured, "we know of more than was taken"
