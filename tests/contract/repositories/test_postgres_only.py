@@ -1,6 +1,7 @@
 """What only the database can promise: a log in which nothing is committed before a place once passed."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from functools import partial
 
@@ -10,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.cloudevents import payment_events
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
-from adapters.postgres.unit_of_work import DatabaseUnavailable, make_engine
+from adapters.postgres.unit_of_work import DatabaseUnavailable, driver_under, make_engine
+from domain.payments.errors import PaymentInProgress
 from domain.payments.payment import Occasion
 from outbox import Outbox
+from outbox.database import NotCommitted
 from tests.contract.repositories.conftest import Payments, no_trace
 from tests.contract.repositories.rows import a_payment, a_snapshot, ids, keep, pay
 from tests.support.house import START
@@ -110,3 +113,63 @@ async def test_a_database_that_is_not_there_is_unavailable() -> None:
         async with unit_of_work(engine):
             pass
     await engine.dispose()
+
+
+async def _kept(engine: AsyncEngine) -> list[str]:
+    async with engine.connect() as connection:
+        return list(
+            (await connection.scalars(text("SELECT payment_id FROM payments.payment ORDER BY 1"))).all()
+        )
+
+
+async def test_what_is_left_without_a_commit_is_undone_however_it_was_written(engine: AsyncEngine) -> None:
+    """By the driver or by SQLAlchemy, to which the connection commits each statement."""
+    async with unit_of_work(engine) as uow:
+        await uow.payments.add(a_payment())
+        await uow.customers.put("fake", "u_1", "cus_1")
+    assert await _kept(engine) == []
+    async with unit_of_work(engine) as uow:
+        assert await uow.customers.find("fake", "u_1") is None
+
+
+async def test_a_commit_after_a_failure_that_was_swallowed_is_refused(engine: AsyncEngine) -> None:
+    async with unit_of_work(engine) as uow:
+        await uow.payments.add(a_payment())
+        with contextlib.suppress(PaymentInProgress):
+            await uow.payments.add(a_payment("pay_2"))
+        with pytest.raises(NotCommitted):
+            await uow.commit()
+    assert await _kept(engine) == []
+
+
+async def test_a_session_that_ended_in_the_pool_is_replaced(engine: AsyncEngine) -> None:
+    async with engine.connect() as first:
+        driver = driver_under(first)
+        ended = asyncio.Event()
+        driver.add_termination_listener(lambda _: ended.set())
+        pid = driver.get_server_pid()
+        async with engine.connect() as second:
+            await second.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+    await ended.wait()
+    await keep(Payments(partial(unit_of_work, engine), engine), a_payment())
+    assert await _kept(engine) == ["pay_1"]
+
+
+async def test_a_unit_of_work_that_is_interrupted_leaves_its_connection_to_nobody(
+    engine: AsyncEngine,
+) -> None:
+    locked = asyncio.Event()
+
+    async def work() -> None:
+        async with unit_of_work(engine) as uow:
+            await uow.payments.add(a_payment())
+            locked.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await locked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await keep(Payments(partial(unit_of_work, engine), engine), a_payment("pay_2"))
+    assert await _kept(engine) == ["pay_2"]
