@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, null, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import tables
@@ -15,7 +15,6 @@ from outbox.database import driver_of
 
 _table = tables.webhook_event
 _waiting = _table.c.payment_id.is_(None) & _table.c.intent_id.is_not(None) & _table.c.body.is_not(None)
-_key = tuple_(_table.c.gateway, _table.c.event_id)
 
 
 def _is(gateway: str, event_id: str) -> ColumnElement[bool]:
@@ -31,6 +30,16 @@ _HAS_WAITING = f"""
     WHERE gateway = $1 AND intent_id = $2 AND payment_id IS NULL AND intent_id IS NOT NULL AND body IS NOT NULL
     LIMIT 1
 """
+
+# The oldest, found by index and changed by their addresses; those that another process has in hand are left out.
+_OLDEST = f"""
+    SELECT ctid FROM {_table.fullname} WHERE received_at < $1 AND body IS {{}}
+    ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+_DROP_BODIES = f"""
+    UPDATE {_table.fullname} SET body = NULL WHERE ctid = ANY (ARRAY({_OLDEST.format("NOT NULL")}))
+"""
+_FORGET = f"DELETE FROM {_table.fullname} WHERE ctid = ANY (ARRAY({_OLDEST.format('NULL')}))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,26 +138,16 @@ class PostgresWebhooks:
         return list((await self.connection.scalars(wanted)).all())
 
     async def drop_bodies(self, *, received_before: datetime, limit: int) -> int:
-        oldest = _oldest(received_before, limit).where(_table.c.body.is_not(None))
-        dropped = await self.connection.execute(update(_table).where(_key.in_(oldest)).values(body=null()))
-        return dropped.rowcount
+        return await self._removed(_DROP_BODIES, received_before, limit)
 
     async def forget(self, *, received_before: datetime, limit: int) -> int:
-        oldest = _oldest(received_before, limit).where(_table.c.body.is_(None))
-        return (await self.connection.execute(delete(_table).where(_key.in_(oldest)))).rowcount
+        return await self._removed(_FORGET, received_before, limit)
+
+    async def _removed(self, statement: str, received_before: datetime, limit: int) -> int:
+        done: str = await (await driver_of(self.connection)).execute(statement, received_before, limit)
+        return int(done.rpartition(" ")[2])
 
     async def _all(self, query: Any) -> list[StoredWebhook]:
         rows = (await self.connection.execute(query)).mappings()
         # Rows of a former version have neither outcome nor type known; it knew the types that it followed.
         return [from_row(StoredWebhook, {**row, "is_known": row["is_known"] is not False}) for row in rows]
-
-
-def _oldest(received_before: datetime, limit: int) -> "Select[Any]":
-    """Rows received before then, those left out that another process has in hand."""
-    return (
-        select(_table.c.gateway, _table.c.event_id)
-        .where(_table.c.received_at < received_before)
-        .order_by(_table.c.received_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )

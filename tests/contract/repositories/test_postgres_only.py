@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.cloudevents import payment_events
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
 from adapters.postgres.unit_of_work import DatabaseUnavailable, driver_under, make_engine
+from adapters.postgres.webhooks import _DROP_BODIES, _FORGET
 from domain.payments.errors import PaymentInProgress
 from domain.payments.payment import Occasion
 from outbox import Outbox
@@ -173,3 +174,19 @@ async def test_a_unit_of_work_that_is_interrupted_leaves_its_connection_to_nobod
         await task
     await keep(Payments(partial(unit_of_work, engine), engine), a_payment("pay_2"))
     assert await _kept(engine) == ["pay_2"]
+
+
+async def test_old_webhooks_are_found_and_changed_without_reading_all(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("""
+                INSERT INTO payments.webhook_event (gateway, event_id, type, created_at, received_at, body, is_known)
+                SELECT 'fake', 'evt_' || n, 'charge.updated', now(), now() - n * interval '1 hour',
+                       CASE WHEN n < 1000 THEN '{}'::bytea END, true
+                FROM generate_series(1, 5000) AS n
+            """)
+        )
+        await connection.execute(text("ANALYZE payments.webhook_event"))
+        for statement in (_DROP_BODIES, _FORGET):
+            plan = await driver_under(connection).fetch(f"EXPLAIN {statement}", START, 100)
+            assert "Seq Scan" not in "\n".join(row[0] for row in plan)
