@@ -100,8 +100,14 @@ async def intents(machine: Machine) -> Figures:
         between = shop.cpu_seconds()
         _, busy, seconds = await side_by_side(shop, an_intent, orders[WARM_UP + ALONE :])
         after = shop.cpu_seconds()
+    calls = read_json(shop.profile)["calls"]["/v1/payments/intents"][WARM_UP : WARM_UP + ALONE]
+    _, database, gateway = zip(*calls, strict=True)
+    own = [one - of_database - of_gateway for one, of_database, of_gateway in calls]
     return {
         "intents/s": INTENTS / seconds,
+        **_percentiles("intent alone, waiting for the database", list(database)),
+        **_percentiles("intent alone, in the gateway's call", list(gateway)),
+        **_percentiles("intent alone, the rest of it in the server", own),
         **_percentiles("intent", busy),
         **_percentiles("intent alone", alone),
         **_spent("intent alone", before, between, ALONE),

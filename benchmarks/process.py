@@ -17,6 +17,7 @@ from adapters.dramatiq.actor import declare_actor
 from adapters.dramatiq.broker import make_broker
 from adapters.dramatiq.publisher import DramatiqPublisher
 from adapters.dramatiq.worker import run_worker
+from benchmarks.overhead import Overhead
 from benchmarks.profile import Sampler
 from entrypoints.bootstrap import build_container
 from entrypoints.cli.serve import serve
@@ -63,11 +64,17 @@ async def worker(settings: Settings, stop: asyncio.Event, file: Path) -> None:
 
 
 async def http(settings: Settings, stop: asyncio.Event, file: Path) -> None:
+    overhead = Overhead()
+    overhead.install()
     sampler = Sampler()
     sampler.start()
     await serve(settings, None, stop)
     sampler.stop()
-    told = {"parts": dict(sampler.parts), "functions": dict(sampler.functions.most_common(100))}
+    told = {
+        "parts": dict(sampler.parts),
+        "functions": dict(sampler.functions.most_common(100)),
+        "calls": {path: calls for path, calls in overhead.calls.items() if len(calls) > 1},
+    }
     await asyncio.to_thread(file.write_text, json.dumps(told, indent=2), "ascii")
 
 
