@@ -14,6 +14,7 @@ from sandbox.session import Session
 from sandbox.store import Store, decode, encode
 
 Json = dict[str, Any]
+_SOON_SECONDS = 1.0
 
 
 class Advance(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -134,7 +135,11 @@ class Control:
             intent["metadata"] = msgspec.json.decode(intent["metadata"])
             accounts[account]["paymentIntents"].append(intent)
         pending = self._store.rows("SELECT count(*) FROM delivery")[0][0]
-        return json_response(200, {"accounts": accounts, "pendingDeliveries": pending})
+        # Those that failed wait for their next attempt, up to hours by the sandbox's clock.
+        soon = self._chaos.clock.now() + _SOON_SECONDS
+        due = self._store.rows("SELECT count(*) FROM delivery WHERE due <= ?", soon)[0][0]
+        state = {"accounts": accounts, "pendingDeliveries": pending, "dueDeliveries": due}
+        return json_response(200, state)
 
 
 _MONEY = """
