@@ -11,6 +11,7 @@ import json
 import random
 import statistics
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
@@ -180,13 +181,14 @@ async def webhooks(machine: Machine) -> Figures:
     with a_shop(machine, webhooks=False, follows=False) as shop:
         bodies = await _some_webhooks(shop)
         before = shop.cpu_seconds()
-        seconds = await _send_open_loop(shop, bodies)
+        seconds, unavailable = await _send_open_loop(shop, bodies)
         after = shop.cpu_seconds()
         connection = await asyncpg.connect(machine.database_url)
         outcomes = await connection.fetch("SELECT outcome, count(*) FROM payments.webhook_event GROUP BY 1")
         await connection.close()
     return {
         "webhooks sent": float(len(bodies)),
+        "webhooks answered 503": float(unavailable),
         **{f"webhooks {outcome}": float(count) for outcome, count in outcomes},
         **_percentiles("webhook", seconds),
         **_spent("webhook", before, after, len(bodies)),
@@ -236,10 +238,12 @@ async def _listed(sandbox: Client, path: str) -> list[dict[str, Any]]:
         after = f"&starting_after={found[-1]['id']}"
 
 
-async def _send_open_loop(shop: Shop, bodies: list[bytes]) -> list[float]:
-    """Seconds from when each was due to its answer: a server that falls behind makes all of them late."""
+async def _send_open_loop(shop: Shop, bodies: list[bytes]) -> tuple[list[float], int]:
+    """Seconds from when each was due to its answer, and how many were put off: a server that falls behind
+    makes all of them late."""
     idle: list[Client] = []
     seconds: list[float] = []
+    statuses: Counter[int] = Counter()
 
     async def send(body: bytes, due: float) -> None:
         client = idle.pop() if idle else Client(shop.http_port, {})
@@ -247,7 +251,8 @@ async def _send_open_loop(shop: Shop, bodies: list[bytes]) -> list[float]:
         signed = hmac.new(WEBHOOK_SECRET.encode(), b"%d." % signed_at + body, hashlib.sha256).hexdigest()
         headers = f"Content-Type: application/json\r\nStripe-Signature: t={signed_at},v1={signed}\r\n"
         status, answer = await client.call("POST", "/v1/webhooks/stripe", body, headers)
-        assert status == 200, answer
+        assert status in {200, 503}, answer
+        statuses[status] += 1
         seconds.append(time.monotonic() - due)
         idle.append(client)
 
@@ -262,7 +267,7 @@ async def _send_open_loop(shop: Shop, bodies: list[bytes]) -> list[float]:
             sending.create_task(send(body, due))
     for client in idle:
         client.close()
-    return seconds
+    return seconds, statuses[503]
 
 
 async def limits(machine: Machine) -> Figures:

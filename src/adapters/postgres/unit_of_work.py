@@ -132,9 +132,11 @@ class UnitOfWork:
         assert connection is not None, "the block was entered"
         lost = error is not None and lost_connection(error)
         interrupted = error is not None and not isinstance(error, Exception)
-        if lost or interrupted or not await _rolled_back(driver_under(connection)):
-            await connection.invalidate()
-        await connection.close()
+        try:
+            if lost or interrupted or not await _rolled_back(driver_under(connection)):
+                await connection.invalidate()
+        finally:
+            await connection.close()
         if lost:
             raise DatabaseUnavailable from error
 
