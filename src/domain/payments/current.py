@@ -1,6 +1,7 @@
 """Recording what the gateway holds now: the one way in for facts that we fetched."""
 
 from domain.payments.gateway import IntentSnapshot, PaymentGateway
+from domain.payments.judgement import knows
 from domain.payments.operation import OperationKind
 from domain.payments.payment import Occasion, Payment
 from domain.payments.ports import PaymentsUnitOfWork, UnitOfWorkFactory
@@ -13,7 +14,7 @@ async def record_current(
 ) -> Verdict:
     """Record, on the locked payment, a report that was fetched since the payment last changed."""
     await adopt_update(uow, payment, fetched)
-    if payment.knows(fetched):
+    if knows(payment, fetched):
         return Verdict.NOTHING_NEW
     payment.record_intent(fetched, occasion)
     return Verdict.RECORDED

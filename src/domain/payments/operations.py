@@ -19,6 +19,7 @@ from domain.payments.gateway import (
     IntentSnapshot,
     RefundSnapshot,
 )
+from domain.payments.judgement import judge
 from domain.payments.operation import Operation, OperationKind, OperationStatus
 from domain.payments.outcome import Outcome, outcome_of, refusal
 from domain.payments.payment import Occasion, Payment
@@ -291,7 +292,7 @@ class OperationRunner:
         if payment.version == version or payment.intent_id is None:
             return Verdict.RECORDED
         # Nobody tried the intent yet, so that only a current report tells an update's amount.
-        return Verdict.FETCH if operation.kind is OperationKind.UPDATE else payment.judge(answer)
+        return Verdict.FETCH if operation.kind is OperationKind.UPDATE else judge(payment, answer)
 
     async def _settle_refund(
         self,

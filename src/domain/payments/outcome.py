@@ -5,7 +5,8 @@ from enum import Enum, auto
 from domain.payments.errors import AuthorizationExpired, GatewayRefusedRequest, PaymentStateForbids
 from domain.payments.gateway import IntentSnapshot, IntentStatus
 from domain.payments.operation import Operation, OperationKind
-from domain.payments.payment import FINAL, UPDATABLE, Payment
+from domain.payments.payment import Payment
+from domain.payments.states import FINAL, UPDATABLE
 from domain.shared.errors import DomainError
 
 

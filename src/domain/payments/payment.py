@@ -1,7 +1,7 @@
 """The payment: our record of one payment intent, and the only author of its events.
 
-Whatever the gateway reports goes through `record_intent`, `record_refund` and `record_dispute`,
-each of which changes the state at most once for one fact, however often and in whatever order
+Whatever the gateway reports, and `judgement` finds worth recording, goes through `record_intent`,
+`record_refund` and `record_dispute`, each of which changes the state at most once for one fact, however often and in whatever order
 the fact is told.
 """
 
@@ -35,9 +35,11 @@ from domain.payments.line_data import LineFault, LineItems
 from domain.payments.operation import Operation, OperationKind
 from domain.payments.refund import FROM_GATEWAY, Refund, RefundStatus
 from domain.payments.states import (
+    CANCELABLE,
+    CONFIRMABLE,
     INTENT_TRANSITIONS,
     REFUND_TRANSITIONS,
-    UNDECIDED,
+    UPDATABLE,
 )
 from domain.payments.verdict import Verdict
 from domain.shared.payment_events import (
@@ -61,11 +63,6 @@ _S = IntentStatus
 
 _OUTCOME_UNKNOWN = "OPERATION_UNKNOWN"
 _DISPUTE_ATTENTION = ("DISPUTED", "DISPUTE_EVIDENCE_DUE", "DISPUTE_LOST", "REFUNDED_AND_DISPUTE_LOST")
-
-CANCELABLE = UNDECIDED | {_S.REQUIRES_CAPTURE}
-CONFIRMABLE = frozenset({_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION, _S.REQUIRES_ACTION})
-UPDATABLE = frozenset({_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION})
-FINAL = frozenset({_S.SUCCEEDED, _S.CANCELED})
 
 AUTHORIZATION_EXPIRING = "AUTHORIZATION_EXPIRING"
 """The attention of a payment whose authorization lapses soon."""
@@ -248,54 +245,6 @@ class Payment:
             self.updated_at = now
 
     # What the gateway reports
-
-    def judge(self, snapshot: IntentSnapshot) -> Verdict:
-        """What a report that may be old or repeated (a webhook, a late answer) is worth."""
-        if (
-            snapshot.status in (_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION)
-            and snapshot.last_error is None
-        ):
-            return (
-                Verdict.NOTHING_NEW
-            )  # an intent that nobody tried yet: the answer to its creation says as much
-        if snapshot.amount_captured > self.amount_captured and self.status in (
-            _S.REQUIRES_CAPTURE,
-            _S.CANCELED,
-        ):
-            # Captured amounts only grow, so that is new however late it comes; more may have been captured since.
-            return Verdict.FETCH if snapshot.status is _S.REQUIRES_CAPTURE else Verdict.RECORDED
-        if not INTENT_TRANSITIONS[self.status] or self._tells_the_same(snapshot):
-            return Verdict.NOTHING_NEW
-        if snapshot.status not in (_S.REQUIRES_CAPTURE, _S.SUCCEEDED, _S.CANCELED):
-            return Verdict.FETCH  # an intent can pass here twice: only the gateway knows which time this was
-        return Verdict.FETCH if self._lacks_details(snapshot) else Verdict.RECORDED
-
-    def _lacks_details(self, snapshot: IntentSnapshot) -> bool:
-        """Whether the report (a webhook names its charge only) leaves out what our events must say."""
-        if snapshot.status is _S.CANCELED and snapshot.charge_id in (None, self.charge_id):
-            return False
-        lapse = snapshot.capture_before or self.capture_before
-        known_method = self.method if snapshot.charge_id == self.charge_id else None
-        return (snapshot.method or known_method) is None or (
-            snapshot.status is _S.REQUIRES_CAPTURE and lapse is None
-        )
-
-    def knows(self, snapshot: IntentSnapshot) -> bool:
-        """Whether recording this current report would change nothing."""
-        return self._tells_the_same(snapshot) and (snapshot.amount_captured, snapshot.amount_capturable) == (
-            self.amount_captured,
-            self.amount_capturable,
-        )
-
-    def _tells_the_same(self, snapshot: IntentSnapshot) -> bool:
-        if snapshot.status != self.status:
-            return False
-        if self.status is _S.REQUIRES_PAYMENT_METHOD:
-            return (snapshot.failed_charge_id or self.failed_charge_id, snapshot.last_error) == (
-                self.failed_charge_id,
-                self.last_error,
-            )
-        return self.status is not _S.REQUIRES_ACTION or snapshot.next_action == self.next_action
 
     def record_intent(self, snapshot: IntentSnapshot, occasion: Occasion) -> None:
         """Take over what the gateway holds now (the caller has made sure that it is not old), with its events.

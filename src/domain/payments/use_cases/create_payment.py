@@ -17,9 +17,10 @@ from domain.payments.methods import check_method, check_session
 from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKind, OperationStatus
 from domain.payments.operations import OperationRunner, start
 from domain.payments.outcome import refusal
-from domain.payments.payment import CONFIRMABLE, Payment
+from domain.payments.payment import Payment
 from domain.payments.ports import OrderTermsSource, UnitOfWorkFactory
 from domain.payments.routing import Gateways
+from domain.payments.states import CONFIRMABLE
 from domain.payments.terms import check_terms
 from domain.payments.use_cases.confirm_payment import confirmation
 from domain.shared.callers import Caller

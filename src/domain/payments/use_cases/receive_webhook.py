@@ -15,6 +15,7 @@ from domain.payments.gateway import (
     RefundSnapshot,
     UnreadableReport,
 )
+from domain.payments.judgement import judge
 from domain.payments.payment import Occasion, Payment
 from domain.payments.ports import PaymentsUnitOfWork, UnitOfWorkFactory
 from domain.payments.refund import Refund, RefundStatus
@@ -208,7 +209,7 @@ class ReceiveWebhookHandler:
             return Verdict.NOTHING_NEW
         if current is not None:
             return await record_current(uow, payment, current, occasion)
-        verdict = payment.judge(snapshot)
+        verdict = judge(payment, snapshot)
         if verdict is Verdict.RECORDED:
             await adopt_update(uow, payment, snapshot)
             payment.record_intent(snapshot, occasion)

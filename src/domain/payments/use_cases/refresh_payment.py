@@ -7,9 +7,10 @@ from hmac import compare_digest
 from domain.payments.current import refresh
 from domain.payments.errors import GatewayUnavailable, PaymentNotFound
 from domain.payments.gateway import GatewayFailed
-from domain.payments.payment import FINAL, Payment
+from domain.payments.payment import Payment
 from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.routing import Gateways
+from domain.payments.states import FINAL
 from domain.shared.callers import Caller
 from domain.shared.system import Clock, IdFactory
 
