@@ -61,6 +61,8 @@ async def test_each_metric_says_what_is_there(shop: Shop, metrics: Metrics) -> N
             )
         )
 
+    metrics.webhooks.labels(type_known="true", outcome="APPLIED").inc()
+
     samples = await scraped(metrics)
 
     assert {name for name, _ in samples} == SAMPLE_NAMES - {"payonce_outbox_window_edge_seconds"}
@@ -90,6 +92,7 @@ async def test_each_metric_says_what_is_there(shop: Shop, metrics: Metrics) -> N
     assert of(samples, "outbox_found_forks_total", **orders) == 500
     assert of(samples, "payments_attention", attention="AUTHORIZATION_EXPIRING") == 2
     assert of(samples, "payments_attention", attention="DISPUTED") == 1
+    assert of(samples, "webhooks_total", outcome="APPLIED") == 1
 
 
 async def test_a_scrape_within_a_few_seconds_asks_nobody(shop: Shop) -> None:

@@ -22,7 +22,7 @@ from tests.support.plans import Explainer
 EVENTS = 10  # in a round, each the first of a stream or the next of the stream of the round before
 ROUNDS = 400
 NOISE = 4  # pages: an index grows by a level
-_VALUE = re.compile(r"'\{[^']*\}'|\b\d{9,}\b")  # written into a statement that has no parameters
+_VALUE = re.compile(r"'\{[^']*\}'|'[0-9a-f]{9,}'|\b\d{9,}\b")  # written into a statement that has no parameters
 
 
 class Line:
