@@ -92,11 +92,13 @@ class Plan:
 class Explainer:
     """A probe that explains what touches these schemas.
 
-    `most` bounds how often the same statement is explained, since a backlog repeats it.
+    `most` bounds how often the same statement is explained, since a backlog repeats it. Each explanation
+    leaves dead rows behind: without `prepared` there is one less, of the plan that the session has.
     """
 
     schemas: tuple[str, ...]
     most: int = 3
+    prepared: bool = True
     plans: list[Plan] = field(default_factory=list)
     _seen: dict[str, int] = field(default_factory=dict)
 
@@ -117,7 +119,11 @@ class Explainer:
                 self.plans += [
                     await explain(connection, text, arguments, custom=True),
                     await explain(connection, text, arguments),
-                    *([await explain(connection, text, arguments, prepared_as=name)] if name else []),
+                    *(
+                        [await explain(connection, text, arguments, prepared_as=name)]
+                        if name and self.prepared
+                        else []
+                    ),
                 ]
 
     def _touches(self, statement: str) -> bool:

@@ -22,7 +22,9 @@ from tests.support.plans import Explainer
 EVENTS = 10  # in a round, each the first of a stream or the next of the stream of the round before
 ROUNDS = 400
 NOISE = 4  # pages: an index grows by a level
-_VALUE = re.compile(r"'\{[^']*\}'|'[0-9a-f]{9,}'|\b\d{9,}\b")  # written into a statement that has no parameters
+_VALUE = re.compile(
+    r"'\{[^']*\}'|'[0-9a-f]{9,}'|\b\d{9,}\b"
+)  # written into a statement that has no parameters
 
 
 class Line:
@@ -48,7 +50,7 @@ class Line:
 
     async def pages(self) -> dict[str, int]:
         """The pages that each statement touches, in rounds like all others."""
-        explainer = Explainer(("shop", "orders"), most=4)
+        explainer = Explainer(("shop", "orders"), most=4, prepared=False)
         token = probe.set(explainer)
         try:
             for _ in range(4):
