@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,8 +27,12 @@ TRANSACTIONS = 1_000  # of each kind, in turn
 
 
 class _NoOutbox(Outbox):
-    async def append(self, connection: AsyncConnection, events: Sequence[Event]) -> None:
-        """The same transaction without it."""
+    """The same transaction without it."""
+
+    async def append_with(
+        self, connection: AsyncConnection, events: Sequence[Event], statement: str, *parameters: Any
+    ) -> None:
+        await super().append_with(connection, (), statement, *parameters)
 
 
 @dataclass(slots=True)

@@ -61,12 +61,10 @@ class PostgresPayments:
 
     async def save(self, payment: Payment) -> None:
         payment.version += 1
-        driver = await driver_of(self.connection)
-        await driver.execute(_UPDATE_PAYMENT, *_PAYMENTS.values(payment))
         events = [self.encode(event) for event in payment.take_events()]
-        if events:
-            await self.outbox.append(self.connection, events)
-            self.wrote_events = True
+        values = _PAYMENTS.values(payment)
+        await self.outbox.append_with(self.connection, events, _UPDATE_PAYMENT, *values)
+        self.wrote_events = self.wrote_events or bool(events)
 
     async def forget(self, payment: Payment) -> None:
         for table in (tables.operation, tables.payment):
