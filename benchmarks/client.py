@@ -17,7 +17,7 @@ class Client:
 
     async def call(self, method: str, path: str, body: bytes = b"", headers: str = "") -> tuple[int, bytes]:
         """The answer's status and body; `headers` are whole lines of the request."""
-        if self._streams is None:
+        if self._streams is None or self._streams[0].at_eof():  # the server ends what was idle for long
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
         head = f"{method} {path} HTTP/1.1\r\n{self._head}{headers}Content-Length: {len(body)}\r\n\r\n"
