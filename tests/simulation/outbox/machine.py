@@ -262,7 +262,8 @@ class OutboxMachine(RuleBasedStateMachine):
         state = getattr(getattr(error, "orig", error), "sqlstate", None)
         if is_crash or (state or "")[:2] not in {"22", "23", "42", "XX", "40"}:
             was_disturbed = self.disturbed or operation.course.has_struck or operation.may_fail
-            if is_crash or was_disturbed or state == "55P03":  # a lock time-out
+            # Whoever waits for somebody that is paused may run out of time, for the lock or for the statement.
+            if is_crash or was_disturbed or state in {"55P03", "57014"}:
                 self.struck += is_crash or was_disturbed
                 return
         raise Violation(f"{operation.name} failed by itself") from error
