@@ -89,9 +89,16 @@ class OrderedSql:
     """Strings are for the driver itself, on the path of every batch; the others for SQLAlchemy."""
 
     def __init__(self, schema: str) -> None:
-        stream, waiting, in_hand, skipped = (
-            f"{schema}.inbox_{name}" for name in ("stream", "waiting", "in_hand", "skipped")
-        )
+        names = ("stream", "waiting", "in_hand", "skipped")
+        stream, waiting, in_hand, skipped = (f"{schema}.inbox_{name}" for name in names)
+        self.next_incarnation = f"SELECT nextval('{schema}.inbox_incarnation')"
+        self._attempts(in_hand)
+        self._places(stream, waiting, in_hand)
+        self._held(stream, waiting)
+        self._schedule(stream, waiting)
+        self._decisions(stream, waiting, skipped)
+
+    def _attempts(self, in_hand: str) -> None:
         # Without parameters, so that they take no round trip of their own.
         self.begin_attempt = f"""
             INSERT INTO {in_hand} (consumer, event_id, attempt)
@@ -104,10 +111,11 @@ class OrderedSql:
         self.clear_suspects = f"""
             DELETE FROM {in_hand} WHERE consumer = $1 AND event_id = ANY ($2::uuid[])
         """
-        self.next_incarnation = f"SELECT nextval('{schema}.inbox_incarnation')"
         self.forget_attempts = text(
             f"DELETE FROM {in_hand} WHERE begun_at < clock_timestamp() - make_interval(hours => :hours)"
         )
+
+    def _places(self, stream: str, waiting: str, in_hand: str) -> None:
         # Inserts the streams' rows or locks them, in the order given; one that is there is never changed.
         self.enter_streams = f"""
             INSERT INTO {stream} AS old (consumer, stream) SELECT '%s', s FROM %s AS s
@@ -144,6 +152,9 @@ class OrderedSql:
                 WHERE event_id = ($3::uuid[])[1] AND consumer = $1 AND attempt = $4
             )
         """
+
+    def _held(self, stream: str, waiting: str) -> None:
+        """What waits, and how a stream moves on."""
         self.take_waiting = text(
             f"""
             DELETE FROM {waiting}
@@ -179,6 +190,8 @@ class OrderedSql:
             FROM unnest($1::tid[], $2::bigint[], $3::text[]) AS p (address, applied, recent_ids)
             WHERE s.ctid = p.address
         """
+
+    def _schedule(self, stream: str, waiting: str) -> None:
         # The attempt counts from here, whatever becomes of the process; nobody else takes the event
         # until the attempt has said how it ended, or has had time enough to.
         self.claim_due = text(
@@ -220,6 +233,9 @@ class OrderedSql:
             RETURNING parked_at IS NOT NULL AS is_parked
             """
         )
+
+    def _decisions(self, stream: str, waiting: str, skipped: str) -> None:
+        """What operators decide."""
         self.unpark = text(
             f"""
             UPDATE {waiting} SET parked_at = NULL, attempts = 0
