@@ -223,12 +223,8 @@ class OperationRunner:
                 saved = await uow.operations.get(operation.operation_id)
                 if payment is None or saved is None:
                     raise PaymentNotFound
-                if not saved.open:
-                    return (
-                        payment,
-                        saved,
-                        None,
-                    )  # concluded by recovery, by a repetition or by its first caller
+                if not saved.open:  # concluded by recovery, by a repetition or by its first caller
+                    return payment, saved, None
                 if await self._take_over(uow, payment, saved, answer, version, fetched):
                     following = then(saved, payment, answer.error if isinstance(answer, _Refusal) else None)
                     if (
