@@ -25,7 +25,8 @@ from entrypoints.cli.serving import run_until_signal
 from entrypoints.logging import configure_logging
 from entrypoints.settings import Settings, load_settings
 from entrypoints.traces import work_on_batch
-from entrypoints.worker.consumers import PAYMENT_EVENTS_TOPIC, consumers, payment_events_inbox
+from entrypoints.worker.consumers import payment_events_inbox
+from entrypoints.worker.subscriptions import ORDERS, consumers_by_topic
 from outbox import AntiEntropy, Event, InboxView, Relay
 
 
@@ -34,9 +35,9 @@ async def relay(settings: Settings, stop: asyncio.Event) -> None:
     container = build_container(settings)
     await container.start()
     broker = make_broker(settings.redis_url.reveal())
-    publisher = DramatiqPublisher(broker, consumers())
+    publisher = DramatiqPublisher(broker, consumers_by_topic())
     side = container.payments
-    view = InboxView(container.orders.engine, payment_events_inbox(container), PAYMENT_EVENTS_TOPIC)
+    view = InboxView(container.orders.engine, payment_events_inbox(container), ORDERS.topic)
     url = settings.payments_database_url.reveal()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(Relay(side.engine, side.outbox, publisher, listen_dsn=url).run(stop))

@@ -1,18 +1,22 @@
 """The effects of orders (notify the warehouse, notify the customer) to the outbox and back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 import msgspec
 
-from domain.orders.order import Effect
+from domain.orders.order import Effect, EffectType
 from outbox import Event
 
-TOPIC = "order.effects"
+TOPICS: Mapping[EffectType, str] = {
+    EffectType.NOTIFY_CUSTOMER: "order.notify-customer",
+    EffectType.NOTIFY_WAREHOUSE: "order.notify-warehouse",
+}
+"""A topic for each, so that each has a consumer of its own: a warehouse that is down holds up no mail."""
 
 
 class EffectUnreadable(Exception):
-    """An event of this topic does not have the form of an effect."""
+    """An event of these topics does not have the form of an effect."""
 
 
 def encode(effect: Effect, event_id: Callable[[], UUID], traceparent: Callable[[], str | None]) -> Event:
@@ -20,7 +24,7 @@ def encode(effect: Effect, event_id: Callable[[], UUID], traceparent: Callable[[
     trace = traceparent()
     return Event(
         id=event_id(),
-        topic=TOPIC,
+        topic=TOPICS[effect.type],
         stream=effect.order_id,
         sequence=None,
         type=effect.type,

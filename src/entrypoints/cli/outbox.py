@@ -17,6 +17,7 @@ from entrypoints.cli.outbox_show import Show
 from entrypoints.operating.logs import CONSUMERS, LOGS, Operating, operating
 from entrypoints.operating.shadow import shadow
 from entrypoints.settings import Settings
+from entrypoints.worker.subscriptions import ORDERS
 from outbox import PublishFailed, Selection
 from outbox.status import ConsumerStatus, LogStatus, alarms
 
@@ -78,7 +79,7 @@ def status(settings: Settings, check: bool, lanes: bool, as_json: bool) -> None:
 
 
 @command.command(name="list")
-@click.option("--log", type=click.Choice(list(LOGS)), default="payments", show_default=True)
+@click.option("--log", type=click.Choice(LOGS), default="payments", show_default=True)
 @click.option("--stream", help="Only of this stream: a payment's id, or an order's for effects.")
 @click.option("--type", "type_", help="Only of this type, as PaymentSucceeded.")
 @click.option("--after", type=click.IntRange(min=0), help="From this position on; default: the newest.")
@@ -113,7 +114,7 @@ def dead(settings: Settings, consumer: str | None, as_json: bool) -> None:
 
     async def work(databases: Operating) -> int:
         names = [consumer] if consumer else list(CONSUMERS)
-        groups = [group for name in names for group in await databases.logs[CONSUMERS[name]].dead(name)]
+        groups = [group for name in names for group in await databases.logs[CONSUMERS[name].log].dead(name)]
         Show(as_json).dead(groups)
         return 0
 
@@ -142,7 +143,7 @@ def retry(
     """
 
     async def work(databases: Operating) -> int:
-        log = databases.logs[CONSUMERS[consumer]]
+        log = databases.logs[CONSUMERS[consumer].log]
         try:
             retried = await log.retry(consumer, stream=stream, event_id=event_id, cause=cause)
         except ValueError as error:
@@ -168,7 +169,7 @@ def skip(settings: Settings, consumer: str, event_id: UUID, reason: str, as_json
         raise WrongUsage("--reason must say why.")
 
     async def work(databases: Operating) -> int:
-        is_skipped = await databases.logs[CONSUMERS[consumer]].skip(consumer, event_id, reason=reason)
+        is_skipped = await databases.logs[CONSUMERS[consumer].log].skip(consumer, event_id, reason=reason)
         Show(as_json).skipped(event_id, is_skipped)
         return 0 if is_skipped else 1
 
@@ -214,13 +215,13 @@ def replay(
 
     show = Show(as_json)
     if is_shadow:
-        _run(settings, lambda databases: _shadow(databases, selection(LOGS["payments"]), limit, show))
+        _run(settings, lambda databases: _shadow(databases, selection(ORDERS.topic), limit, show))
     settings.require_broker()
     names = [consumer] if consumer else list(CONSUMERS)
 
     async def work(databases: Operating) -> int:
         for name in names:
-            await _replay(settings, databases, name, selection(LOGS[CONSUMERS[name]]), limit, show)
+            await _replay(settings, databases, name, selection(CONSUMERS[name].topic), limit, show)
         show.end_of_replay()
         return 0
 
@@ -240,7 +241,7 @@ async def _replay(
         stack.callback(broker.close)
         publisher = DramatiqPublisher(broker, {selection.topics[0]: (consumer,)})
         stack.callback(publisher.close)
-        log = databases.logs[CONSUMERS[consumer]]
+        log = databases.logs[CONSUMERS[consumer].log]
         done = None
         async for done in log.replay(publisher, selection, page=min(PAGE, limit or PAGE)):
             show.replaying(consumer, done)

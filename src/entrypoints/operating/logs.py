@@ -8,16 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres.unit_of_work import make_engine
 from entrypoints.settings import Settings
-from entrypoints.worker.consumers import EFFECTS_TOPIC, PAYMENT_EVENTS_TOPIC, consumers
+from entrypoints.worker.subscriptions import EFFECTS, ORDERS, SUBSCRIPTIONS, Subscription
 from outbox import Consumer, Event, Operations, OrderedInbox, Outbox, UnorderedInbox
 
 PUBLISHERS = ("dramatiq",)
-LOGS: Mapping[str, str] = {"payments": PAYMENT_EVENTS_TOPIC, "orders": EFFECTS_TOPIC}
-"""The logs, by the schema they are in, with what each publishes."""
-CONSUMERS: Mapping[str, str] = {
-    consumer: log for log, topic in LOGS.items() for consumer in consumers()[topic]
-}
-"""The consumers, with the log that each follows."""
+LOGS: Sequence[str] = tuple(dict.fromkeys(one.log for one in SUBSCRIPTIONS))
+"""The logs, by the schema they are in."""
+CONSUMERS: Mapping[str, Subscription] = {one.consumer: one for one in SUBSCRIPTIONS}
+"""The consumers, with what each follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +28,17 @@ class Operating:
 
 
 def operations_of(payments: AsyncEngine, orders: AsyncEngine) -> dict[str, Operations]:
-    """The operations of each log by its name; both consumers keep their inboxes with the orders."""
-    (order_name,), (effect_name,) = consumers()[PAYMENT_EVENTS_TOPIC], consumers()[EFFECTS_TOPIC]
-    ordered = OrderedInbox("orders", order_name, _apply_nothing)
-    unordered = UnorderedInbox("orders", effect_name, _carry_out_nothing)
+    """The operations of each log by its name; all consumers keep their inboxes with the orders."""
+    ordered = OrderedInbox("orders", ORDERS.consumer, _apply_nothing)
+    effects = [
+        Consumer(orders, UnorderedInbox("orders", one.consumer, _carry_out_nothing), one.topic)
+        for one in EFFECTS.values()
+    ]
     return {
         "payments": Operations(
-            payments, Outbox("payments"), PUBLISHERS, [Consumer(orders, ordered, PAYMENT_EVENTS_TOPIC)]
+            payments, Outbox("payments"), PUBLISHERS, [Consumer(orders, ordered, ORDERS.topic)]
         ),
-        "orders": Operations(
-            orders, Outbox("orders"), PUBLISHERS, [Consumer(orders, unordered, EFFECTS_TOPIC)]
-        ),
+        "orders": Operations(orders, Outbox("orders"), PUBLISHERS, effects),
     }
 
 

@@ -1,4 +1,4 @@
-"""What the order side does with events: the two inboxes and their handlers."""
+"""What the order side does with events: its inboxes and their handlers."""
 
 import logging
 from collections.abc import Sequence
@@ -14,13 +14,8 @@ from domain.orders.order import Effect
 from domain.orders.use_cases.apply_payment_events import apply_payment_events
 from entrypoints.bootstrap import Container
 from entrypoints.traces import EventSpans, current_traceparent
+from entrypoints.worker.subscriptions import EFFECTS, ORDERS
 from outbox import Event, OrderedInbox, UnorderedInbox
-
-PAYMENT_EVENTS_TOPIC = payment_events.TOPIC
-EFFECTS_TOPIC = order_effects.TOPIC
-
-_ORDERS = "orders"
-_EFFECTS = "effects"
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -70,13 +65,10 @@ class EffectsHandler:
 
 
 def payment_events_inbox(container: Container) -> OrderedInbox:
-    return OrderedInbox(container.orders.outbox.schema, _ORDERS, PaymentEventsHandler(container))
+    return OrderedInbox(container.orders.outbox.schema, ORDERS.consumer, PaymentEventsHandler(container))
 
 
-def effects_inbox(container: Container) -> UnorderedInbox:
-    return UnorderedInbox(container.orders.outbox.schema, _EFFECTS, EffectsHandler(container))
-
-
-def consumers() -> dict[str, tuple[str, ...]]:
-    """Who consumes which topic."""
-    return {PAYMENT_EVENTS_TOPIC: (_ORDERS,), EFFECTS_TOPIC: (_EFFECTS,)}
+def effect_inboxes(container: Container) -> Sequence[UnorderedInbox]:
+    """One for each effect's consumer; they share their tables."""
+    schema, handler = container.orders.outbox.schema, EffectsHandler(container)
+    return [UnorderedInbox(schema, subscription.consumer, handler) for subscription in EFFECTS.values()]

@@ -9,14 +9,9 @@ from adapters.dramatiq.publisher import DramatiqPublisher
 from entrypoints.bootstrap import Container, OrderSide, PaymentSide, build_container, make_broker_of
 from entrypoints.settings import Settings
 from entrypoints.traces import in_new_traces
-from entrypoints.worker.consumers import (
-    EFFECTS_TOPIC,
-    PAYMENT_EVENTS_TOPIC,
-    consumers,
-    effects_inbox,
-    payment_events_inbox,
-)
+from entrypoints.worker.consumers import effect_inboxes, payment_events_inbox
 from entrypoints.worker.periodic import periodically
+from entrypoints.worker.subscriptions import EFFECTS, ORDERS, consumers_by_topic, consumers_of
 from entrypoints.worker.waiting import check_payments
 from outbox import AntiEntropy, InboxView, Relay
 
@@ -33,14 +28,14 @@ async def run_relay(settings: Settings, stop: asyncio.Event) -> None:
     container = build_container(settings)
     await container.start()
     broker = make_broker_of(settings)
-    publisher = DramatiqPublisher(broker, consumers())
+    publisher = DramatiqPublisher(broker, consumers_by_topic())
     try:
         async with asyncio.TaskGroup() as tasks:
             for work in (
                 *_relays(container, publisher, stop),
                 *_recovery(container, stop),
-                *_housekeeping(container.orders, consumers()[EFFECTS_TOPIC], settings, stop),
-                *_housekeeping(container.payments, consumers()[PAYMENT_EVENTS_TOPIC], settings, stop),
+                *_housekeeping(container.orders, consumers_of("orders"), settings, stop),
+                *_housekeeping(container.payments, consumers_of("payments"), settings, stop),
                 *_forgetting(container, settings, stop),
                 *_webhooks(container, stop),
             ):
@@ -54,14 +49,17 @@ async def run_relay(settings: Settings, stop: asyncio.Event) -> None:
 def _relays(container: Container, publisher: DramatiqPublisher, stop: asyncio.Event) -> Work:
     """For each log its relay, and the comparison with what its consumers have."""
     payments, orders, settings = container.payments, container.orders, container.settings
-    payment_events = InboxView(orders.engine, payment_events_inbox(container), PAYMENT_EVENTS_TOPIC)
-    effects = InboxView(orders.engine, effects_inbox(container), EFFECTS_TOPIC)
-    for side, consumer, url in (
-        (payments, payment_events, settings.payments_listen_database_url),
+    payment_events = InboxView(orders.engine, payment_events_inbox(container), ORDERS.topic)
+    effects = [
+        InboxView(orders.engine, inbox, subscription.topic)
+        for inbox, subscription in zip(effect_inboxes(container), EFFECTS.values(), strict=True)
+    ]
+    for side, views, url in (
+        (payments, [payment_events], settings.payments_listen_database_url),
         (orders, effects, settings.orders_listen_database_url),
     ):
         yield Relay(side.engine, side.outbox, publisher, listen_dsn=url.reveal() or None).run(stop)
-        yield AntiEntropy(side.engine, side.outbox, publisher, [consumer]).run(stop)
+        yield AntiEntropy(side.engine, side.outbox, publisher, views).run(stop)
 
 
 def _recovery(container: Container, stop: asyncio.Event) -> Work:
@@ -106,8 +104,8 @@ def _webhooks(container: Container, stop: asyncio.Event) -> Work:
 
 
 def _forgetting(container: Container, settings: Settings, stop: asyncio.Event) -> Work:
-    """The days of the inbox of effects: made ahead, and forgotten after the retention."""
-    engine, inbox = container.orders.engine, effects_inbox(container)
+    """The days of the inboxes of effects, which share them: made ahead, and forgotten after the retention."""
+    engine, (inbox, *_) = container.orders.engine, effect_inboxes(container)
 
     async def make_partitions() -> None:
         async with engine.begin() as connection:

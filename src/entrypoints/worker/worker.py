@@ -9,7 +9,7 @@ from adapters.dramatiq.actor import declare_actor
 from entrypoints.bootstrap import Container, build_container, make_broker_of
 from entrypoints.settings import Settings
 from entrypoints.traces import work_on_batch
-from entrypoints.worker.consumers import effects_inbox, payment_events_inbox
+from entrypoints.worker.consumers import effect_inboxes, payment_events_inbox
 from entrypoints.worker.periodic import periodically
 from outbox import Event, OrderedInbox, UnorderedInbox
 
@@ -26,7 +26,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     broker = make_broker_of(settings)
     try:
         async with asyncio.TaskGroup() as tasks:
-            for inbox in (payment_events_inbox(container), effects_inbox(container)):
+            inboxes: Sequence[Inbox] = (payment_events_inbox(container), *effect_inboxes(container))
+            for inbox in inboxes:
                 declare_actor(broker, inbox.consumer, partial(_receive, container, inbox))
                 retry = periodically(
                     f"{inbox.consumer}: retry", RETRY_SECONDS, partial(_run_due, container, inbox), stop

@@ -58,7 +58,7 @@ def test_it_names_what_the_contract_names() -> None:
     assert list(messages) == list(channel["messages"]) == list(EVENT_TYPES)
     assert len(operation["messages"]) == len(EVENT_TYPES)
     assert all(message["summary"].endswith(".") for message in messages.values())
-    assert "order.effects" not in json.dumps(DOCUMENT)
+    assert "order.notify" not in json.dumps(DOCUMENT)
 
 
 @every_type

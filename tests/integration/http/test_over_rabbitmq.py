@@ -29,7 +29,7 @@ pytestmark = [
 async def test_an_order_is_paid_over_rabbitmq(
     rabbitmq: RabbitMQ, make_settings: MakeSettings, gateway: FakeGateway
 ) -> None:
-    rabbitmq.delete_queues("effects")
+    rabbitmq.delete_queues("customer", "warehouse")
     settings = make_settings(redis_url=UNSET, broker_url=Secret(rabbitmq.url))
     container = build_container(settings, Outside(gateway=gateway))
     await container.start()

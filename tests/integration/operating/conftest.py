@@ -36,7 +36,7 @@ class Shop:
         retry = RetryPolicy(attempts=1, first_seconds=0.0)
         self.payments, self.log = Outbox("payments"), Outbox("orders")
         self.orders = OrderedInbox("orders", "orders", self._apply, retry=retry)
-        self.effects = UnorderedInbox("orders", "effects", self._carry_out, retry=retry)
+        self.effects = UnorderedInbox("orders", "warehouse", self._carry_out, retry=retry)
 
     def _orders(self, connection: AsyncConnection) -> PostgresOrders:
         return PostgresOrders(connection, self.log, self._encode)

@@ -67,14 +67,16 @@ async def test_status_tells_both_logs_and_both_consumers(run: Run, shop: Shop) -
     assert (payments["schema"], orders["schema"]) == ("payments", "orders")
     assert sum(lane["unpublished"]["number"] for lane in payments["lanes"]) == 3
     assert {lane["publisher"] for lane in payments["lanes"]} == {"dramatiq"}
-    consumer, effects = told["consumers"]
-    assert (consumer["consumer"], effects["consumer"]) == ("orders", "effects")
+    consumer, *effects = told["consumers"]
+    assert consumer["consumer"] == "orders"
+    assert [effect["consumer"] for effect in effects] == ["customer", "warehouse"]
     assert consumer["lag"] == {"number": 3, "isMore": False}
     assert (consumer["parked"]["number"], consumer["waiting"]["number"]) == (1, 2)
     assert told["alarms"] == [
         "orders: 1 event(s) parked",
         "orders: anti-entropy has never run",
-        "effects: anti-entropy has never run",
+        "customer: anti-entropy has never run",
+        "warehouse: anti-entropy has never run",
     ]
 
 
@@ -92,7 +94,7 @@ async def test_status_for_a_person(run: Run, shop: Shop) -> None:
 async def test_a_check_ends_with_exit_code_1(run: Run, shop: Shop) -> None:
     assert (await run("status", "--check")).exit_code == 1  # no relay ever ran here
     async with shop.engine.begin() as connection:
-        for schema, consumer in (("payments", "orders"), ("orders", "effects")):
+        for schema, consumer in (("payments", "orders"), ("orders", "customer"), ("orders", "warehouse")):
             await connection.execute(
                 text(f"INSERT INTO {schema}.outbox_round VALUES (:c, 1, now(), 0.1, {', '.join('0' * 10)})"),
                 {"c": consumer},
@@ -151,9 +153,9 @@ async def test_the_dead_are_shown_by_cause_and_retried_by_it(run: Run, shop: Sho
 
 async def test_retrying_what_is_not_parked_ends_with_exit_code_1(run: Run) -> None:
     nobody = str(uuid4())
-    told = await answer(run, "retry", "--consumer", "effects", "--event", nobody, exit_code=1)
+    told = await answer(run, "retry", "--consumer", "warehouse", "--event", nobody, exit_code=1)
     assert told == {"resumed": 0, "refused": [nobody]}
-    assert f"✗ {nobody} cannot" in (await run("retry", "--consumer", "effects", "--event", nobody)).stdout
+    assert f"✗ {nobody} cannot" in (await run("retry", "--consumer", "warehouse", "--event", nobody)).stdout
 
 
 async def test_skipping_lets_the_stream_go_on(run: Run, shop: Shop) -> None:
@@ -173,14 +175,14 @@ async def test_effects_that_were_given_up_are_retried(run: Run, shop: Shop) -> N
     await shop.orders.receive(shop.engine, await shop.append(1, PaymentSucceeded))
     listed = await answer(run, "list", "--log", "orders")
     effects = [
-        Event(one["id"], "order.effects", "ord_1", None, one["type"], b"{}", {}) for one in listed["events"]
+        Event(one["id"], one["topic"], "ord_1", None, one["type"], b"{}", {}) for one in listed["events"]
     ]
     shop.is_closed = True
     await shop.effects.receive(shop.engine, effects)
     shop.is_closed = False
-    (group,) = (await answer(run, "dead", "--consumer", "effects"))["groups"]
+    (group,) = (await answer(run, "dead", "--consumer", "warehouse"))["groups"]
     assert (group["events"], group["example"]) == (2, "ConnectionError: the warehouse is closed")
-    assert (await run("retry", "--consumer", "effects", "--cause", group["cause"])).exit_code == 0
+    assert (await run("retry", "--consumer", "warehouse", "--cause", group["cause"])).exit_code == 0
     assert (await shop.effects.run_due(shop.engine)).applied == 2
 
 
@@ -197,7 +199,11 @@ async def test_a_replay_publishes_the_same_events_and_nothing_happens_twice(
 
     told = await answer(run, "replay", "--stream", "pay_1")
 
-    assert told == {"orders": {"events": 2, "nextAfter": None}, "effects": {"events": 0, "nextAfter": None}}
+    assert told == {
+        "orders": {"events": 2, "nextAfter": None},
+        "customer": {"events": 0, "nextAfter": None},
+        "warehouse": {"events": 0, "nextAfter": None},
+    }
     again = published(valkey_url, "orders")
     assert [event.id for event in again] == [event.id for event in events]
     received = await shop.orders.receive(shop.engine, again)
@@ -209,9 +215,10 @@ async def test_a_replay_by_age_goes_to_the_consumer_that_is_named(
 ) -> None:
     await shop.confirm(1)
     await shop.orders.receive(shop.engine, await shop.append(1, PaymentSucceeded))
-    told = await answer(run, "replay", "--from", "10m", "--consumer", "effects")
-    assert told == {"effects": {"events": 2, "nextAfter": None}}
-    assert len(published(valkey_url, "effects")) == 2
+    told = await answer(run, "replay", "--from", "10m", "--consumer", "warehouse")
+    assert told == {"warehouse": {"events": 1, "nextAfter": None}}
+    (effect,) = published(valkey_url, "warehouse")
+    assert effect.type == "NotifyWarehouse"
     assert published(valkey_url, "orders") == []
     assert (await answer(run, "replay", "--from", "10m", "--to", "5m"))["orders"]["events"] == 0
 
@@ -290,7 +297,7 @@ async def test_a_shadow_tells_what_is_not_applied_yet_and_what_the_log_lost(run:
         ["dead", "--consumer", "nobody"],
         ["retry", "--consumer", "orders"],
         ["retry", "--consumer", "orders", "--stream", "a", "--cause", "b"],
-        ["retry", "--consumer", "effects", "--stream", "a"],
+        ["retry", "--consumer", "warehouse", "--stream", "a"],
         ["retry", "--stream", "a"],
         ["skip", "--consumer", "orders", "no-id", "--reason", "r"],
         ["skip", "--consumer", "orders", str(uuid4())],
@@ -298,7 +305,7 @@ async def test_a_shadow_tells_what_is_not_applied_yet_and_what_the_log_lost(run:
         ["replay"],
         ["replay", "--from", "yesterday"],
         ["replay", "--from", "1h", "--after", "5"],
-        ["replay", "--from", "1h", "--shadow", "--consumer", "effects"],
+        ["replay", "--from", "1h", "--shadow", "--consumer", "warehouse"],
         ["--ready-file", "/nowhere.json", "status"],
     ],
 )

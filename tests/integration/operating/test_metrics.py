@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from adapters.postgres.unit_of_work import make_engine
 from domain.shared.payment_events import PaymentFailed, PaymentSucceeded
-from entrypoints.operating.logs import operations_of
+from entrypoints.operating.logs import CONSUMERS, operations_of
 from entrypoints.operating.metrics import SAMPLE_NAMES, Metrics
 from tests.integration.operating.conftest import Shop
 
@@ -68,7 +68,7 @@ async def test_each_metric_says_what_is_there(shop: Shop, metrics: Metrics) -> N
     names = {name for name, _ in samples if not name.endswith("_created")}
     assert names == SAMPLE_NAMES - {"payonce_outbox_window_edge_seconds"}
     orders = {"log": "payments", "consumer": "orders"}
-    assert of(samples, "up") == 4
+    assert of(samples, "up") == 2 + len(CONSUMERS)  # and both logs
     assert of(samples, "outbox_unpublished_events", log="payments", publisher="dramatiq") == 3
     assert of(samples, "outbox_unpublished_events", log="orders") == 0
     assert of(samples, "outbox_oldest_unpublished_seconds", log="payments") == pytest.approx(99, abs=10)
