@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from typing import Any
 import psutil
 
 from adapters.security.keys import KeyFile
+from adapters.stripe.event_types import FOLLOWED_TYPES
 from adapters.system.clock import SystemClock
 from benchmarks.client import Client
 from benchmarks.machine import ROOT, Machine
@@ -58,7 +60,7 @@ class Shop:
 
 @contextmanager
 def a_shop(machine: Machine, *, webhooks: bool, follows: bool) -> Iterator[Shop]:
-    """With `webhooks` the sandbox delivers its events; with `follows` orders follow their payments."""
+    """With `webhooks` the sandbox delivers the events that payments follow; with `follows` orders follow their payments."""
     http_port, sandbox_port = free_port(), free_port()
     profile, applied = machine.home / "profile.json", machine.home / "applied.json"
     environment = os.environ | {
@@ -71,20 +73,25 @@ def a_shop(machine: Machine, *, webhooks: bool, follows: bool) -> Iterator[Shop]
         "PAYONCE_STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
     }
     data = machine.home / f"sandbox-{sandbox_port}.sqlite3"
-    sandbox = ["-P", "-m", "sandbox", "--port", str(sandbox_port), "--data", str(data)]
-    if webhooks:
-        url = f"http://127.0.0.1:{http_port}/v1/webhooks/stripe"
-        sandbox += ["--webhook", url, "--webhook-secret", WEBHOOK_SECRET]
-    commands = {"sandbox": sandbox, "http": ["-m", "benchmarks.process", "http", str(profile)]}
+    commands = {"http": ["-m", "benchmarks.process", "http", str(profile)]}
     if follows:
         for role in ("relay", "worker"):
             commands[role] = ["-m", "benchmarks.process", role, str(applied)]
     with ExitStack() as stack:
+
+        def start(name: str, arguments: list[str]) -> psutil.Process:
+            return stack.enter_context(_a_process(arguments, environment, machine.home / f"{name}.log"))
+
         processes = {
-            name: stack.enter_context(_a_process(arguments, environment, machine.home / f"{name}.log"))
-            for name, arguments in commands.items()
+            "sandbox": start(
+                "sandbox", ["-P", "-m", "sandbox", "--port", str(sandbox_port), "--data", str(data)]
+            )
         }
         _wait(f"http://127.0.0.1:{sandbox_port}/healthz")
+        if webhooks:
+            url = f"http://127.0.0.1:{http_port}/v1/webhooks/stripe"
+            environment["PAYONCE_STRIPE_WEBHOOK_SECRET"] = _register(sandbox_port, url)
+        processes |= {name: start(name, arguments) for name, arguments in commands.items()}
         _wait(f"http://127.0.0.1:{http_port}/readyz")
         yield Shop(http_port, sandbox_port, _token(machine), processes, profile, applied)
 
@@ -100,6 +107,19 @@ def _a_process(arguments: list[str], environment: dict[str, str], log: Path) -> 
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
+
+
+def _register(sandbox_port: int, url: str) -> str:
+    """Make a webhook endpoint for the types that payments follow, as an operator does; its secret."""
+    fields = [("url", url), *(("enabled_events[]", name) for name in FOLLOWED_TYPES)]
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{sandbox_port}/v1/webhook_endpoints",
+        urllib.parse.urlencode(fields).encode(),
+        SANDBOX_KEY,
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        endpoint: dict[str, Any] = json.load(answer)
+    return str(endpoint["secret"])
 
 
 def _wait(url: str) -> None:

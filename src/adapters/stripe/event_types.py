@@ -52,3 +52,6 @@ EVENT_TYPES: Mapping[str, Reader | None] = {
     "payment_method.detached": None,
     "payment_method.updated": None,
 }
+
+FOLLOWED_TYPES = tuple(name for name, read in EVENT_TYPES.items() if read is not None)
+"""What to enable at Stripe's webhook endpoint: of the others nothing follows, and each costs a request."""
