@@ -32,6 +32,7 @@ from adapters.system.ids import SystemIds
 from domain.orders.checkout import Checkout
 from domain.orders.ports import Notifier
 from domain.orders.use_cases.carry_out_effect import CarryOutEffectHandler
+from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrderHandler
 from domain.orders.use_cases.create_order import CreateOrderHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
@@ -93,6 +94,7 @@ class OrderSide:
     waker: Waker
     idempotency: IdempotencyStore
     create_order: CreateOrderHandler
+    change_order: ChangeOrderHandler
     get_order: GetOrderHandler
     list_orders: ListOrdersHandler
     confirm_order: ConfirmOrderHandler
@@ -270,6 +272,7 @@ def _build_orders(
         waker=parts.waker,
         idempotency=PostgresIdempotencyStore(parts.engine, "orders"),
         create_order=CreateOrderHandler(uow, clock),
+        change_order=ChangeOrderHandler(uow, clock),
         get_order=terms.get_order,
         list_orders=ListOrdersHandler(uow),
         confirm_order=ConfirmOrderHandler(uow, checkout, clock),

@@ -13,6 +13,7 @@ from domain.orders.checkout import CheckedOut, Checkout
 from domain.orders.order import Effect, Order, OrderLine
 from domain.orders.use_cases.apply_payment_events import apply_payment_events
 from domain.orders.use_cases.carry_out_effect import CarryOutEffectHandler
+from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrder, ConfirmOrderHandler
 from domain.orders.use_cases.create_order import CreateOrder, CreateOrderHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
@@ -199,6 +200,7 @@ class House:
         service = InProcessPayments(self.create_payment, self.confirm_payment, RETURN_URL)
         checkout = Checkout(orders_uow, service, clock)
         self.create_order = CreateOrderHandler(orders_uow, clock)
+        self.change_order = ChangeOrderHandler(orders_uow, clock)
         self.confirm_order = ConfirmOrderHandler(orders_uow, checkout, clock)
         self.retry_payment = RetryPaymentHandler(orders_uow, checkout, clock)
         self.recover_attempts = RecoverAttemptsHandler(orders_uow, checkout, clock)

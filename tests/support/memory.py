@@ -599,6 +599,9 @@ class MemoryOrders:
             self.transaction.effects.extend(order.take_effects())
             await self.transaction.update("order", order.order_id, order)
 
+    async def save_draft(self, order: Order) -> None:
+        await self.save([order])
+
     async def list(
         self, *, status: str | None, user_id: str | None, order_id: str | None, after: str | None, limit: int
     ) -> Sequence[Order]:

@@ -52,6 +52,13 @@ class PostgresOrders:
             await self.outbox.append(self.connection, effects)
             self.wrote_events = True
 
+    async def save_draft(self, order: Order) -> None:
+        order.version += 1
+        row = row_of(order)
+        await self.connection.execute(
+            update(tables.orders).where(tables.orders.c.order_id == row.pop("order_id")).values(row)
+        )
+
     async def list(
         self, *, status: str | None, user_id: str | None, order_id: str | None, after: str | None, limit: int
     ) -> Sequence[Order]:
@@ -84,7 +91,8 @@ _GET = f"{_HOT.select()} WHERE order_id = $1"
 _LOCK = f"{_HOT.select()} WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE"
 _UPDATE = _HOT.update(
     "order_id",
-    *("status", "attention", "payments", "accepted_at", "fulfilled_at", "updated_at", "version"),
+    *("status", "attention", "payments", "confirmed_at", "accepted_at", "fulfilled_at", "updated_at"),
+    "version",
     *("amount_paid", "amount_refunded"),
 )
 
@@ -93,7 +101,8 @@ def _changing(order: Order) -> tuple[Any, ...]:
     """The values of `_UPDATE`: what may change once the order is confirmed."""
     return (
         *(order.order_id, order.status, order.attention, msgspec.json.encode(order.payments).decode()),
-        *(order.accepted_at, order.fulfilled_at, order.updated_at, order.version),
+        *(order.confirmed_at, order.accepted_at, order.fulfilled_at, order.updated_at),
+        order.version,
         *(order.amount_paid, order.amount_refunded),
     )
 

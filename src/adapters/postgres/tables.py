@@ -113,7 +113,7 @@ orders = Table(
     *map(_text, ("user_id", "currency", "status", "attention")),
     *map(_amount, ("shipping_amount", "total_amount", "amount_paid", "amount_refunded")),
     *(Column(name, JSONB) for name in ("lines", "customer", "metadata", "payments")),
-    *map(_time, ("created_at", "updated_at", "accepted_at", "fulfilled_at")),
+    *map(_time, ("created_at", "updated_at", "confirmed_at", "accepted_at", "fulfilled_at")),
     Column("version", Integer),
     schema="orders",
 )
@@ -123,7 +123,8 @@ attempt = Table(
     metadata,
     Column("attempt_id", Text, primary_key=True),
     *map(_text, ("order_id", "kind", "return_url", "capture_method", "payment_id", "payment_method_token")),
-    *map(_text, ("status", "error")),
+    *map(_text, ("status", "error", "setup_future_usage")),
     *map(_time, ("created_at", "next_check_at")),
+    Column("off_session", Boolean),
     schema="orders",
 )

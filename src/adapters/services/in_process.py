@@ -6,7 +6,7 @@ from domain.orders.errors import OrderNotFound
 from domain.orders.order import Order
 from domain.orders.ports import Attempt, PaymentView
 from domain.orders.use_cases.read_orders import GetPaymentTermsHandler
-from domain.payments.gateway import Address, CaptureMethod, Customer, LineItem
+from domain.payments.gateway import Address, CaptureMethod, Customer, FutureUsage, LineItem
 from domain.payments.payment import Payment
 from domain.payments.ports import OrderTerms
 from domain.payments.use_cases.confirm_payment import ConfirmPayment, ConfirmPaymentHandler
@@ -41,6 +41,8 @@ class InProcessPayments:
                 shipping_amount=order.shipping_amount or None,
                 customer=_customer(order),
                 payment_method_token=attempt.payment_method_token,
+                setup_future_usage=_future_usage(attempt),
+                off_session=attempt.off_session,
             )
         )
         return _view(payment)
@@ -53,6 +55,8 @@ class InProcessPayments:
                 payment_id=attempt.payment_id or "",
                 return_url=attempt.return_url or self.return_url,
                 payment_method_token=attempt.payment_method_token,
+                setup_future_usage=_future_usage(attempt),
+                off_session=attempt.off_session,
             )
         )
         return _view(payment)
@@ -76,6 +80,10 @@ class InProcessOrderTerms:
             currency=terms.currency,
             payable=terms.payable,
         )
+
+
+def _future_usage(attempt: Attempt) -> FutureUsage | None:
+    return FutureUsage(attempt.setup_future_usage) if attempt.setup_future_usage else None
 
 
 def _view(payment: Payment) -> PaymentView:

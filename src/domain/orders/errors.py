@@ -22,6 +22,12 @@ class CheckoutInProgress(Conflict):
     retry_after_seconds = 1
 
 
+class CurrencyNeedsAmounts(Refused):
+    """Another currency needs new amounts: of the lines, and of the shipping where there is one."""
+
+    code = "currency_needs_amounts"
+
+
 class DiscountExceedsLine(Refused):
     """A line's discount is more than the line itself."""
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from domain.orders.errors import DiscountExceedsLine, OrderStateForbids, TotalOutOfRange
+from domain.shared.errors import FieldFault
 from domain.shared.money import MAX_AMOUNT
 from domain.shared.payment_events import (
     CardMethod,
@@ -152,6 +153,8 @@ class Order:
     status: OrderStatus = OrderStatus.DRAFT
     attention: str | None = None
     payments: list[OrderPayment] = field(default_factory=list)
+    confirmed_at: datetime | None = None
+    """When its checkout was complete: from then on the lines are as they were."""
     accepted_at: datetime | None = None
     """When the warehouse accepted it."""
     fulfilled_at: datetime | None = None
@@ -197,10 +200,14 @@ class Order:
         return effects
 
     def check_totals(self) -> None:
-        """Raises DiscountExceedsLine, TotalOutOfRange."""
-        for index, line in enumerate(self.lines):
-            if line.discount_amount > line.subtotal_amount:
-                raise DiscountExceedsLine(pointer=f"/lines/{index}/discountAmount")
+        """Raises DiscountExceedsLine, which names every such line, or TotalOutOfRange."""
+        faults = [
+            FieldFault(f"/lines/{index}/discountAmount", f"The line is {line.subtotal_amount}.")
+            for index, line in enumerate(self.lines)
+            if line.discount_amount > line.subtotal_amount
+        ]
+        if faults:
+            raise DiscountExceedsLine(faults=faults)
         if not 1 <= self.total_amount <= MAX_AMOUNT:
             raise TotalOutOfRange(f"the total would be {self.total_amount}", pointer="/lines")
 
@@ -210,6 +217,7 @@ class Order:
         """Checkout is complete; from here on the lines are frozen."""
         if self.status is not OrderStatus.DRAFT:
             raise OrderStateForbids(f"an order in {self.status} cannot be confirmed")
+        self.confirmed_at = now
         self._move(OrderStatus.PENDING_PAYMENT, now)
 
     def attempt_again(self, now: datetime) -> None:
@@ -222,6 +230,8 @@ class Order:
         if self.latest_payment is not None and self.latest_payment.status == "PROCESSING":
             return  # the customer's bank is still at work on the attempt before
         if self.status is OrderStatus.PENDING_PAYMENT:
+            if not self.payments:
+                self.confirmed_at = None
             self._move(OrderStatus.PAYMENT_FAILED if self.payments else OrderStatus.DRAFT, now)
 
     def link_payment(self, payment_id: str, intent_id: str | None, status: str, now: datetime) -> None:

@@ -25,7 +25,14 @@ class Orders(Protocol):
         ...
 
     async def save(self, orders: Sequence[Order]) -> None:
-        """Write these orders, each one version on, and append their effects to the outbox."""
+        """Write these orders, each one version on, and append their effects to the outbox.
+
+        What a draft holds (lines, customer, shipping, metadata) stays as it was.
+        """
+        ...
+
+    async def save_draft(self, order: Order) -> None:
+        """Write everything of this draft, one version on."""
         ...
 
     async def list(
@@ -65,6 +72,10 @@ class Attempt:
     next_check_at: datetime
     payment_id: str | None = None
     payment_method_token: str | None = field(default=None, repr=False)
+    setup_future_usage: str | None = None
+    """How the method is to be saved with the customer, in the payment side's words."""
+    off_session: bool = False
+    """The customer is not there: the method must be one that they have saved."""
     status: AttemptStatus = AttemptStatus.STARTED
     error: str | None = None
 

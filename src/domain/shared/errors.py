@@ -4,7 +4,17 @@ An error is a fact; its class says which kind of answer it is, `code` names it f
 (stable, part of the HTTP contract) and the docstring is its message where none is given.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFault:
+    """One field at fault: `pointer` is its JSON pointer (RFC 6901) in the request."""
+
+    pointer: str
+    message: str
 
 
 class DomainError(Exception):
@@ -14,10 +24,13 @@ class DomainError(Exception):
     retry_after_seconds: ClassVar[int | None] = None
     """When the same request may fare better; None where it would get the same answer."""
 
-    def __init__(self, detail: str | None = None, *, pointer: str | None = None) -> None:
-        """`pointer` is the JSON pointer of the field at fault, where there is one."""
+    def __init__(
+        self, detail: str | None = None, *, pointer: str | None = None, faults: Sequence[FieldFault] = ()
+    ) -> None:
+        """`pointer` is the JSON pointer of the field at fault, where there is one; `faults` where there are more."""
         self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
         self.pointer = pointer
+        self.faults = (FieldFault(pointer, self.detail),) if pointer is not None else tuple(faults)
         super().__init__(self.detail)
 
 
@@ -45,6 +58,17 @@ class Refused(DomainError):
     code = "refused"
     payment_id: str | None = None
     """The payment that was made before a later step of the same call was refused, and that stands."""
+
+
+class VersionStale(DomainError):
+    """It has changed since the version that the request names."""
+
+    code = "version_stale"
+
+    def __init__(self, version: int | None = None) -> None:
+        """`version` is the one that stands now."""
+        super().__init__()
+        self.version = version
 
 
 class Forbidden(DomainError):

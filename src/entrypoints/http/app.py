@@ -11,6 +11,7 @@ from entrypoints.bootstrap import Container, build_container
 from entrypoints.http import (
     asyncapi,
     changed_payments,
+    checkout,
     disputes,
     documentation,
     events,
@@ -30,7 +31,7 @@ from entrypoints.http.request_context import RequestContext
 from entrypoints.settings import Settings
 
 _ROUTES_BY_SERVICE = {
-    "orders": orders.ROUTES,
+    "orders": [*orders.ROUTES, *checkout.ROUTES],
     "payments": [
         *new_payments.ROUTES,
         *payments.ROUTES,

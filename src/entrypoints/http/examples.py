@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from domain.orders.order import OrderStatus
 from domain.payments.dispute_status import DisputeStatus
 from domain.payments.gateway import CaptureMethod, IntentStatus
@@ -9,6 +11,7 @@ from domain.payments.refund import RefundStatus
 from domain.shared.payment_events import NextActionType
 from entrypoints.http.schemas.disputes import DisputeAnswer
 from entrypoints.http.schemas.orders import (
+    ChangeOrderBody,
     CheckoutBody,
     CreateOrderBody,
     LatestPaymentAnswer,
@@ -54,6 +57,7 @@ CREATE_ORDER = CreateOrderBody(
     shipping_amount=450,
     metadata={"channel": "web"},
 )
+CHANGE_ORDER = ChangeOrderBody(shipping_amount=690, metadata={"channel": "app", "coupon": None})
 CHECKOUT = CheckoutBody(
     payment_method_token="pm_card_visa",
     return_url="https://shop.example/thanks",
@@ -84,6 +88,7 @@ ORDER = OrderAnswer(
     amount_paid=2747,
     amount_refunded=0,
     metadata={"channel": "web"},
+    confirmed_at=_MADE,
     fulfilled_at=None,
     attention=None,
     payments=[
@@ -107,6 +112,18 @@ ORDER = OrderAnswer(
     ),
     created_at=_MADE,
     updated_at=_PAID,
+)
+DRAFT = structs.replace(
+    ORDER,
+    status=OrderStatus.DRAFT,
+    version=2,
+    shipping_amount=690,
+    total_amount=2987,
+    amount_paid=0,
+    metadata={"channel": "app"},
+    confirmed_at=None,
+    payments=[],
+    payment=None,
 )
 TERMS = PaymentTermsAnswer(order_id=_ORDER, version=1, amount=2747, currency="EUR", payable=True)
 

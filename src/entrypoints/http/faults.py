@@ -88,7 +88,7 @@ def _is_struct(schema: Any) -> bool:
 
 def _without_none(schema: Any) -> Any:
     if get_origin(schema) in (Union, types.UnionType):
-        others = [kind for kind in get_args(schema) if kind is not type(None)]
+        others = [kind for kind in get_args(schema) if kind not in (type(None), msgspec.UnsetType)]
         if len(others) == 1:
             return others[0]
     return schema

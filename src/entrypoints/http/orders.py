@@ -1,18 +1,14 @@
 """`/v1/orders`: translate, call one use case, translate back."""
 
-from typing import Any
-
-from litestar import Request, get, post
+from litestar import get, patch, post
 from litestar.response.base import ASGIResponse
+from msgspec import UNSET
 from structlog.contextvars import bind_contextvars
 
-from domain.orders.order import Address, Customer, Order, OrderLine, OrderPayment
-from domain.orders.ports import PaymentView
-from domain.orders.use_cases.confirm_order import ConfirmOrder
+from domain.orders.draft import DraftChanges
+from domain.orders.order import Address, Customer, OrderLine
+from domain.orders.use_cases.change_order import ChangeOrder
 from domain.orders.use_cases.create_order import CreateOrder
-from domain.orders.use_cases.retry_payment import RetryPayment
-from domain.payments.gateway import IntentStatus
-from domain.shared.callers import Caller
 from domain.shared.idempotency import Answer
 from entrypoints.http import examples
 from entrypoints.http.answers import respond, result
@@ -20,44 +16,18 @@ from entrypoints.http.bodies import read_json
 from entrypoints.http.container import container_of
 from entrypoints.http.idempotency import idempotent
 from entrypoints.http.operations import Operation, route
-from entrypoints.http.queries import decode_cursor, page_of, read_id, read_query
+from entrypoints.http.order_answers import ApiRequest, order_answer, order_result, read_order_id
+from entrypoints.http.preconditions import read_if_match
+from entrypoints.http.queries import decode_cursor, page_of, read_query
 from entrypoints.http.schemas.orders import (
-    CheckoutBody,
+    ChangeOrderBody,
     CreateOrderBody,
-    LatestPaymentAnswer,
     ListOrdersQuery,
     OrderAnswer,
-    OrderLineAnswer,
     OrderPage,
-    OrderPaymentAnswer,
     PaymentTermsAnswer,
 )
-from entrypoints.http.schemas.parts import (
-    AddressBody,
-    CustomerBody,
-    LineBody,
-    last_error_answer,
-    method_answer,
-    next_action_answer,
-)
-
-ApiRequest = Request[Caller, Any, Any]
-
-_CHECKOUT_PROBLEMS = {
-    404: ("order_not_found",),
-    409: ("order_state_forbids", "checkout_in_progress", "payment_in_progress", "payment_state_forbids"),
-    422: (
-        "order_terms_differ",
-        "currency_unsupported",
-        "amount_too_small",
-        "amount_too_large",
-        "amount_not_representable",
-        "payment_method_unknown",
-        "payment_method_not_owned",
-        "gateway_refused",
-    ),
-    503: ("gateway_unavailable",),
-}
+from entrypoints.http.schemas.parts import AddressBody, CustomerBody, LineBody
 
 CREATE = Operation(
     operation_id="createOrder",
@@ -83,6 +53,29 @@ GET = Operation(
     etag=True,
     problems={404: ("order_not_found",)},
 )
+CHANGE = Operation(
+    operation_id="changeOrder",
+    tag="Orders",
+    summary="Change a draft",
+    description="What is absent stays. Lines and customer are replaced as a whole, metadata name by name; null clears "
+    "the customer, the shipping, the metadata or one name of it. Totals follow. Another currency needs new amounts with "
+    "it. A draft is frozen by its confirmation, or by the first event of a payment made for it.",
+    scopes=("orders:write",),
+    body=ChangeOrderBody,
+    body_examples={"shipping": examples.CHANGE_ORDER},
+    answer=OrderAnswer,
+    answer_example=examples.DRAFT,
+    headers={"If-Match": "The `ETag` of the order as the client knows it, or `*`."},
+    etag=True,
+    problems={
+        400: ("if_match_malformed",),
+        404: ("order_not_found",),
+        409: ("order_state_forbids",),
+        412: ("version_stale",),
+        422: ("discount_exceeds_line", "total_out_of_range", "currency_needs_amounts"),
+        428: ("if_match_missing",),
+    },
+)
 LIST = Operation(
     operation_id="listOrders",
     tag="Orders",
@@ -91,34 +84,6 @@ LIST = Operation(
     query=ListOrdersQuery,
     answer=OrderPage,
     answer_example=OrderPage(items=[examples.ORDER], next_cursor=None),
-)
-CONFIRM = Operation(
-    operation_id="confirmOrder",
-    tag="Orders",
-    summary="Checkout is complete: begin the payment",
-    description="A decline is no error: the answer's `payment` says what to do next.",
-    scopes=("orders:write",),
-    body=CheckoutBody,
-    body_examples={"card": examples.CHECKOUT},
-    answer=OrderAnswer,
-    answer_example=examples.ORDER,
-    key="required",
-    etag=True,
-    problems=_CHECKOUT_PROBLEMS,
-)
-RETRY = Operation(
-    operation_id="retryPayment",
-    tag="Orders",
-    summary="Another payment attempt",
-    description="Confirms the same payment again; a new one is made only after the gateway canceled the old.",
-    scopes=("orders:write",),
-    body=CheckoutBody,
-    body_examples={"card": examples.CHECKOUT},
-    answer=OrderAnswer,
-    answer_example=examples.ORDER,
-    key="required",
-    etag=True,
-    problems=_CHECKOUT_PROBLEMS,
 )
 TERMS = Operation(
     operation_id="getPaymentTerms",
@@ -150,16 +115,27 @@ async def create_order(request: ApiRequest) -> ASGIResponse:
             )
         )
         bind_contextvars(order_id=order.order_id)
-        return _order_result(order, None, status=201)
+        return order_result(order, status=201)
 
     return await idempotent(request, orders.idempotency, body, run, key_required=False)
 
 
 @get("/v1/orders/{orderId:str}", **route(GET))
 async def get_order(request: ApiRequest) -> ASGIResponse:
-    order_id = _order_id(request)
+    order_id = read_order_id(request)
     order = await container_of(request.app).orders.get_order(request.user, order_id)
-    return respond(_order_result(order, None))
+    return respond(order_result(order))
+
+
+@patch("/v1/orders/{orderId:str}", **route(CHANGE))
+async def change_order(request: ApiRequest) -> ASGIResponse:
+    order_id = read_order_id(request)
+    versions = read_if_match(request)
+    body = await read_json(request, ChangeOrderBody)
+    order = await container_of(request.app).orders.change_order(
+        ChangeOrder(caller=request.user, order_id=order_id, versions=versions, changes=_changes(body.value))
+    )
+    return respond(order_result(order))
 
 
 @get("/v1/orders", **route(LIST))
@@ -178,55 +154,9 @@ async def list_orders(request: ApiRequest) -> ASGIResponse:
     )
 
 
-@post("/v1/orders/{orderId:str}/confirm", **route(CONFIRM))
-async def confirm_order(request: ApiRequest) -> ASGIResponse:
-    order_id = _order_id(request)
-    body = await read_json(request, CheckoutBody)
-    orders = container_of(request.app).orders
-
-    async def run(request_id: str) -> Answer:
-        done = await orders.confirm_order(
-            ConfirmOrder(
-                request_id=request_id,
-                caller=request.user,
-                order_id=order_id,
-                capture_method=body.value.capture_method,
-                return_url=body.value.return_url,
-                payment_method_token=body.value.payment_method_token,
-            )
-        )
-        bind_contextvars(payment_id=done.payment.payment_id)
-        return _order_result(done.order, done.payment)
-
-    return await idempotent(request, orders.idempotency, body, run, key_required=True)
-
-
-@post("/v1/orders/{orderId:str}/payments", **route(RETRY))
-async def retry_payment(request: ApiRequest) -> ASGIResponse:
-    order_id = _order_id(request)
-    body = await read_json(request, CheckoutBody)
-    orders = container_of(request.app).orders
-
-    async def run(request_id: str) -> Answer:
-        done = await orders.retry_payment(
-            RetryPayment(
-                request_id=request_id,
-                caller=request.user,
-                order_id=order_id,
-                capture_method=body.value.capture_method,
-                return_url=body.value.return_url,
-                payment_method_token=body.value.payment_method_token,
-            )
-        )
-        bind_contextvars(payment_id=done.payment.payment_id)
-        return _order_result(done.order, done.payment)
-
-    return await idempotent(request, orders.idempotency, body, run, key_required=True)
-
-
 @get("/v1/orders/{orderId:str}/payment-terms", **route(TERMS))
 async def get_payment_terms(request: ApiRequest) -> ASGIResponse:
-    terms = await container_of(request.app).orders.get_payment_terms(request.user, _order_id(request))
+    terms = await container_of(request.app).orders.get_payment_terms(request.user, read_order_id(request))
     return respond(
         result(
             PaymentTermsAnswer(
@@ -240,13 +170,20 @@ async def get_payment_terms(request: ApiRequest) -> ASGIResponse:
     )
 
 
-ROUTES = [create_order, get_order, list_orders, confirm_order, retry_payment, get_payment_terms]
+ROUTES = [create_order, get_order, list_orders, change_order, get_payment_terms]
 
 
-def _order_id(request: ApiRequest) -> str:
-    order_id = read_id(request, "orderId")
-    bind_contextvars(order_id=order_id)
-    return order_id
+def _changes(body: ChangeOrderBody) -> DraftChanges:
+    shipping = 0 if body.shipping_amount is None else body.shipping_amount
+    return DraftChanges(
+        currency=None if body.currency is UNSET else body.currency,
+        lines=None if body.lines is UNSET else tuple(_line(line) for line in body.lines),
+        customer=None if body.customer is UNSET else _customer(body.customer),
+        without_customer=body.customer is None,
+        shipping_amount=None if shipping is UNSET else shipping,
+        metadata={} if body.metadata is UNSET or body.metadata is None else body.metadata,
+        without_metadata=body.metadata is None,
+    )
 
 
 def _line(line: LineBody) -> OrderLine:
@@ -283,87 +220,4 @@ def _address(address: AddressBody | None) -> Address | None:
         state=address.state,
         postal_code=address.postal_code,
         country=address.country,
-    )
-
-
-def _order_result(order: Order, begun: PaymentView | None, *, status: int = 200) -> Answer:
-    headers = {"ETag": f'"{order.version}"'}
-    if status == 201:
-        headers["Location"] = f"/v1/orders/{order.order_id}"
-    return result(order_answer(order, begun), status=status, headers=headers)
-
-
-def order_answer(order: Order, begun: PaymentView | None) -> OrderAnswer:
-    """The order as clients see it; `begun` is the payment as the payment side has just answered it."""
-    return OrderAnswer(
-        order_id=order.order_id,
-        user_id=order.user_id,
-        status=order.status,
-        version=order.version,
-        currency=order.currency,
-        lines=[_line_answer(line) for line in order.lines],
-        subtotal_amount=order.subtotal_amount,
-        discount_amount=order.discount_amount,
-        tax_amount=order.tax_amount,
-        shipping_amount=order.shipping_amount,
-        total_amount=order.total_amount,
-        amount_paid=order.amount_paid,
-        amount_refunded=order.amount_refunded,
-        metadata=order.metadata,
-        fulfilled_at=order.fulfilled_at,
-        attention=order.attention,
-        payments=[_payment_answer(payment) for payment in order.payments],
-        payment=_begun_answer(begun) if begun else _latest_answer(order.latest_payment),
-        created_at=order.created_at,
-        updated_at=order.updated_at,
-    )
-
-
-def _line_answer(line: OrderLine) -> OrderLineAnswer:
-    return OrderLineAnswer(
-        sku=line.sku,
-        name=line.name,
-        quantity=line.quantity,
-        unit_amount=line.unit_amount,
-        discount_amount=line.discount_amount,
-        tax_amount=line.tax_amount,
-        commodity_code=line.commodity_code,
-        unit_of_measure=line.unit_of_measure,
-    )
-
-
-def _payment_answer(payment: OrderPayment) -> OrderPaymentAnswer:
-    return OrderPaymentAnswer(
-        payment_id=payment.payment_id,
-        gateway_payment_intent_id=payment.gateway_payment_intent_id,
-        status=IntentStatus(payment.status),
-        amount_captured=payment.amount_captured,
-        method=method_answer(payment.method),
-        paid_at=payment.paid_at,
-    )
-
-
-def _latest_answer(payment: OrderPayment | None) -> LatestPaymentAnswer | None:
-    if payment is None:
-        return None
-    return LatestPaymentAnswer(
-        payment_id=payment.payment_id,
-        gateway_payment_intent_id=payment.gateway_payment_intent_id,
-        client_secret=None,
-        status=IntentStatus(payment.status),
-        next_action=next_action_answer(payment.next_action),
-        last_error=last_error_answer(payment.last_error),
-        operation=None,
-    )
-
-
-def _begun_answer(payment: PaymentView) -> LatestPaymentAnswer:
-    return LatestPaymentAnswer(
-        payment_id=payment.payment_id,
-        gateway_payment_intent_id=payment.gateway_payment_intent_id,
-        client_secret=payment.client_secret,
-        status=IntentStatus(payment.status),
-        next_action=next_action_answer(payment.next_action),
-        last_error=last_error_answer(payment.last_error),
-        operation="UNKNOWN" if payment.operation_unknown else None,
     )

@@ -17,6 +17,7 @@ from domain.shared.errors import (
     NotFound,
     Refused,
     Unavailable,
+    VersionStale,
 )
 from domain.shared.idempotency import Answer
 from entrypoints.http.answers import PROBLEM
@@ -80,6 +81,7 @@ _STATUS_BY_CLASS: dict[type[DomainError], int] = {
     NotFound: 404,
     Malformed: 400,
     Conflict: 409,
+    VersionStale: 412,
     Refused: 422,
     Forbidden: 403,
     Unavailable: 503,
@@ -101,7 +103,9 @@ def problem_of_domain(error: DomainError) -> Problem:
     headers = {}
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
-    faults = [Fault(error.pointer, error.detail)] if error.pointer is not None else []
+    if isinstance(error, VersionStale) and error.version is not None:
+        headers["ETag"] = f'"{error.version}"'
+    faults = [Fault(fault.pointer, fault.message) for fault in error.faults]
     return Problem(status, error.code, error.detail, errors=faults, headers=headers)
 
 

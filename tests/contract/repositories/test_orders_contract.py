@@ -62,6 +62,7 @@ async def load(orders: Orders, order_id: str = "ord_1") -> Order | None:
 
 async def test_an_order_comes_back_as_it_was_kept(orders: Orders) -> None:
     order = an_order(
+        confirmed_at=START,
         lines=(
             OrderLine(
                 sku="OAK",
@@ -114,6 +115,21 @@ async def test_a_changed_order_is_one_version_on(orders: Orders) -> None:
     assert saved == order
     assert saved is not None
     assert saved.version == 2
+
+
+async def test_a_changed_draft_is_written_whole(orders: Orders) -> None:
+    await keep(orders, an_order(customer=Customer(name="Jenny")))
+    async with orders.unit_of_work() as uow:
+        order = (await uow.orders.lock(["ord_1"]))["ord_1"]
+        order.currency, order.customer = "USD", None
+        order.lines = (OrderLine(sku="ASH", name="Ash board", quantity=3, unit_amount=7),)
+        order.shipping_amount, order.metadata, order.updated_at = 5, {"a": "b"}, LATER
+        await uow.orders.save_draft(order)
+        await uow.commit()
+    saved = await load(orders)
+    assert saved == order
+    assert saved is not None
+    assert (saved.version, saved.total_amount) == (2, 26)
 
 
 async def test_what_is_not_committed_never_was(orders: Orders) -> None:
@@ -201,7 +217,13 @@ async def test_orders_are_listed_newest_first_in_pages(orders: Orders) -> None:
 
 async def test_an_attempt_is_put_changed_and_found_open(orders: Orders) -> None:
     await keep(orders, an_order(), an_order("ord_2"))
-    attempt = an_attempt(payment_id="pay_1", payment_method_token="pm_1", return_url="https://shop.test")
+    attempt = an_attempt(
+        payment_id="pay_1",
+        payment_method_token="pm_1",
+        return_url="https://shop.test",
+        setup_future_usage="ON_SESSION",
+        off_session=True,
+    )
     async with orders.unit_of_work() as uow:
         await uow.attempts.put(attempt)
         await uow.commit()

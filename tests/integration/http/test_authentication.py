@@ -11,6 +11,7 @@ from tests.integration.http.test_problems import problem
 
 SCOPES = {
     "createOrder": ("orders:write",),
+    "changeOrder": ("orders:write",),
     "getOrder": ("orders:read",),
     "listOrders": ("orders:read",),
     "confirmOrder": ("orders:write",),

@@ -360,4 +360,4 @@ def test_a_discount_beyond_its_line_is_named() -> None:
     )
     with pytest.raises(DiscountExceedsLine) as refusal:
         an_order(lines=lines).check_totals()
-    assert refusal.value.pointer == "/lines/1/discountAmount"
+    assert [fault.pointer for fault in refusal.value.faults] == ["/lines/1/discountAmount"]

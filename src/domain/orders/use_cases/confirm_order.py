@@ -18,6 +18,8 @@ class ConfirmOrder:
     capture_method: str = "AUTOMATIC"
     return_url: str | None = None
     payment_method_token: str | None = field(default=None, repr=False)
+    setup_future_usage: str | None = None
+    off_session: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class ConfirmOrderHandler:
                     return_url=command.return_url,
                     capture_method=command.capture_method,
                     payment_method_token=command.payment_method_token,
+                    setup_future_usage=command.setup_future_usage,
+                    off_session=command.off_session,
                     created_at=now,
                     next_check_at=now + CHECK_AFTER,
                 )

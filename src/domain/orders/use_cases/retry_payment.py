@@ -19,6 +19,8 @@ class RetryPayment:
     capture_method: str = "AUTOMATIC"
     return_url: str | None = None
     payment_method_token: str | None = field(default=None, repr=False)
+    setup_future_usage: str | None = None
+    off_session: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class RetryPaymentHandler:
             return_url=command.return_url,
             capture_method=command.capture_method,
             payment_method_token=command.payment_method_token,
+            setup_future_usage=command.setup_future_usage,
+            off_session=command.off_session,
             created_at=now,
             next_check_at=now + CHECK_AFTER,
         )

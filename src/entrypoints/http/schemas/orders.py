@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from domain.orders.order import OrderStatus
-from domain.payments.gateway import CaptureMethod, IntentStatus
+from domain.payments.gateway import CaptureMethod, FutureUsage, IntentStatus
 from entrypoints.http.queries import Cursor, Limit
 from entrypoints.http.schemas.parts import (
     CustomerBody,
@@ -20,13 +20,14 @@ from entrypoints.http.schemas.values import (
     Answered,
     CurrencyCode,
     Metadata,
+    MetadataChanges,
     Strict,
     Token,
     Url,
     UserId,
 )
 
-Lines = Annotated[list[LineBody], Meta(min_length=1, max_length=1000)]
+Lines = Annotated[list[LineBody], Meta(min_length=1, max_length=500)]
 
 
 class CreateOrderBody(Strict):
@@ -39,6 +40,16 @@ class CreateOrderBody(Strict):
     metadata: Metadata = field(default_factory=dict)
 
 
+class ChangeOrderBody(Strict):
+    """What is absent stays as it is."""
+
+    currency: CurrencyCode | UnsetType = UNSET
+    lines: Lines | UnsetType = UNSET
+    customer: CustomerBody | UnsetType | None = UNSET
+    shipping_amount: AmountOrZero | UnsetType | None = UNSET
+    metadata: MetadataChanges | UnsetType | None = UNSET
+
+
 class CheckoutBody(Strict):
     """Of `/confirm` and of another attempt."""
 
@@ -46,6 +57,11 @@ class CheckoutBody(Strict):
     """Without one, the client completes the payment with the `clientSecret`."""
     capture_method: CaptureMethod = CaptureMethod.AUTOMATIC
     return_url: Url | None = None
+    setup_future_usage: FutureUsage | None = None
+    """What the method is to be saved for, with the order's user."""
+    off_session: bool = False
+    """The customer is not there. The method must be one that they have saved; what needs them is declined
+    with `authentication_required`, and they can confirm the same payment later."""
 
 
 class ListOrdersQuery(Strict):
@@ -105,6 +121,8 @@ class OrderAnswer(Answered):
     amount_paid: int
     amount_refunded: int
     metadata: dict[str, str]
+    confirmed_at: datetime | None
+    """When its checkout was complete: from then on the lines are frozen."""
     fulfilled_at: datetime | None
     attention: str | None
     """What a person must look at, if anything."""

@@ -9,6 +9,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from adapters.system.currencies import CURRENCIES
+from domain.orders.draft import MAX_METADATA_NAMES
 from domain.shared.money import MAX_AMOUNT
 
 Amount = Annotated[int, Meta(ge=1, le=MAX_AMOUNT, description="In the currency's minor unit.")]
@@ -53,6 +54,8 @@ CountryCode = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z", description="Two lette
 MetadataName = Annotated[str, Meta(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, Meta(max_length=500)]
 Metadata = Annotated[dict[MetadataName, MetadataValue], Meta(max_length=50)]
+
+MetadataChanges = Annotated[dict[MetadataName, MetadataValue | None], Meta(max_length=2 * MAX_METADATA_NAMES)]
 
 
 class Strict(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):

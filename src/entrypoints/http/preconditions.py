@@ -1,0 +1,32 @@
+"""`If-Match` (RFC 9110, section 13.1.1): a change is made only to the version that the client knows."""
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from litestar import Request
+
+from entrypoints.http.problems import Problem
+
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t]*(?:{_TAG})?)*[ \t]*")
+# A weak tag never matches: the comparison is the strong one. Nor does a tag that is none of ours.
+_VERSION = re.compile(r'(?<![^ \t,])"([1-9][0-9]{0,9})"')
+
+
+def read_if_match(request: Request[Any, Any, Any]) -> Collection[int] | None:
+    """The versions that the client takes for the present one; None for `*`, which any version is.
+
+    Raises Problem: 428 without the header, 400 where it is malformed.
+    """
+    given = request.headers.getall("if-match", [])
+    if not given:
+        raise Problem(
+            428, "if_match_missing", "This call needs the header If-Match, with the ETag of what it changes."
+        )
+    value = ",".join(given).strip()
+    if value == "*":
+        return None
+    if not _TAGS.fullmatch(value):
+        raise Problem(400, "if_match_malformed", 'The If-Match must be `*` or a list of tags like "3".')
+    return frozenset(int(version) for version in _VERSION.findall(value))
