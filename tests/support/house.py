@@ -143,6 +143,7 @@ class World:
     """The accounts whose circuits are open."""
 
     def __post_init__(self) -> None:
+        self.orders.now = self.clock.now
         self.gateway = FakeGateway(self.clock)
         self.accounts = [self.account(self.gateway)]
 

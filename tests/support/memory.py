@@ -12,12 +12,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from adapters.cloudevents import payment_events
+from domain.orders.history import Entry, Recorded
 from domain.orders.order import Effect, Order
 from domain.orders.ports import Attempt, AttemptStatus
 from domain.orders.states import ORDER_TRANSITIONS
@@ -55,6 +56,9 @@ class Database:
     rows: defaultdict[str, dict[Any, Any]] = field(default_factory=lambda: defaultdict(dict))
     log: list[PaymentEvent] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    history: list[Recorded] = field(default_factory=list)
+    now: Callable[[], datetime] = lambda: datetime(2026, 3, 1, 12, tzinfo=UTC)
+    """The database's clock."""
     locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
 
@@ -65,6 +69,7 @@ class Transaction:
         self.database = database
         self.events: list[PaymentEvent] = []
         self.effects: list[Effect] = []
+        self.entries: list[tuple[str, Entry]] = []
         self._writes: defaultdict[str, dict[Any, Any]] = defaultdict(dict)
         self._held: set[str] = set()
 
@@ -114,12 +119,15 @@ class Transaction:
                     self.database.rows[table][key] = row
         self.database.log.extend(self.events)
         self.database.effects.extend(self.effects)
+        for position, (order_id, entry) in enumerate(self.entries, len(self.database.history) + 1):
+            recorded = Recorded(order_id=order_id, position=position, at=self.database.now(), entry=entry)
+            self.database.history.append(recorded)
         self.end()
 
     def end(self) -> None:
         """Forget what was not committed, and let the locks go."""
         self._writes.clear()
-        self.events, self.effects = [], []
+        self.events, self.effects, self.entries = [], [], []
         for name in self._held:
             self.database.locks[name].release()
         self._held.clear()
@@ -580,6 +588,7 @@ class MemoryOrders:
     transaction: Transaction
 
     async def add(self, order: Order) -> None:
+        self._note(order)
         await self.transaction.insert("order", order.order_id, order)
 
     async def get(self, order_id: str) -> Order | None:
@@ -596,6 +605,7 @@ class MemoryOrders:
         for order in orders:
             order.version += 1
             _check_step("order", await self.get(order.order_id), order, _ORDER_AHEAD)
+            self._note(order)
             self.transaction.effects.extend(order.take_effects())
             await self.transaction.update("order", order.order_id, order)
 
@@ -614,6 +624,24 @@ class MemoryOrders:
             and order_id in (None, order.order_id)
         ]
         return _newest(chosen, lambda order: order.order_id, after, limit)
+
+    def _note(self, order: Order) -> None:
+        self.transaction.entries.extend((order.order_id, entry) for entry in order.take_history())
+
+
+@dataclass(slots=True)
+class MemoryHistory:
+    transaction: Transaction
+
+    async def append(self, order_id: str, entry: Entry) -> None:
+        await self.transaction.lock(f"order {order_id}")
+        if await self.transaction.read("order", order_id) is not None:
+            self.transaction.entries.append((order_id, entry))
+
+    async def of(self, order_id: str, *, after: int = 0, limit: int) -> Sequence[Recorded]:
+        await asyncio.sleep(0)
+        kept = self.transaction.database.history
+        return [row for row in kept if row.order_id == order_id and row.position > after][:limit]
 
 
 @dataclass(slots=True)
@@ -647,3 +675,4 @@ class MemoryOrdersUnitOfWork(_UnitOfWork):
         super().__init__(database)
         self.orders = MemoryOrders(self._transaction)
         self.attempts = MemoryAttempts(self._transaction)
+        self.history = MemoryHistory(self._transaction)

@@ -1,17 +1,19 @@
 """The order side's repositories and unit of work."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres import tables
+from adapters.postgres import history, tables
+from adapters.postgres.history import PostgresHistory
 from adapters.postgres.rows import HotRows, from_row, to_row
 from adapters.postgres.unit_of_work import UnitOfWork
+from domain.orders.history import Entry
 from domain.orders.order import Effect, Order
 from domain.orders.ports import Attempt
 from outbox import Event, Outbox
@@ -30,7 +32,10 @@ class PostgresOrders:
     wrote_events: bool = False
 
     async def add(self, order: Order) -> None:
-        await self.connection.execute(insert(tables.orders).values(row_of(order)))
+        driver = await driver_of(self.connection)
+        await driver.execute(
+            _INSERT, *_HOT.values(order), *_derived(order).values(), *history.columns_of(_noted([order]))
+        )
 
     async def get(self, order_id: str) -> Order | None:
         row = await (await driver_of(self.connection)).fetchrow(_GET, order_id)
@@ -46,7 +51,8 @@ class PostgresOrders:
         for order in orders:
             order.version += 1
         driver = await driver_of(self.connection)
-        await driver.execute(_UPDATE, *zip(*map(_changing, orders), strict=True))
+        noted = history.columns_of(_noted(orders))
+        await driver.execute(_UPDATE, *zip(*map(_changing, orders), strict=True), *noted)
         effects = [self.encode(effect) for order in orders for effect in order.take_effects()]
         if effects:
             await self.outbox.append(self.connection, effects)
@@ -54,10 +60,9 @@ class PostgresOrders:
 
     async def save_draft(self, order: Order) -> None:
         order.version += 1
-        row = row_of(order)
-        await self.connection.execute(
-            update(tables.orders).where(tables.orders.c.order_id == row.pop("order_id")).values(row)
-        )
+        noted = history.columns_of(_noted([order]))
+        driver = await driver_of(self.connection)
+        await driver.execute(_UPDATE_DRAFT, *_HOT.values(order), *_derived(order).values(), *noted)
 
     async def list(
         self, *, status: str | None, user_id: str | None, order_id: str | None, after: str | None, limit: int
@@ -79,7 +84,11 @@ class PostgresOrders:
 
 def row_of(order: Order) -> dict[str, Any]:
     """An order's columns; the derived amounts are stored beside it for those who query the table."""
-    return to_row(order) | {
+    return to_row(order) | _derived(order)
+
+
+def _derived(order: Order) -> dict[str, int]:
+    return {
         "total_amount": order.total_amount,
         "amount_paid": order.amount_paid,
         "amount_refunded": order.amount_refunded,
@@ -88,13 +97,22 @@ def row_of(order: Order) -> dict[str, Any]:
 
 _HOT = HotRows(Order, tables.orders)
 _GET = f"{_HOT.select()} WHERE order_id = $1"
+_DERIVED = ("total_amount", "amount_paid", "amount_refunded")
+_INSERT = history.beside(_HOT.insert(*_DERIVED), _HOT.width + len(_DERIVED))
 _LOCK = f"{_HOT.select()} WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE"
-_UPDATE = _HOT.update(
-    "order_id",
+_CHANGING = (
     *("status", "attention", "payments", "confirmed_at", "accepted_at", "fulfilled_at", "updated_at"),
     "version",
     *("amount_paid", "amount_refunded"),
 )
+_UPDATE_DRAFT = history.beside(_HOT.update_one("order_id", *_DERIVED), _HOT.width + len(_DERIVED))
+_UPDATE = history.beside(_HOT.update("order_id", *_CHANGING), len(_CHANGING) + 1)
+
+
+def _noted(orders: Sequence[Order]) -> Iterator[tuple[str, Entry]]:
+    for order in orders:
+        for entry in order.take_history():
+            yield order.order_id, entry
 
 
 def _changing(order: Order) -> tuple[Any, ...]:
@@ -150,6 +168,7 @@ class PostgresOrdersUnitOfWork(UnitOfWork):
 
     orders: PostgresOrders
     attempts: PostgresAttempts
+    history: PostgresHistory
 
     def __init__(
         self, engine: AsyncEngine, outbox: Outbox, encode: EffectEncoder, after_commit: Callable[[], None]
@@ -161,6 +180,7 @@ class PostgresOrdersUnitOfWork(UnitOfWork):
     def _open(self, connection: AsyncConnection) -> None:
         self.orders = PostgresOrders(connection, self._outbox, self._encode)
         self.attempts = PostgresAttempts(connection)
+        self.history = PostgresHistory(connection)
 
     def _wrote_events(self) -> bool:
         return self.orders.wrote_events

@@ -52,17 +52,20 @@ class HotRows(Generic[T]):
         columns = (f"{name}::text" if self._is_json(name) else name for name in self._names)
         return f"SELECT {', '.join(columns)} FROM {self._table.fullname}"
 
-    def insert(self) -> str:
-        """Of one row: the parameters are its `values`."""
-        return f"INSERT INTO {self._table.fullname} ({', '.join(self._names)}) VALUES ({self._marks()})"
+    def insert(self, *besides: str) -> str:
+        """Of one row: the parameters are its `values`, then those of these other columns."""
+        names = ", ".join((*self._names, *besides))
+        return f"INSERT INTO {self._table.fullname} ({names}) VALUES ({self._marks(len(besides))})"
 
-    def update_one(self, key: str) -> str:
-        """Of the row with this key, everything else in it: the parameters are its `values`."""
-        changes = ", ".join(
-            f"{name} = {mark}"
-            for name, mark in zip(self._names, self._marks().split(", "), strict=True)
-            if name != key
-        )
+    @property
+    def width(self) -> int:
+        """How many columns `values` has."""
+        return len(self._names)
+
+    def update_one(self, key: str, *besides: str) -> str:
+        """Of the row with this key, everything else in it: the parameters are those of `insert`."""
+        marks = zip((*self._names, *besides), self._marks(len(besides)).split(", "), strict=True)
+        changes = ", ".join(f"{name} = {mark}" for name, mark in marks if name != key)
         return f"UPDATE {self._table.fullname} SET {changes} WHERE {key} = ${self._names.index(key) + 1}"
 
     def put(self, key: str) -> str:
@@ -79,11 +82,12 @@ class HotRows(Generic[T]):
                 values[number] = msgspec.json.encode(values[number]).decode()
         return values
 
-    def _marks(self) -> str:
-        return ", ".join(
+    def _marks(self, besides: int = 0) -> str:
+        marks = [
             f"${number}::text::jsonb" if self._is_json(name) else f"${number}"
             for number, name in enumerate(self._names, 1)
-        )
+        ]
+        return ", ".join([*marks, *(f"${len(marks) + number}" for number in range(1, besides + 1))])
 
     def update(self, key: str, *names: str) -> str:
         """Of many rows: the parameters are arrays, of the key and of each of these columns."""

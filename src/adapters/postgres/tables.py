@@ -118,6 +118,16 @@ orders = Table(
     schema="orders",
 )
 
+history = Table(
+    "history",
+    metadata,
+    Column("order_id", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    _time("at"),
+    Column("entry", JSONB),
+    schema="orders",
+)
+
 attempt = Table(
     "attempt",
     metadata,

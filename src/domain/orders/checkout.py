@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from domain.orders.errors import CheckoutInProgress, OrderNotFound
+from domain.orders.history import answered
 from domain.orders.order import Order
 from domain.orders.ports import (
     Attempt,
@@ -55,6 +56,8 @@ class Checkout:
                 order.link_payment(
                     payment.payment_id, payment.gateway_payment_intent_id, payment.status, self.clock.now()
                 )
+                outcome = "UNKNOWN" if payment.operation_unknown else payment.status
+                order.note(answered(attempt.attempt_id, payment.payment_id, outcome))
                 if not payment.operation_unknown:  # else recovery asks again, until the gateway's word is in
                     attempt.finish(AttemptStatus.DONE)
                 await uow.orders.save([order])
@@ -73,6 +76,7 @@ class Checkout:
                 # The payment stands, and only its next confirmation can pay this order.
                 order.link_payment(refusal.payment_id, None, "REQUIRES_PAYMENT_METHOD", now)
             order.attempt_refused(now)
+            order.note(answered(saved.attempt_id, saved.payment_id, refusal.code))
             saved.finish(AttemptStatus.REFUSED, refusal.code)
             await uow.orders.save([order])
             await uow.attempts.put(saved)

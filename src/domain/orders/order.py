@@ -11,6 +11,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from domain.orders.errors import DiscountExceedsLine, OrderStateForbids, TotalOutOfRange
+from domain.orders.history import Entry, Step, applied, explain
 from domain.shared.errors import FieldFault
 from domain.shared.money import MAX_AMOUNT
 from domain.shared.payment_events import (
@@ -160,6 +161,8 @@ class Order:
     fulfilled_at: datetime | None = None
     version: int = 1
     _effects: list[Effect] = field(default_factory=list, repr=False)
+    _history: list[Entry] = field(default_factory=list, repr=False)
+    _steps: list[Step] = field(default_factory=list, repr=False)
 
     @property
     def subtotal_amount(self) -> int:
@@ -199,6 +202,18 @@ class Order:
         effects, self._effects = self._effects, []
         return effects
 
+    def note(self, entry: Entry) -> None:
+        """Remember what happened: the cause of the changes of status since the last entry, if there were any."""
+        entry.before = entry.after = self.status
+        self._history.append(explain(entry, self._steps))
+        self._steps = []
+
+    def take_history(self) -> list[Entry]:
+        """The entries since the last call, for the transaction that saves this order."""
+        assert not self._steps, "a change of status is noted with its cause before the order is saved"
+        entries, self._history = self._history, []
+        return entries
+
     def check_totals(self) -> None:
         """Raises DiscountExceedsLine, which names every such line, or TotalOutOfRange."""
         faults = [
@@ -218,12 +233,12 @@ class Order:
         if self.status is not OrderStatus.DRAFT:
             raise OrderStateForbids(f"an order in {self.status} cannot be confirmed")
         self.confirmed_at = now
-        self._move(OrderStatus.PENDING_PAYMENT, now)
+        self._move(OrderStatus.PENDING_PAYMENT, now, "checkout is complete")
 
     def attempt_again(self, now: datetime) -> None:
         if self.status not in (OrderStatus.PAYMENT_FAILED, OrderStatus.PENDING_PAYMENT):
             raise OrderStateForbids(f"an order in {self.status} takes no further payment attempt")
-        self._move(OrderStatus.PENDING_PAYMENT, now)
+        self._move(OrderStatus.PENDING_PAYMENT, now, "another attempt to pay begins")
 
     def attempt_refused(self, now: datetime) -> None:
         """The payment side refused to begin: as if it had not been asked, unless an event came meanwhile."""
@@ -232,7 +247,8 @@ class Order:
         if self.status is OrderStatus.PENDING_PAYMENT:
             if not self.payments:
                 self.confirmed_at = None
-            self._move(OrderStatus.PAYMENT_FAILED if self.payments else OrderStatus.DRAFT, now)
+            after = OrderStatus.PAYMENT_FAILED if self.payments else OrderStatus.DRAFT
+            self._move(after, now, "the payment side refused the attempt")
 
     def link_payment(self, payment_id: str, intent_id: str | None, status: str, now: datetime) -> None:
         """Remember the payment that was begun; its events say the rest."""
@@ -251,53 +267,64 @@ class Order:
 
     def apply(self, event: PaymentEvent) -> None:
         """Follow one payment event. Events of one payment must come in their order, each once."""
+        attention = self.attention
         payment = self._take_over(event)
         self.updated_at = max(self.updated_at, event.occurred_at)
-        if payment is not self.latest_payment:
-            if event.amount_captured > event.amount_refunded:
-                self.attention = (
-                    "PAID_TWICE" if self.status in _AFTER_MONEY else "SUPERSEDED_PAYMENT_CAPTURED"
-                )
-            return
+        follow = self._follow if payment is self.latest_payment else self._follow_superseded
+        entry = applied(event)
+        entry.rule = follow(event)
+        if self.attention != attention:
+            entry.attention = self.attention or ""
+        self.note(entry)
+
+    def _follow_superseded(self, event: PaymentEvent) -> str:
+        if event.amount_captured > event.amount_refunded:
+            self.attention = "PAID_TWICE" if self.status in _AFTER_MONEY else "SUPERSEDED_PAYMENT_CAPTURED"
+        return "another payment has taken the place of this one"
+
+    def _follow(self, event: PaymentEvent) -> str | None:
+        """Follow an event of the payment that counts; why it left the status as it was, where it did."""
         if event.sequence == 1 and len(self.payments) > 1 and self.status is OrderStatus.AUTHORIZED:
             # The funds held were the former payment's: canceled before this one began, told later perhaps.
-            self.status = OrderStatus.PENDING_PAYMENT
+            self._step(OrderStatus.PENDING_PAYMENT, "a new payment began")
         match event:
             case RefundProcessed() | RefundFailed():
-                self._follow_refunds(event)
+                return self._follow_refunds(event)
             case DisputeOpened():
                 self.attention = "DISPUTED"
             case DisputeClosed():
                 if self.attention == "DISPUTED":
                     self.attention = "DISPUTE_LOST" if event.reason == "lost" else None
             case PaymentCaptured(final=False):
-                pass  # more may be captured: the order waits for the final one
+                return "more may be captured: the order waits for the final capture"
             case _:
-                self._follow_payment(event)
+                return self._follow_payment(event)
+        return "a dispute is for a person to answer"
 
     def accept_fulfilment(self, now: datetime) -> None:
         """The warehouse has taken the order on."""
         if self.accepted_at is None:
             self.accepted_at = self.updated_at = now
         if self.status is OrderStatus.PAID:
-            self.status = OrderStatus.PROCESSING_FULFILLMENT
+            self._move(OrderStatus.PROCESSING_FULFILLMENT, now, "the warehouse took the order on")
 
-    def _follow_payment(self, event: PaymentEvent) -> None:
+    def _follow_payment(self, event: PaymentEvent) -> str | None:
         before, after = TRANSITIONS[type(event)]
         if after is OrderStatus.PAID and not self._money_is_right(event):
             self.attention = "AMOUNT_MISMATCH"
-            return
+            return "the money is not what the order asks for"
         if self.status not in before:
             if after is OrderStatus.PAID and self.status is OrderStatus.CANCELED:
                 self.attention = "PAID_AFTER_CANCEL"
-            return
-        self.status = after
+            return f"{event.type} does not move an order that is {self.status}"
+        self._step(after, event.type)
         if after is OrderStatus.PAID:
             if event.amount_captured < self.total_amount:
                 self.attention = "CAPTURED_LESS_THAN_TOTAL"
             self._ask_for(EffectType.NOTIFY_WAREHOUSE, event)
         if after is not OrderStatus.AUTHORIZED:
             self._ask_for(EffectType.NOTIFY_CUSTOMER, event)
+        return None
 
     def _ask_for(self, type: EffectType, event: PaymentEvent) -> None:
         self._effects.append(Effect(type, self.order_id, event.type, event.event_id))
@@ -309,21 +336,23 @@ class Order:
             return event.amount_captured <= self.total_amount
         return event.amount_captured == self.total_amount
 
-    def _follow_refunds(self, event: PaymentEvent) -> None:
+    def _follow_refunds(self, event: PaymentEvent) -> str | None:
         if isinstance(event, RefundFailed):
             self.attention = "REFUND_FAILED"
         else:
             self._ask_for(EffectType.NOTIFY_CUSTOMER, event)
         if self.status not in _AFTER_MONEY:
-            return
+            return f"an order that is {self.status} keeps its status whatever is given back"
         if self.amount_refunded >= self.amount_paid:
-            self.status = OrderStatus.REFUNDED
+            after = OrderStatus.REFUNDED
         elif self.amount_refunded > 0:
-            self.status = OrderStatus.PARTIALLY_REFUNDED
+            after = OrderStatus.PARTIALLY_REFUNDED
         elif self.fulfilled_at is not None:
-            self.status = OrderStatus.FULFILLED
+            after = OrderStatus.FULFILLED
         else:
-            self.status = OrderStatus.PROCESSING_FULFILLMENT if self.accepted_at else OrderStatus.PAID
+            after = OrderStatus.PROCESSING_FULFILLMENT if self.accepted_at else OrderStatus.PAID
+        self._step(after, event.type)
+        return None
 
     def _take_over(self, event: PaymentEvent) -> OrderPayment:
         payment = self._payment(event.payment_id)
@@ -350,9 +379,14 @@ class Order:
     def _payment(self, payment_id: str) -> OrderPayment | None:
         return next((payment for payment in self.payments if payment.payment_id == payment_id), None)
 
-    def _move(self, status: OrderStatus, now: datetime) -> None:
-        self.status = status
+    def _move(self, status: OrderStatus, now: datetime, rule: str) -> None:
+        self._step(status, rule)
         self.updated_at = now
+
+    def _step(self, status: OrderStatus, rule: str) -> None:
+        """Change the status; `rule` is what allows it. Its cause is to be noted before the order is saved."""
+        self._steps.append(Step(self.status, status, rule))
+        self.status = status
 
 
 def _payment_status(event: PaymentEvent) -> str | None:

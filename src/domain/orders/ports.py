@@ -1,6 +1,7 @@
 """What the order side needs from outside.
 
-A unit of work is one database transaction. `save` also appends the order's effects to the outbox.
+A unit of work is one database transaction. `add` and `save` also append what the order notes to its history,
+and `save` its effects to the outbox.
 Lock order: orders by id.
 """
 
@@ -11,6 +12,7 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Protocol, Self
 
+from domain.orders.history import Entry, Recorded
 from domain.orders.order import Effect, Order
 from domain.shared.payment_events import LastError, NextAction
 
@@ -25,20 +27,32 @@ class Orders(Protocol):
         ...
 
     async def save(self, orders: Sequence[Order]) -> None:
-        """Write these orders, each one version on, and append their effects to the outbox.
+        """Write these orders, each one version on, with their entries of the history and their effects.
 
         What a draft holds (lines, customer, shipping, metadata) stays as it was.
         """
         ...
 
     async def save_draft(self, order: Order) -> None:
-        """Write everything of this draft, one version on."""
+        """Write everything of this draft, one version on, with its entries of the history."""
         ...
 
     async def list(
         self, *, status: str | None, user_id: str | None, order_id: str | None, after: str | None, limit: int
     ) -> Sequence[Order]:
         """Newest first; `after` is the id of the last one already seen."""
+        ...
+
+
+class History(Protocol):
+    """What happened to orders, in the order in which it was committed."""
+
+    async def append(self, order_id: str, entry: Entry) -> None:
+        """Write an entry of something that changes nothing of the order itself; it waits for the order's lock."""
+        ...
+
+    async def of(self, order_id: str, *, after: int = 0, limit: int) -> Sequence[Recorded]:
+        """The oldest entries of this order behind a position; none is ever committed before one already read."""
         ...
 
 
@@ -108,6 +122,9 @@ class OrdersUnitOfWork(Protocol):
 
     @property
     def attempts(self) -> Attempts: ...
+
+    @property
+    def history(self) -> History: ...
 
     async def __aenter__(self) -> Self: ...
 

@@ -1,11 +1,14 @@
 """What every orders unit of work does: run on the one in memory and on PostgreSQL."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from domain.orders.history import Entry, EntryKind, Recorded
 from domain.orders.order import (
     Address,
     Customer,
@@ -22,6 +25,7 @@ from tests.contract.repositories.conftest import Orders
 from tests.support.house import START
 
 LATER = START + timedelta(minutes=1)
+CONFIRMED = Entry(kind=EntryKind.REQUEST, name="confirm", cause="r_1", subject="u_1")
 
 
 def an_order(order_id: str = "ord_1", **changes: Any) -> Order:
@@ -107,6 +111,7 @@ async def test_a_changed_order_is_one_version_on(orders: Orders) -> None:
     async with orders.unit_of_work() as uow:
         order = (await uow.orders.lock(["ord_1"]))["ord_1"]
         order.confirm(LATER)
+        order.note(CONFIRMED)
         order.link_payment("pay_1", "pi_1", "SUCCEEDED", LATER)
         order.attention, order.accepted_at, order.fulfilled_at = "DISPUTED", LATER, LATER
         await uow.orders.save([order])
@@ -139,6 +144,7 @@ async def test_what_is_not_committed_never_was(orders: Orders) -> None:
         async with orders.unit_of_work() as uow:
             order = (await uow.orders.lock(["ord_1"]))["ord_1"]
             order.confirm(LATER)
+            order.note(CONFIRMED)
             order._effects.append(Effect(EffectType.NOTIFY_CUSTOMER, "ord_1", "PaymentFailed"))
             await uow.orders.save([order])
             await uow.attempts.put(an_attempt())
@@ -148,8 +154,70 @@ async def test_what_is_not_committed_never_was(orders: Orders) -> None:
         await fail()
     assert await load(orders) == an_order()
     assert await orders.committed_effects() == []
+    assert await history(orders) == []
     async with orders.unit_of_work() as uow:
         assert await uow.attempts.get("att_1") is None
+
+
+async def history(orders: Orders, order_id: str = "ord_1", **wanted: Any) -> Sequence[Recorded]:
+    async with orders.unit_of_work() as uow:
+        return await uow.history.of(order_id, **{"limit": 10, **wanted})
+
+
+async def test_an_order_and_what_it_notes_are_committed_together(orders: Orders) -> None:
+    new = an_order()
+    made = replace(CONFIRMED, name="create", details={"amount": 1000, "reason": None})
+    new.note(made)
+    await keep(orders, new, an_order("ord_2"))
+    async with orders.unit_of_work() as uow:
+        found = await uow.orders.lock(["ord_1", "ord_2"])
+        for order in found.values():
+            order.confirm(LATER)
+            order.note(replace(CONFIRMED))
+        found["ord_1"].note(Entry(kind=EntryKind.EVENT, name="PaymentFailed", sequence=1, attention=""))
+        await uow.orders.save(list(found.values()))
+        assert [row.entry for row in await history(orders)] == [made]
+        await uow.commit()
+    one, two, three = await history(orders)
+    confirmed = replace(CONFIRMED, before="DRAFT", after="PENDING_PAYMENT", rule="checkout is complete")
+    assert [one.entry, two.entry] == [made, confirmed]
+    assert (three.entry.before, three.entry.sequence, three.entry.attention) == ("PENDING_PAYMENT", 1, "")
+    assert one.position < two.position < three.position
+    assert one.at <= two.at <= three.at
+    assert [row.entry for row in await history(orders, "ord_2")] == [confirmed]
+    assert await history(orders, after=one.position, limit=1) == [two]
+    assert await history(orders, after=three.position) == []
+
+
+async def test_a_change_of_status_that_nobody_noted_is_not_saved(orders: Orders) -> None:
+    await keep(orders, an_order())
+    async with orders.unit_of_work() as uow:
+        order = (await uow.orders.lock(["ord_1"]))["ord_1"]
+        order.confirm(LATER)
+        with pytest.raises(AssertionError):
+            await uow.orders.save([order])
+
+
+async def test_what_changes_nothing_of_the_order_is_noted_behind_its_lock(orders: Orders) -> None:
+    await keep(orders, an_order())
+    sent = Entry(kind=EntryKind.EFFECT, name="NotifyCustomer", cause="e_1")
+
+    async def append() -> None:
+        async with orders.unit_of_work() as uow:
+            await uow.history.append("ord_1", sent)
+            await uow.history.append("ord_2", sent)  # which does not exist
+            await uow.commit()
+
+    async with orders.unit_of_work() as uow:
+        order = (await uow.orders.lock(["ord_1"]))["ord_1"]
+        waiting = asyncio.create_task(append())
+        order.confirm(LATER)
+        order.note(replace(CONFIRMED))
+        await uow.orders.save([order])
+        await uow.commit()
+    await waiting
+    assert [row.entry.name for row in await history(orders)] == ["confirm", "NotifyCustomer"]
+    assert await history(orders, "ord_2") == []
 
 
 async def test_an_order_and_its_effects_are_committed_together(orders: Orders) -> None:

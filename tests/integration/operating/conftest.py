@@ -13,6 +13,7 @@ from adapters.cloudevents import order_effects, payment_events
 from adapters.postgres.orders import PostgresOrders
 from adapters.postgres.unit_of_work import make_engine
 from adapters.system.ids import SystemIds
+from domain.orders.history import Entry, EntryKind
 from domain.orders.order import Effect, Order, OrderLine
 from domain.orders.use_cases.apply_payment_events import apply_payment_events
 from domain.shared.payment_events import PaymentEvent
@@ -67,6 +68,7 @@ class Shop:
             updated_at=now,
         )
         order.confirm(now)
+        order.note(Entry(kind=EntryKind.REQUEST, name="confirm"))
         async with self.engine.begin() as connection:
             await self._orders(connection).add(order)
         return f"pay_{number}"

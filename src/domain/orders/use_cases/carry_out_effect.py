@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from domain.orders.history import carried_out
 from domain.orders.order import Effect, EffectType
 from domain.orders.ports import Notifier, UnitOfWorkFactory
 from domain.shared.system import Clock
@@ -23,5 +24,6 @@ class CarryOutEffectHandler:
             order = (await uow.orders.lock([effect.order_id])).get(effect.order_id)
             if order is not None and order.accepted_at is None:
                 order.accept_fulfilment(self.clock.now())
+                order.note(carried_out(effect.type, idempotency_key))
                 await uow.orders.save([order])
                 await uow.commit()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from domain.orders.checkout import find
 from domain.orders.draft import DraftChanges, change_draft, check_changeable
+from domain.orders.history import requested
 from domain.orders.order import Order
 from domain.orders.ports import UnitOfWorkFactory
 from domain.shared.callers import Caller
@@ -38,6 +39,7 @@ class ChangeOrderHandler:
             if command.versions is not None and order.version not in command.versions:
                 raise VersionStale(order.version)
             if change_draft(order, command.changes, self.clock.now()):
+                order.note(requested("change", None, command.caller))
                 await uow.orders.save_draft(order)
                 await uow.commit()
         return order

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from domain.orders.checkout import CheckedOut, Checkout, begun_before, find
+from domain.orders.history import requested
 from domain.orders.ports import CHECK_AFTER, Attempt, AttemptKind, UnitOfWorkFactory
 from domain.shared.callers import Caller
 from domain.shared.system import Clock
@@ -40,6 +41,7 @@ class ConfirmOrderHandler:
             if attempt is None:
                 now = self.clock.now()
                 order.confirm(now)
+                order.note(requested("confirm", command.request_id, command.caller))
                 attempt = Attempt(
                     attempt_id=command.request_id,
                     order_id=command.order_id,

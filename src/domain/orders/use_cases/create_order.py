@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from domain.orders.history import requested
 from domain.orders.order import Customer, Order, OrderLine
 from domain.orders.ports import UnitOfWorkFactory
 from domain.shared.callers import Caller
@@ -41,6 +42,7 @@ class CreateOrderHandler:
             updated_at=now,
         )
         order.check_totals()
+        order.note(requested("create", command.request_id, command.caller))
         async with self.unit_of_work() as uow:
             made = await uow.orders.get(order_id)
             if made is not None:

@@ -31,6 +31,8 @@ def replay_order(order: Order, events: Sequence[PaymentEvent]) -> Order:
         accepted_at=None,
         fulfilled_at=order.fulfilled_at,
         _effects=[],
+        _history=[],
+        _steps=[],
     )
     for event in events:
         copy.apply(event)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from domain.orders.checkout import CheckedOut, Checkout, begun_before, find
+from domain.orders.history import requested
 from domain.orders.order import Order
 from domain.orders.ports import CHECK_AFTER, Attempt, AttemptKind, UnitOfWorkFactory
 from domain.shared.callers import Caller
@@ -39,6 +40,7 @@ class RetryPaymentHandler:
             attempt = await begun_before(uow, command.request_id, command.order_id)
             if attempt is None:
                 order.attempt_again(self.clock.now())
+                order.note(requested("pay again", command.request_id, command.caller))
                 attempt = self._attempt(command, order)
                 await uow.orders.save([order])
                 await uow.attempts.put(attempt)

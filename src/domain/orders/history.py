@@ -1,0 +1,141 @@
+"""What happened to an order, one entry for each thing: the answer to "why does it stand where it stands?"
+
+An order collects its entries as it collects its effects, and they are written in the transaction that did
+the thing. Whoever changes an order calls `Order.note` with the cause. No entry holds personal data or a
+secret: ids, names of things, amounts and times.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from domain.shared.callers import Caller
+from domain.shared.payment_events import (
+    DisputeClosed,
+    DisputeOpened,
+    LastError,
+    PaymentCanceled,
+    PaymentEvent,
+    PaymentFailed,
+    RefundFailed,
+    RefundProcessed,
+)
+
+Details = Mapping[str, str | int | None]
+
+
+class EntryKind(StrEnum):
+    REQUEST = "REQUEST"
+    """A client asked for it; `cause` is the request's id."""
+    ANSWER = "ANSWER"
+    """The payment side answered an attempt; `cause` is the attempt's id, which is its request's."""
+    EVENT = "EVENT"
+    """A payment event was applied; `cause` is the event's id."""
+    EFFECT = "EFFECT"
+    """Something the order asked for was carried out; `cause` is the effect's id."""
+    SWEEP = "SWEEP"
+    """Time passed, and a sweep acted on it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """One thing that happened. `name` says what: the request's verb, the event's or the effect's type."""
+
+    kind: EntryKind
+    name: str
+    cause: str | None = None
+    subject: str | None = None
+    """Whose request it was: the token's `sub`."""
+    actor: str | None = None
+    """The service that acted for the subject."""
+    before: str | None = None
+    after: str | None = None
+    """The order's status before and after; the same where it did not move, None before it was made."""
+    rule: str | None = None
+    """What allowed the change of status, or why there was none: a sentence's part for a support person."""
+    payment_id: str | None = None
+    sequence: int | None = None
+    """The event's number in its payment's stream."""
+    attention: str | None = None
+    """What a person must look at from now on; the empty text where that is settled."""
+    details: Details = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """An entry as it is kept. `position` rises in the order in which an order's entries were committed."""
+
+    order_id: str
+    position: int
+    at: datetime
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A change of status that is still to be noted with its cause."""
+
+    before: str
+    after: str
+    rule: str
+
+
+def requested(name: str, request_id: str | None, caller: Caller, **details: str | int | None) -> Entry:
+    """What a client asked for; `name` is an imperative, as `confirm`."""
+    return Entry(
+        kind=EntryKind.REQUEST,
+        name=name,
+        cause=request_id,
+        subject=caller.subject,
+        actor=caller.actor,
+        details=details,
+    )
+
+
+def applied(event: PaymentEvent) -> Entry:
+    """A payment event that an order follows now."""
+    return Entry(
+        kind=EntryKind.EVENT,
+        name=event.type,
+        cause=str(event.event_id),
+        payment_id=event.payment_id,
+        sequence=event.sequence,
+        details=_details(event),
+    )
+
+
+def _details(event: PaymentEvent) -> Details:
+    match event:
+        case PaymentFailed(last_error=LastError() as error):
+            return {"code": error.code, "declineCode": error.decline_code}
+        case RefundProcessed() | RefundFailed():
+            return {"amount": event.amount, "refundId": event.refund_id}
+        case PaymentCanceled() | DisputeOpened() | DisputeClosed():
+            return {"reason": event.reason}
+        case _:
+            return {"amount": event.amount}
+
+
+def answered(attempt_id: str, payment_id: str | None, outcome: str) -> Entry:
+    """The payment side's answer to an attempt: the payment's status, or the code of a refusal."""
+    return Entry(
+        kind=EntryKind.ANSWER,
+        name="payment",
+        cause=attempt_id,
+        payment_id=payment_id,
+        details={"outcome": outcome},
+    )
+
+
+def carried_out(name: str, effect_id: str) -> Entry:
+    """Something that the order had asked the world outside for."""
+    return Entry(kind=EntryKind.EFFECT, name=name, cause=effect_id)
+
+
+def explain(entry: Entry, steps: list[Step]) -> Entry:
+    """The entry with the changes of status that it is the cause of."""
+    if steps:
+        entry.before, entry.after = steps[0].before, steps[-1].after
+        entry.rule = "; ".join(step.rule for step in steps)
+    return entry
