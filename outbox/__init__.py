@@ -3,7 +3,7 @@
 from outbox.anti_entropy import AntiEntropy, ConsumerView, Pace, Report
 from outbox.baseline import Baseline, ConsumerAlreadyBegun
 from outbox.event import Event, EventKey
-from outbox.inbox import Comparison, EffectHandler, Handler, Received, RetryPolicy, StreamProgress
+from outbox.inbox import Comparison, EffectHandler, GiveUp, Handler, Received, RetryPolicy, StreamProgress
 from outbox.log import Outbox
 from outbox.operations import Consumer, Operations
 from outbox.ordered import OrderedInbox
@@ -24,6 +24,7 @@ __all__ = [
     "EffectHandler",
     "Event",
     "EventKey",
+    "GiveUp",
     "Handler",
     "InboxView",
     "Operations",

@@ -31,6 +31,10 @@ class EffectHandler(Protocol):
     async def __call__(self, event: Event, /) -> None: ...
 
 
+class GiveUp(Exception):
+    """Raised by an `EffectHandler` that knows that no repetition helps: the event is parked at once, with this text."""
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """When a failed event is tried again, and when it is given up (parked)."""

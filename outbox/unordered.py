@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from outbox.database import BY_INDEX, cause_of, identifier, transaction
 from outbox.event import Event, EventKey
-from outbox.inbox import Comparison, EffectHandler, Received, RetryPolicy
+from outbox.inbox import Comparison, EffectHandler, GiveUp, Received, RetryPolicy
 from outbox.partitions import Dropped
 from outbox.rows import arrays_of, event_of
 from outbox.unordered_days import forget_days
@@ -27,7 +27,8 @@ class UnorderedInbox:
 
     An event is stored before anything is done about it, and its effect is carried out outside any
     transaction: at least once, with `event.id` as the stable idempotency key. It is done once the
-    handler has returned; a failure is tried again by a schedule in PostgreSQL and parked in the end.
+    handler has returned; a failure is tried again by a schedule in PostgreSQL and parked in the end,
+    or at once where the handler raises GiveUp.
     """
 
     def __init__(
@@ -97,13 +98,18 @@ class UnorderedInbox:
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):
                 await self._handler(event)
+        except GiveUp as refusal:
+            return await self._fail(engine, event, str(refusal), attempts=1)
         except Exception as error:  # noqa: BLE001 - retried by the schedule, parked by its limit
             return await self._fail(engine, event, cause_of(error))
         async with transaction(engine, **BY_INDEX) as connection:
             await connection.execute(self._sql.done, asked)
         return Received(applied=1)
 
-    async def _fail(self, engine: AsyncEngine, event: Event, cause: str | None) -> Received:
+    async def _fail(
+        self, engine: AsyncEngine, event: Event, cause: str | None, *, attempts: int | None = None
+    ) -> Received:
+        """`attempts` is after how many it is parked, where that is not the policy's."""
         async with transaction(engine, **BY_INDEX) as connection:
             is_parked = await connection.scalar(
                 self._sql.record_failure,
@@ -111,7 +117,7 @@ class UnorderedInbox:
                     "consumer": self.consumer,
                     "id": event.id,
                     "cause": cause,
-                    "attempts": self._retry.attempts,
+                    "attempts": attempts or self._retry.attempts,
                     "first": self._retry.first_seconds,
                     "longest": self._retry.longest_seconds,
                 },

@@ -17,7 +17,7 @@ from adapters.circuit_breaker.circuit import Circuit
 from adapters.cloudevents import order_effects, payment_events
 from adapters.dramatiq.broker import UnknownBroker, make_broker
 from adapters.dramatiq.readiness import check_broker
-from adapters.notifications.log import LogNotifier
+from adapters.notifications.log import LogCustomerNotifier, LogWarehouseNotifier
 from adapters.postgres.idempotency import PostgresIdempotencyStore
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
@@ -30,14 +30,15 @@ from adapters.system.clock import SystemClock
 from adapters.system.currencies import IsoCurrencies
 from adapters.system.ids import SystemIds
 from domain.orders.checkout import Checkout
-from domain.orders.ports import Notifier
-from domain.orders.use_cases.carry_out_effect import CarryOutEffectHandler
+from domain.orders.ports import CustomerNotifier, WarehouseNotifier
 from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrderHandler
 from domain.orders.use_cases.create_order import CreateOrderHandler
+from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
 from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
 from domain.orders.use_cases.retry_payment import RetryPaymentHandler
+from domain.orders.use_cases.tell_customer import TellCustomerHandler
 from domain.payments.gateway import PaymentGateway
 from domain.payments.operations import OperationRunner
 from domain.payments.routing import Gateways
@@ -84,7 +85,9 @@ class Outside:
     ids: SystemIds = field(default_factory=SystemIds)
     gateway: PaymentGateway | None = None
     """Stands in for the gateway of the first account."""
-    notifier: Notifier = field(default_factory=LogNotifier)
+    customers: CustomerNotifier | None = None
+    """Stands in for what the settings say."""
+    warehouse: WarehouseNotifier = field(default_factory=LogWarehouseNotifier)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +104,8 @@ class OrderSide:
     retry_payment: RetryPaymentHandler
     get_payment_terms: GetPaymentTermsHandler
     recover_attempts: RecoverAttemptsHandler
-    carry_out_effect: CarryOutEffectHandler
+    tell_customer: TellCustomerHandler
+    notify_warehouse: NotifyWarehouseHandler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,7 +283,8 @@ def _build_orders(
         retry_payment=RetryPaymentHandler(uow, checkout, clock),
         get_payment_terms=terms,
         recover_attempts=RecoverAttemptsHandler(uow, checkout, clock),
-        carry_out_effect=CarryOutEffectHandler(uow, outside.notifier, clock),
+        tell_customer=TellCustomerHandler(uow, outside.customers or LogCustomerNotifier()),
+        notify_warehouse=NotifyWarehouseHandler(uow, outside.warehouse, clock),
     )
 
 

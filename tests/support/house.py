@@ -10,15 +10,17 @@ from uuid import UUID
 
 from adapters.services.in_process import InProcessOrderTerms, InProcessPayments
 from domain.orders.checkout import CheckedOut, Checkout
+from domain.orders.messages import CustomerMessage, CustomerUnreachable
 from domain.orders.order import Effect, Order, OrderLine
 from domain.orders.use_cases.apply_payment_events import apply_payment_events
-from domain.orders.use_cases.carry_out_effect import CarryOutEffectHandler
 from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrder, ConfirmOrderHandler
 from domain.orders.use_cases.create_order import CreateOrder, CreateOrderHandler
+from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
 from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
 from domain.orders.use_cases.retry_payment import RetryPayment, RetryPaymentHandler
+from domain.orders.use_cases.tell_customer import TellCustomerHandler
 from domain.payments.gateway import CaptureMethod, GatewayEvent
 from domain.payments.operations import OperationRunner
 from domain.payments.payment import Payment
@@ -114,12 +116,25 @@ class RightSignature:
 
 @dataclass
 class Notes:
-    """A notifier that remembers."""
+    """What the warehouse was told."""
 
     sent: list[tuple[Effect, str]] = field(default_factory=list)
 
     async def notify(self, effect: Effect, idempotency_key: str) -> None:
         self.sent.append((effect, idempotency_key))
+
+
+@dataclass
+class Letters:
+    """What customers were told; `refused` are the addresses that take nothing."""
+
+    sent: list[CustomerMessage] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+
+    async def tell(self, message: CustomerMessage) -> None:
+        if message.email in self.refused:
+            raise CustomerUnreachable("550 no such mailbox")
+        self.sent.append(message)
 
 
 def _unchanged(port: Any) -> Any:
@@ -136,6 +151,7 @@ class World:
     orders: Database = field(default_factory=Database)
     verifier: RightSignature = field(default_factory=RightSignature)
     notes: Notes = field(default_factory=Notes)
+    letters: Letters = field(default_factory=Letters)
     delivered: int = 0
     """How many events of the log the order side has applied."""
 
@@ -205,7 +221,8 @@ class House:
         self.confirm_order = ConfirmOrderHandler(orders_uow, checkout, clock)
         self.retry_payment = RetryPaymentHandler(orders_uow, checkout, clock)
         self.recover_attempts = RecoverAttemptsHandler(orders_uow, checkout, clock)
-        self.carry_out_effect = CarryOutEffectHandler(orders_uow, world.notes, clock)
+        self.notify_warehouse = NotifyWarehouseHandler(orders_uow, world.notes, clock)
+        self.tell_customer = TellCustomerHandler(orders_uow, world.letters)
 
     # Requests, with the values that most tests want
 

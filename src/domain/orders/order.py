@@ -136,6 +136,8 @@ class Effect:
     about: str
     caused_by: UUID | None = None
     """The id of the event that asks for it."""
+    amount: int | None = None
+    """Of that event, where it tells of a refund."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -327,7 +329,8 @@ class Order:
         return None
 
     def _ask_for(self, type: EffectType, event: PaymentEvent) -> None:
-        self._effects.append(Effect(type, self.order_id, event.type, event.event_id))
+        amount = event.amount if isinstance(event, RefundProcessed) else None
+        self._effects.append(Effect(type, self.order_id, event.type, event.event_id, amount))
 
     def _money_is_right(self, event: PaymentEvent) -> bool:
         if event.currency != self.currency:

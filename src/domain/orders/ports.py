@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from domain.orders.history import Entry, Recorded
+from domain.orders.messages import CustomerMessage
 from domain.orders.order import Effect, Order
 from domain.shared.payment_events import LastError, NextAction
 
@@ -163,7 +164,13 @@ class PaymentService(Protocol):
         ...
 
 
-class Notifier(Protocol):
-    """Tells the world outside: at least once, with a key that is the same each time."""
+class CustomerNotifier(Protocol):
+    async def tell(self, message: CustomerMessage) -> None:
+        """Send it, at least once with its stable id. Raises CustomerUnreachable where no repetition helps."""
+        ...
+
+
+class WarehouseNotifier(Protocol):
+    """Tells the warehouse: at least once, with a key that is the same each time."""
 
     async def notify(self, effect: Effect, idempotency_key: str) -> None: ...

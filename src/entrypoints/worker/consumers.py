@@ -1,7 +1,7 @@
 """What the order side does with events: its inboxes and their handlers."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,14 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.cloudevents import order_effects, payment_events
 from adapters.postgres.orders import PostgresOrders
-from domain.orders.order import Effect
+from adapters.system.ids import SystemIds
+from domain.orders.messages import CustomerUnreachable
+from domain.orders.order import Effect, EffectType
 from domain.orders.use_cases.apply_payment_events import apply_payment_events
 from entrypoints.bootstrap import Container
 from entrypoints.traces import EventSpans, current_traceparent
 from entrypoints.worker.subscriptions import EFFECTS, ORDERS
-from outbox import Event, OrderedInbox, UnorderedInbox
+from outbox import Event, GiveUp, OrderedInbox, RetryPolicy, UnorderedInbox
 
 logger = structlog.stdlib.get_logger(__name__)
+
+RETRIES = {EffectType.NOTIFY_CUSTOMER: RetryPolicy(attempts=32, longest_seconds=3600.0)}
+"""Where it is not the usual: a mail server may be away for the better part of a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +57,29 @@ class PaymentEventsHandler:
                 )
 
 
+CarryOut = Callable[[Effect, str], Awaitable[None]]
+"""Carries out an effect; the text is its idempotency key."""
+
+
 @dataclass(frozen=True, slots=True)
 class EffectsHandler:
     """Carries out what orders ask the world outside for; the event's id is the idempotency key."""
 
-    container: Container
+    ids: SystemIds
+    carry_out: CarryOut
 
     async def __call__(self, event: Event, /) -> None:
-        with EventSpans([event], self.container.ids).work_on(event.id):
-            effect = order_effects.decode(event)
-            await self.container.orders.carry_out_effect(effect, str(event.id))
+        with EventSpans([event], self.ids).work_on(event.id):
+            await self.carry_out(order_effects.decode(event), str(event.id))
+
+
+async def tell_customer(container: Container, effect: Effect, message_id: str) -> None:
+    """Raises GiveUp where no repetition would help."""
+    try:
+        told = await container.orders.tell_customer(effect, message_id)
+    except CustomerUnreachable as error:
+        raise GiveUp(str(error)) from error
+    logger.info("customer_told", order_id=effect.order_id, about=effect.about, told=told)
 
 
 def payment_events_inbox(container: Container) -> OrderedInbox:
@@ -70,5 +88,16 @@ def payment_events_inbox(container: Container) -> OrderedInbox:
 
 def effect_inboxes(container: Container) -> Sequence[UnorderedInbox]:
     """One for each effect's consumer; they share their tables."""
-    schema, handler = container.orders.outbox.schema, EffectsHandler(container)
-    return [UnorderedInbox(schema, subscription.consumer, handler) for subscription in EFFECTS.values()]
+    carriers: dict[EffectType, CarryOut] = {
+        EffectType.NOTIFY_CUSTOMER: partial(tell_customer, container),
+        EffectType.NOTIFY_WAREHOUSE: container.orders.notify_warehouse,
+    }
+    return [
+        UnorderedInbox(
+            container.orders.outbox.schema,
+            subscription.consumer,
+            EffectsHandler(container.ids, carriers[type]),
+            retry=RETRIES.get(type),
+        )
+        for type, subscription in EFFECTS.items()
+    ]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from outbox import Event, Received, RetryPolicy, UnorderedInbox
+from outbox import Event, GiveUp, Received, RetryPolicy, UnorderedInbox
 from tests.integration.outbox.conftest import create
 from tests.integration.outbox.events import event
 
@@ -17,8 +17,11 @@ class World:
     def __init__(self) -> None:
         self.done: list[Event] = []
         self.refuses = False
+        self.refuses_for_good = False
 
     async def __call__(self, event: Event) -> None:
+        if self.refuses_for_good:
+            raise GiveUp("there is no such warehouse")
         if self.refuses:
             raise ConnectionError("the warehouse is closed")
         self.done.append(event)
@@ -62,6 +65,24 @@ async def test_a_refused_effect_is_retried_then_parked_then_retried_by_hand(
     world.refuses = False
     assert await inbox.run_due(engine) == Received(applied=1)
     assert [e.id for e in world.done] == [refused.id]
+
+
+async def test_what_is_refused_for_good_is_parked_at_once_and_retried_by_hand(
+    engine: AsyncEngine, inbox: UnorderedInbox, world: World
+) -> None:
+    refused, other = event("o", None), event("p", None)
+    world.refuses_for_good = True
+    assert await inbox.receive(engine, [refused]) == Received(parked=1)
+    world.refuses_for_good = False
+    assert await inbox.receive(engine, [refused, other]) == Received(applied=1, repeated=1)
+    async with engine.begin() as connection:
+        causes = await connection.scalars(
+            text("SELECT cause FROM orders.inbox_event WHERE cause IS NOT NULL")
+        )
+        assert list(causes) == ["there is no such warehouse"]
+        assert await inbox.retry(connection, refused.id)
+    assert await inbox.run_due(engine) == Received(applied=1)
+    assert [e.id for e in world.done] == [other.id, refused.id]
 
 
 async def test_a_parked_effect_can_be_skipped(

@@ -302,8 +302,8 @@ def test_what_the_world_is_told() -> None:
         assert order.take_effects() == []
         return effects
 
-    def customer(about: str) -> Effect:
-        return Effect(EffectType.NOTIFY_CUSTOMER, "ord_1", about, UUID(int=1))
+    def customer(about: str, amount: int | None = None) -> Effect:
+        return Effect(EffectType.NOTIFY_CUSTOMER, "ord_1", about, UUID(int=1), amount)
 
     def warehouse(about: str) -> Effect:
         return Effect(EffectType.NOTIFY_WAREHOUSE, "ord_1", about, UUID(int=1))
@@ -315,10 +315,10 @@ def test_what_the_world_is_told() -> None:
         PaymentRequiresAction,
         PaymentFailed,
         PaymentCanceled,
-        RefundProcessed,
     ]
     for kind in told_to_customer:
         assert told(kind) == [customer(kind.type)]
+    assert told(RefundProcessed, amount=300) == [customer("RefundProcessed", 300)]
     silent: list[type[PaymentEvent]] = [PaymentAuthorized, RefundFailed, DisputeOpened, DisputeClosed]
     for kind in silent:
         assert told(kind) == []

@@ -1,25 +1,23 @@
-"""Tell the world outside what an order asks for, and note what that answers."""
+"""Tell the warehouse of an order, and note that it has taken it on."""
 
 from dataclasses import dataclass
 
 from domain.orders.history import carried_out
-from domain.orders.order import Effect, EffectType
-from domain.orders.ports import Notifier, UnitOfWorkFactory
+from domain.orders.order import Effect
+from domain.orders.ports import UnitOfWorkFactory, WarehouseNotifier
 from domain.shared.system import Clock
 
 
 @dataclass(frozen=True, slots=True)
-class CarryOutEffectHandler:
+class NotifyWarehouseHandler:
     """At least once: a crash between the notification and its note repeats it, with the same key."""
 
     unit_of_work: UnitOfWorkFactory
-    notifier: Notifier
+    notifier: WarehouseNotifier
     clock: Clock
 
     async def __call__(self, effect: Effect, idempotency_key: str) -> None:
         await self.notifier.notify(effect, idempotency_key)
-        if effect.type is not EffectType.NOTIFY_WAREHOUSE:
-            return
         async with self.unit_of_work() as uow:
             order = (await uow.orders.lock([effect.order_id])).get(effect.order_id)
             if order is not None and order.accepted_at is None:

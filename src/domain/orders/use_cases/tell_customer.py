@@ -1,0 +1,28 @@
+"""Tell a customer what their order asks to be told."""
+
+from dataclasses import dataclass
+
+from domain.orders.errors import OrderNotFound
+from domain.orders.messages import MessageKind, NotTold, message_of
+from domain.orders.order import Effect
+from domain.orders.ports import CustomerNotifier, UnitOfWorkFactory
+
+
+@dataclass(frozen=True, slots=True)
+class TellCustomerHandler:
+    """At least once with a stable id: a crash between the message and its note sends it again, with that id."""
+
+    unit_of_work: UnitOfWorkFactory
+    notifier: CustomerNotifier
+
+    async def __call__(self, effect: Effect, message_id: str) -> MessageKind | NotTold:
+        """What was told, or why nothing was. Raises CustomerUnreachable, and what the notifier fails with."""
+        async with self.unit_of_work() as uow:
+            order = await uow.orders.get(effect.order_id)
+        if order is None:
+            raise OrderNotFound
+        message = message_of(effect, order, message_id)
+        if isinstance(message, NotTold):
+            return message
+        await self.notifier.tell(message)
+        return message.kind

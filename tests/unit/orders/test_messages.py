@@ -1,0 +1,102 @@
+"""What customers are told: by the order as it is when the message is made, with one id at each repetition."""
+
+import pytest
+
+from domain.orders.messages import (
+    TOLD,
+    CustomerMessage,
+    CustomerUnreachable,
+    MessageKind,
+    NotTold,
+    message_of,
+)
+from domain.orders.order import Customer, Effect, EffectType, Order, OrderStatus
+from domain.shared.payment_events import EVENT_TYPES, PaymentEvent, RefundProcessed
+from tests.support.events import an_event
+from tests.support.house import House
+from tests.unit.orders.test_order import an_order
+
+S, K = OrderStatus, MessageKind
+ADA = Customer(name="Ada Lovelace", email="ada@example.org")
+
+EXPECTED: dict[str, dict[OrderStatus, MessageKind]] = {
+    "PaymentSucceeded": dict.fromkeys(
+        (S.PAID, S.PROCESSING_FULFILLMENT, S.FULFILLED, S.PARTIALLY_REFUNDED), K.PAID
+    ),
+    "PaymentCaptured": dict.fromkeys(
+        (S.PAID, S.PROCESSING_FULFILLMENT, S.FULFILLED, S.PARTIALLY_REFUNDED), K.PAID
+    ),
+    "PaymentRequiresAction": {S.AWAITING_USER_PAYMENT_ACTION: K.ACTION_NEEDED},
+    "PaymentFailed": {S.PAYMENT_FAILED: K.PAYMENT_FAILED},
+    "PaymentCanceled": {S.PAYMENT_FAILED: K.PAYMENT_FAILED, S.CANCELED: K.CANCELED},
+    "RefundProcessed": {},  # in every status, as long as something is refunded
+    "CANCELED": {S.CANCELED: K.CANCELED},
+}
+
+
+def told(about: str, order: Order) -> MessageKind | NotTold:
+    effect = Effect(EffectType.NOTIFY_CUSTOMER, order.order_id, about)
+    message = message_of(effect, order, "id")
+    return message.kind if isinstance(message, CustomerMessage) else message
+
+
+@pytest.mark.parametrize("status", S)
+@pytest.mark.parametrize("about", EXPECTED)
+def test_what_the_order_has_left_behind_is_not_told(about: str, status: OrderStatus) -> None:
+    order = an_order(customer=ADA, status=status)
+    assert told(about, order) == EXPECTED[about].get(status, NotTold.OVERTAKEN)
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES.values())
+@pytest.mark.parametrize("status", S)
+def test_whatever_an_order_asks_to_be_told_has_words(kind: type[PaymentEvent], status: OrderStatus) -> None:
+    order = an_order(customer=ADA, status=status)
+    order.apply(an_event(kind, amount_captured=1000))
+    asked = [effect for effect in order.take_effects() if effect.type is EffectType.NOTIFY_CUSTOMER]
+    assert {effect.about for effect in asked} <= TOLD.keys()
+
+
+def test_a_refund_is_told_with_its_own_amount_until_it_is_reversed() -> None:
+    order = an_order(customer=ADA, status=S.PAID)
+    order.apply(an_event(RefundProcessed, amount=300, amount_captured=1000, amount_refunded=500))
+    [effect] = order.take_effects()
+    message = message_of(effect, order, "evt")
+    assert isinstance(message, CustomerMessage)
+    assert (message.kind, message.amount, message.message_id) == (K.REFUNDED, 300, "evt")
+    order.payments[0].amount_refunded = 0
+    assert message_of(effect, order, "evt") is NotTold.OVERTAKEN
+
+
+@pytest.mark.parametrize("customer", [None, Customer(name="Ada")])
+def test_nobody_is_told_without_an_address(customer: Customer | None) -> None:
+    assert told("PaymentFailed", an_order(customer=customer, status=S.PAYMENT_FAILED)) is NotTold.NO_ADDRESS
+
+
+def test_a_message_shows_no_personal_data_in_a_log() -> None:
+    order = an_order(customer=ADA, status=S.PAYMENT_FAILED)
+    shown = repr(message_of(Effect(EffectType.NOTIFY_CUSTOMER, "ord_1", "PaymentFailed"), order, "evt"))
+    assert "ada" not in shown.lower()
+
+
+async def test_a_paid_order_tells_its_customer_with_the_same_id_each_time() -> None:
+    house = House()
+    order = await house.order(customer=ADA)
+    await house.confirm(order.order_id)
+    await house.deliver()
+    effect = Effect(EffectType.NOTIFY_CUSTOMER, order.order_id, "PaymentSucceeded")
+    assert [await house.tell_customer(effect, "evt_1") for _ in range(2)] == [K.PAID, K.PAID]
+    first, again = house.world.letters.sent
+    assert (first.email, first.kind, first.message_id) == ("ada@example.org", K.PAID, "evt_1")
+    assert again == first
+
+
+async def test_who_cannot_be_reached_is_told_to_the_caller() -> None:
+    house = House()
+    house.world.letters.refused = {"ada@example.org"}
+    order = await house.order(customer=ADA)
+    await house.confirm(order.order_id)
+    await house.deliver()
+    with pytest.raises(CustomerUnreachable):
+        await house.tell_customer(
+            Effect(EffectType.NOTIFY_CUSTOMER, order.order_id, "PaymentSucceeded"), "evt"
+        )
