@@ -365,7 +365,7 @@ class House:
         """Let the order side apply what it has not yet seen of the log, each event once and in order."""
         fresh = self.world.payments.log[self.world.delivered :]
         async with self.orders_uow() as uow:
-            await apply_payment_events(uow.orders, fresh)
+            await apply_payment_events(uow.orders, uow.stock, fresh)
             await uow.commit()
         self.world.delivered += len(fresh)
 

@@ -22,6 +22,7 @@ from domain.orders.history import Entry, Recorded
 from domain.orders.order import Effect, Order
 from domain.orders.ports import Attempt, AttemptStatus
 from domain.orders.states import ORDER_TRANSITIONS
+from domain.orders.stock import Shelf, StockChange, StockItem, summed
 from domain.payments.dispute import Dispute
 from domain.payments.errors import OperationInFlight, PaymentInProgress
 from domain.payments.gateway import IntentStatus
@@ -602,12 +603,26 @@ class MemoryOrders:
         return {order_id: order for order_id, order in found.items() if order is not None}
 
     async def save(self, orders: Sequence[Order]) -> None:
+        changes: list[StockChange] = []
         for order in orders:
             order.version += 1
             _check_step("order", await self.get(order.order_id), order, _ORDER_AHEAD)
             self._note(order)
             self.transaction.effects.extend(order.take_effects())
+            changes += order.take_stock_changes()
             await self.transaction.update("order", order.order_id, order)
+        for change in summed(changes):
+            await self._move(change, max(order.updated_at for order in orders))
+
+    async def _move(self, change: StockChange, now: datetime) -> None:
+        await self.transaction.lock(f"stock {change.sku}")
+        item: StockItem | None = await self.transaction.read("stock", change.sku)
+        if item is not None:
+            item.on_hand += change.on_hand
+            item.reserved += change.reserved
+            item.version, item.updated_at = item.version + 1, max(item.updated_at, now)
+            _check_stock(item)
+            await self.transaction.update("stock", change.sku, item)
 
     async def save_draft(self, order: Order) -> None:
         await self.save([order])
@@ -644,6 +659,45 @@ class MemoryHistory:
         return [row for row in kept if row.order_id == order_id and row.position > after][:limit]
 
 
+def _check_stock(item: StockItem) -> None:
+    """The table's CHECK constraint."""
+    if not 0 <= item.reserved <= item.on_hand:
+        raise ConstraintViolated(f"inventory_reserved: {item.reserved} of {item.on_hand}")
+
+
+@dataclass(slots=True)
+class MemoryStock:
+    transaction: Transaction
+
+    async def get(self, sku: str) -> StockItem | None:
+        found: StockItem | None = await self.transaction.read("stock", sku)
+        return found
+
+    async def lock(self, skus: Collection[str]) -> Shelf:
+        for sku in sorted(set(skus)):
+            await self.transaction.lock(f"stock {sku}")
+        found = {sku: await self.get(sku) for sku in skus}
+        return Shelf({sku: item for sku, item in found.items() if item is not None})
+
+    async def add(self, item: StockItem) -> bool:
+        try:
+            await self.transaction.insert("stock", item.sku, item)
+        except ConstraintViolated:
+            return False
+        return True
+
+    async def save(self, item: StockItem) -> None:
+        item.version += 1
+        _check_stock(item)
+        await self.transaction.update("stock", item.sku, item)
+
+    async def list(self, *, after: str | None, limit: int) -> Sequence[StockItem]:
+        items: list[StockItem] = await self.transaction.read_all("stock")
+        return sorted(
+            (item for item in items if after is None or item.sku > after), key=lambda item: item.sku
+        )[:limit]
+
+
 @dataclass(slots=True)
 class MemoryAttempts:
     transaction: Transaction
@@ -674,5 +728,6 @@ class MemoryOrdersUnitOfWork(_UnitOfWork):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.orders = MemoryOrders(self._transaction)
+        self.stock = MemoryStock(self._transaction)
         self.attempts = MemoryAttempts(self._transaction)
         self.history = MemoryHistory(self._transaction)

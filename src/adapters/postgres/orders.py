@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from adapters.postgres import history, tables
 from adapters.postgres.history import PostgresHistory
 from adapters.postgres.rows import HotRows, from_row, to_row
+from adapters.postgres.stock import PostgresStock, move_stock
 from adapters.postgres.unit_of_work import UnitOfWork
 from domain.orders.history import Entry
 from domain.orders.order import Effect, Order
@@ -51,8 +52,10 @@ class PostgresOrders:
         for order in orders:
             order.version += 1
         driver = await driver_of(self.connection)
+        changes = [change for order in orders for change in order.take_stock_changes()]
         noted = history.columns_of(_noted(orders))
         await driver.execute(_UPDATE, *zip(*map(_changing, orders), strict=True), *noted)
+        await move_stock(driver, changes, max(order.updated_at for order in orders))
         effects = [self.encode(effect) for order in orders for effect in order.take_effects()]
         if effects:
             await self.outbox.append(self.connection, effects)
@@ -103,7 +106,7 @@ _LOCK = f"{_HOT.select()} WHERE order_id = ANY ($1::text[]) ORDER BY order_id FO
 _CHANGING = (
     *("status", "attention", "payments", "confirmed_at", "accepted_at", "fulfilled_at", "updated_at"),
     "version",
-    *("amount_paid", "amount_refunded"),
+    *("amount_paid", "amount_refunded", "reserved"),
 )
 _UPDATE_DRAFT = history.beside(_HOT.update_one("order_id", *_DERIVED), _HOT.width + len(_DERIVED))
 _UPDATE = history.beside(_HOT.update("order_id", *_CHANGING), len(_CHANGING) + 1)
@@ -122,6 +125,7 @@ def _changing(order: Order) -> tuple[Any, ...]:
         *(order.confirmed_at, order.accepted_at, order.fulfilled_at, order.updated_at),
         order.version,
         *(order.amount_paid, order.amount_refunded),
+        None if order.reserved is None else msgspec.json.encode(order.reserved).decode(),
     )
 
 
@@ -167,6 +171,7 @@ class PostgresOrdersUnitOfWork(UnitOfWork):
     """The order side's transaction."""
 
     orders: PostgresOrders
+    stock: PostgresStock
     attempts: PostgresAttempts
     history: PostgresHistory
 
@@ -179,6 +184,7 @@ class PostgresOrdersUnitOfWork(UnitOfWork):
 
     def _open(self, connection: AsyncConnection) -> None:
         self.orders = PostgresOrders(connection, self._outbox, self._encode)
+        self.stock = PostgresStock(connection)
         self.attempts = PostgresAttempts(connection)
         self.history = PostgresHistory(connection)
 

@@ -114,6 +114,7 @@ orders = Table(
     *map(_amount, ("shipping_amount", "total_amount", "amount_paid", "amount_refunded")),
     *(Column(name, JSONB) for name in ("lines", "customer", "metadata", "payments")),
     *map(_time, ("created_at", "updated_at", "confirmed_at", "accepted_at", "fulfilled_at")),
+    Column("reserved", JSONB(none_as_null=True)),
     Column("version", Integer),
     schema="orders",
 )
@@ -136,5 +137,15 @@ attempt = Table(
     *map(_text, ("status", "error", "setup_future_usage")),
     *map(_time, ("created_at", "next_check_at")),
     Column("off_session", Boolean),
+    schema="orders",
+)
+
+inventory = Table(
+    "inventory",
+    metadata,
+    Column("sku", Text, primary_key=True),
+    *map(_amount, ("on_hand", "reserved")),
+    _time("updated_at"),
+    Column("version", Integer),
     schema="orders",
 )

@@ -1,6 +1,9 @@
 """What the order side answers where it does not do what was asked."""
 
-from domain.shared.errors import Conflict, NotFound, Refused
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.shared.errors import Conflict, FieldFault, NotFound, Refused
 
 
 class OrderNotFound(NotFound):
@@ -38,3 +41,43 @@ class TotalOutOfRange(Refused):
     """The total is not between 1 and 2^53 - 1 minor units."""
 
     code = "total_out_of_range"
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """An order's SKU of which there are not enough; `line` is the index of the first line that has it."""
+
+    line: int
+    sku: str
+    wanted: int
+    available: int
+
+
+class StockInsufficient(Conflict):
+    """There is not enough stock for the whole order, so none of it was reserved."""
+
+    code = "stock_insufficient"
+
+    def __init__(self, lacking: Sequence[Lack] = ()) -> None:
+        """Pointers lead into the order: the lines that were confirmed with it."""
+        self.lacking = tuple(lacking)
+        super().__init__(
+            faults=[
+                FieldFault(
+                    f"/lines/{one.line}", f"{one.sku}: {one.wanted} wanted, {one.available} available."
+                )
+                for one in lacking
+            ]
+        )
+
+
+class OnHandBelowReserved(Conflict):
+    """Orders have reserved more of this SKU than that."""
+
+    code = "on_hand_below_reserved"
+
+
+class SkuUntracked(NotFound):
+    """Nobody ever counted this SKU: it is always available."""
+
+    code = "sku_untracked"

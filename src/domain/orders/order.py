@@ -5,13 +5,16 @@ a payment event. The totals of its payments come with each event, so applying on
 never adds to them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from domain.orders.errors import DiscountExceedsLine, OrderStateForbids, TotalOutOfRange
+from domain.orders import stock
+from domain.orders.errors import DiscountExceedsLine, OrderStateForbids, StockInsufficient, TotalOutOfRange
 from domain.orders.history import Entry, Step, applied, explain
+from domain.orders.stock import NOTHING_TRACKED, Shelf, StockChange
 from domain.shared.errors import FieldFault
 from domain.shared.money import MAX_AMOUNT
 from domain.shared.payment_events import (
@@ -57,6 +60,8 @@ _BEFORE_MONEY = PAYABLE | {_O.AWAITING_USER_PAYMENT_ACTION}
 _AFTER_MONEY = frozenset(
     {_O.PAID, _O.PROCESSING_FULFILLMENT, _O.FULFILLED, _O.PARTIALLY_REFUNDED, _O.REFUNDED}
 )
+HOLDS_NO_STOCK = frozenset({_O.DRAFT, _O.PAYMENT_FAILED, _O.CANCELED})
+"""In every other status an order holds its stock until it is fulfilled."""
 
 TRANSITIONS: dict[type[PaymentEvent], tuple[frozenset[OrderStatus], OrderStatus]] = {
     PaymentRequiresAction: (_BEFORE_MONEY, _O.AWAITING_USER_PAYMENT_ACTION),
@@ -67,6 +72,8 @@ TRANSITIONS: dict[type[PaymentEvent], tuple[frozenset[OrderStatus], OrderStatus]
     PaymentCanceled: (_BEFORE_MONEY | {_O.AUTHORIZED}, _O.PAYMENT_FAILED),  # payable again
 }
 """From which statuses an event of the live payment moves the order, and where to; from elsewhere it does not."""
+
+_NEEDS_STOCK = tuple(event for event, (_, after) in TRANSITIONS.items() if after not in HOLDS_NO_STOCK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +168,10 @@ class Order:
     accepted_at: datetime | None = None
     """When the warehouse accepted it."""
     fulfilled_at: datetime | None = None
+    reserved: dict[str, int] | None = None
+    """What it holds of each tracked SKU; None while it holds nothing, not even of untracked ones."""
     version: int = 1
+    _stock_changes: list[StockChange] = field(default_factory=list, repr=False)
     _effects: list[Effect] = field(default_factory=list, repr=False)
     _history: list[Entry] = field(default_factory=list, repr=False)
     _steps: list[Step] = field(default_factory=list, repr=False)
@@ -191,6 +201,10 @@ class Order:
         return sum(payment.amount_refunded for payment in self.payments)
 
     @property
+    def skus(self) -> set[str]:
+        return {line.sku for line in self.lines}
+
+    @property
     def payable(self) -> bool:
         return self.status in PAYABLE
 
@@ -215,6 +229,17 @@ class Order:
         assert not self._steps, "a change of status is noted with its cause before the order is saved"
         entries, self._history = self._history, []
         return entries
+
+    def take_stock_changes(self) -> list[StockChange]:
+        """What stock is to follow since the last call, in the transaction that saves this order."""
+        if self.reserved is not None and self.fulfilled_at is not None:
+            self._stock_changes += stock.consumed(self.reserved)
+            self.reserved = None
+        elif self.reserved is not None and self.status in HOLDS_NO_STOCK:
+            self._stock_changes += stock.released(self.reserved)
+            self.reserved = None
+        changes, self._stock_changes = self._stock_changes, []
+        return changes
 
     def check_totals(self) -> None:
         """Raises DiscountExceedsLine, which names every such line, or TotalOutOfRange."""
@@ -252,6 +277,12 @@ class Order:
             after = OrderStatus.PAYMENT_FAILED if self.payments else OrderStatus.DRAFT
             self._move(after, now, "the payment side refused the attempt")
 
+    def reserve(self, shelf: Shelf) -> None:
+        """Hold the stock of all lines, unless it does. Raises StockInsufficient, and then holds none."""
+        if self.reserved is None:
+            self.reserved = shelf.take([(line.sku, line.quantity) for line in self.lines])
+            self._stock_changes += stock.reserved(self.reserved)
+
     def link_payment(self, payment_id: str, intent_id: str | None, status: str, now: datetime) -> None:
         """Remember the payment that was begun; its events say the rest."""
         known = self._payment(payment_id)
@@ -267,14 +298,27 @@ class Order:
 
     # What payment events bring
 
-    def apply(self, event: PaymentEvent) -> None:
-        """Follow one payment event. Events of one payment must come in their order, each once."""
+    def may_need_stock(self, events: Sequence[PaymentEvent]) -> bool:
+        """Whether these events of its payments can lead to where it must hold what it does not hold."""
+        return (
+            self.reserved is None
+            and self.fulfilled_at is None
+            and any(isinstance(event, _NEEDS_STOCK) for event in events)
+        )
+
+    def apply(self, event: PaymentEvent, shelf: Shelf = NOTHING_TRACKED) -> None:
+        """Follow one payment event. Events of one payment must come in their order, each once.
+
+        `shelf` has the order's tracked SKUs where it `may_need_stock`.
+        """
         attention = self.attention
         payment = self._take_over(event)
         self.updated_at = max(self.updated_at, event.occurred_at)
-        follow = self._follow if payment is self.latest_payment else self._follow_superseded
         entry = applied(event)
-        entry.rule = follow(event)
+        if payment is self.latest_payment:
+            entry.rule = self._follow(event, shelf)
+        else:
+            entry.rule = self._follow_superseded(event)
         if self.attention != attention:
             entry.attention = self.attention or ""
         self.note(entry)
@@ -284,7 +328,7 @@ class Order:
             self.attention = "PAID_TWICE" if self.status in _AFTER_MONEY else "SUPERSEDED_PAYMENT_CAPTURED"
         return "another payment has taken the place of this one"
 
-    def _follow(self, event: PaymentEvent) -> str | None:
+    def _follow(self, event: PaymentEvent, shelf: Shelf) -> str | None:
         """Follow an event of the payment that counts; why it left the status as it was, where it did."""
         if event.sequence == 1 and len(self.payments) > 1 and self.status is OrderStatus.AUTHORIZED:
             # The funds held were the former payment's: canceled before this one began, told later perhaps.
@@ -300,7 +344,7 @@ class Order:
             case PaymentCaptured(final=False):
                 return "more may be captured: the order waits for the final capture"
             case _:
-                return self._follow_payment(event)
+                return self._follow_payment(event, shelf)
         return "a dispute is for a person to answer"
 
     def accept_fulfilment(self, now: datetime) -> None:
@@ -310,7 +354,7 @@ class Order:
         if self.status is OrderStatus.PAID:
             self._move(OrderStatus.PROCESSING_FULFILLMENT, now, "the warehouse took the order on")
 
-    def _follow_payment(self, event: PaymentEvent) -> str | None:
+    def _follow_payment(self, event: PaymentEvent, shelf: Shelf) -> str | None:
         before, after = TRANSITIONS[type(event)]
         if after is OrderStatus.PAID and not self._money_is_right(event):
             self.attention = "AMOUNT_MISMATCH"
@@ -319,6 +363,8 @@ class Order:
             if after is OrderStatus.PAID and self.status is OrderStatus.CANCELED:
                 self.attention = "PAID_AFTER_CANCEL"
             return f"{event.type} does not move an order that is {self.status}"
+        if after not in HOLDS_NO_STOCK and not self._has_stock(shelf, after):
+            return "the stock for it is gone"
         self._step(after, event.type)
         if after is OrderStatus.PAID:
             if event.amount_captured < self.total_amount:
@@ -327,6 +373,21 @@ class Order:
         if after is not OrderStatus.AUTHORIZED:
             self._ask_for(EffectType.NOTIFY_CUSTOMER, event)
         return None
+
+    def _has_stock(self, shelf: Shelf, after: OrderStatus) -> bool:
+        """Whether it may go there: with its stock, or to wait for the customer or for the capture without.
+
+        Money that is taken or held for what is not there is flagged.
+        """
+        try:
+            self.reserve(shelf)
+        except StockInsufficient:
+            if after is not OrderStatus.AWAITING_USER_PAYMENT_ACTION:
+                self.attention = "STOCK_INSUFFICIENT"
+            return after is not OrderStatus.PAID
+        if self.attention == "STOCK_INSUFFICIENT":
+            self.attention = None
+        return True
 
     def _ask_for(self, type: EffectType, event: PaymentEvent) -> None:
         amount = event.amount if isinstance(event, RefundProcessed) else None

@@ -1,11 +1,11 @@
 """What the order side needs from outside.
 
 A unit of work is one database transaction. `add` and `save` also append what the order notes to its history,
-and `save` its effects to the outbox.
-Lock order: orders by id.
+and `save` its effects to the outbox, and lets the stock follow.
+Lock order: orders by id, then stock by SKU, all that a transaction locks of each in one call.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +15,7 @@ from typing import Protocol, Self
 from domain.orders.history import Entry, Recorded
 from domain.orders.messages import CustomerMessage
 from domain.orders.order import Effect, Order
+from domain.orders.stock import Shelf, StockItem
 from domain.shared.payment_events import LastError, NextAction
 
 
@@ -28,7 +29,7 @@ class Orders(Protocol):
         ...
 
     async def save(self, orders: Sequence[Order]) -> None:
-        """Write these orders, each one version on, with their entries of the history and their effects.
+        """Write these orders, each one version on, with their entries of the history, effects and changes of stock.
 
         What a draft holds (lines, customer, shipping, metadata) stays as it was.
         """
@@ -54,6 +55,28 @@ class History(Protocol):
 
     async def of(self, order_id: str, *, after: int = 0, limit: int) -> Sequence[Recorded]:
         """The oldest entries of this order behind a position; none is ever committed before one already read."""
+        ...
+
+
+class Stock(Protocol):
+    async def get(self, sku: str) -> StockItem | None:
+        """None where the SKU is untracked."""
+        ...
+
+    async def lock(self, skus: Collection[str]) -> Shelf:
+        """The tracked ones of these, locked until the end of the unit of work, in one order of locking."""
+        ...
+
+    async def add(self, item: StockItem) -> bool:
+        """Begin to track this SKU; False where it is tracked."""
+        ...
+
+    async def save(self, item: StockItem) -> None:
+        """Write what was counted, one version on."""
+        ...
+
+    async def list(self, *, after: str | None, limit: int) -> Sequence[StockItem]:
+        """By SKU, in the order of code points; `after` is the last one already seen."""
         ...
 
 
@@ -120,6 +143,9 @@ class OrdersUnitOfWork(Protocol):
 
     @property
     def orders(self) -> Orders: ...
+
+    @property
+    def stock(self) -> Stock: ...
 
     @property
     def attempts(self) -> Attempts: ...

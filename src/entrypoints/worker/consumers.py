@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.cloudevents import order_effects, payment_events
 from adapters.postgres.orders import PostgresOrders
+from adapters.postgres.stock import PostgresStock
 from adapters.system.ids import SystemIds
 from domain.orders.messages import CustomerUnreachable
 from domain.orders.order import Effect, EffectType
@@ -42,7 +43,7 @@ class PaymentEventsHandler:
 
         orders = PostgresOrders(connection, self.container.orders.outbox, encode)
         decoded = [payment_events.decode(event) for event in events]
-        foreign = await apply_payment_events(orders, decoded)
+        foreign = await apply_payment_events(orders, PostgresStock(connection), decoded)
         if logging.getLogger(__name__).isEnabledFor(logging.DEBUG):
             for event in decoded:
                 with spans.work_on(event.event_id):

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.cloudevents import order_effects, payment_events
 from adapters.postgres.orders import PostgresOrders
+from adapters.postgres.stock import PostgresStock
 from adapters.postgres.unit_of_work import make_engine
 from adapters.system.ids import SystemIds
 from domain.orders.history import Entry, EntryKind
@@ -50,7 +51,7 @@ class Shop:
             if event.stream in self.refuses:
                 raise RuntimeError(f"cannot apply {event.id}")
         decoded = [payment_events.decode(event) for event in events]
-        await apply_payment_events(self._orders(connection), decoded)
+        await apply_payment_events(self._orders(connection), PostgresStock(connection), decoded)
 
     async def _carry_out(self, event: Event, /) -> None:
         if self.is_closed:

@@ -1,24 +1,43 @@
 """Let orders follow the events of their payments."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from domain.orders.order import Order
-from domain.orders.ports import Orders
+from domain.orders.ports import Orders, Stock
+from domain.orders.stock import NOTHING_TRACKED, Shelf
 from domain.shared.payment_events import PaymentEvent
 
 
-async def apply_payment_events(orders: Orders, events: Sequence[PaymentEvent]) -> Sequence[PaymentEvent]:
+async def apply_payment_events(
+    orders: Orders, stock: Stock, events: Sequence[PaymentEvent]
+) -> Sequence[PaymentEvent]:
     """Apply a batch, in the order given, inside the caller's transaction; each order is written once.
 
     Returns the events whose order is not ours: the payment side also serves other order systems.
     """
-    found: dict[str, Order] = await orders.lock(sorted({event.order_id for event in events}))
+    found = await orders.lock(sorted({event.order_id for event in events}))
+    shelf = await _shelf(stock, found, events)
     foreign = []
     for event in events:
         order = found.get(event.order_id)
         if order is None:
             foreign.append(event)
         else:
-            order.apply(event)
+            order.apply(event, shelf)
     await orders.save(list(found.values()))
     return foreign
+
+
+async def _shelf(stock: Stock, found: Mapping[str, Order], events: Sequence[PaymentEvent]) -> Shelf:
+    """The stock that must be looked at: none where the orders hold theirs, as after a confirmation."""
+    wanting = [
+        order
+        for order in found.values()
+        if order.may_need_stock([event for event in events if event.order_id == order.order_id])
+    ]
+    if not wanting:
+        return NOTHING_TRACKED
+    skus = set[str]().union(*(order.skus for order in wanting))
+    # And what the batch may give back: whatever a transaction locks of the stock, it locks at once.
+    skus.update(*(order.reserved for order in found.values() if order.reserved))
+    return await stock.lock(skus)

@@ -32,8 +32,8 @@ class ConfirmOrderHandler:
     async def __call__(self, command: ConfirmOrder) -> CheckedOut:
         """The order and its payment. What follows is told by the payment's events alone.
 
-        Raises OrderNotFound, OrderStateForbids, CheckoutInProgress, and what the payment side
-        refuses (the order is a draft again then).
+        Raises OrderNotFound, OrderStateForbids, CheckoutInProgress, StockInsufficient, and what the
+        payment side refuses (the order is a draft again then).
         """
         async with self.unit_of_work() as uow:
             order = await find(uow, command.order_id, command.caller)
@@ -41,6 +41,7 @@ class ConfirmOrderHandler:
             if attempt is None:
                 now = self.clock.now()
                 order.confirm(now)
+                order.reserve(await uow.stock.lock(order.skus))
                 order.note(requested("confirm", command.request_id, command.caller))
                 attempt = Attempt(
                     attempt_id=command.request_id,

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from domain.orders.order import Order, OrderPayment, OrderStatus
+from domain.orders.order import HOLDS_NO_STOCK, Order, OrderPayment, OrderStatus
+from domain.orders.stock import NOTHING_TRACKED, Shelf, StockItem
 from domain.shared.payment_events import PaymentEvent
 
 
@@ -21,8 +22,10 @@ def replay_order(order: Order, events: Sequence[PaymentEvent]) -> Order:
 
     The events of each payment must be there from the first on and in their order. What the warehouse did
     is taken over from the order, and so is a further attempt that a client began after the last event,
-    for no payment event tells of either. Nothing else is: an order that a client canceled differs.
+    for no payment event tells of either. So is whether there was stock for money that came late. Nothing
+    else is: an order that a client canceled differs.
     """
+    shelf = _sold_out(order) if order.amount_paid and order.status in HOLDS_NO_STOCK else NOTHING_TRACKED
     copy = replace(
         order,
         status=OrderStatus.PENDING_PAYMENT,
@@ -30,12 +33,15 @@ def replay_order(order: Order, events: Sequence[PaymentEvent]) -> Order:
         payments=[],
         accepted_at=None,
         fulfilled_at=order.fulfilled_at,
+        reserved={},
         _effects=[],
         _history=[],
         _steps=[],
+        _stock_changes=[],
     )
     for event in events:
-        copy.apply(event)
+        copy.apply(event, shelf)
+        copy.take_stock_changes()
         if copy.status is OrderStatus.PAID and order.accepted_at is not None:
             copy.accept_fulfilment(order.accepted_at)
     if order.fulfilled_at is not None and copy.status is OrderStatus.PROCESSING_FULFILLMENT:
@@ -43,6 +49,10 @@ def replay_order(order: Order, events: Sequence[PaymentEvent]) -> Order:
     if order.status is OrderStatus.PENDING_PAYMENT and copy.status is OrderStatus.PAYMENT_FAILED:
         copy.status = OrderStatus.PENDING_PAYMENT
     return copy
+
+
+def _sold_out(order: Order) -> Shelf:
+    return Shelf({sku: StockItem(sku=sku, on_hand=0, updated_at=order.created_at) for sku in order.skus})
 
 
 def differences(order: Order, copy: Order) -> Iterator[Difference]:

@@ -33,13 +33,15 @@ class RetryPaymentHandler:
     async def __call__(self, command: RetryPayment) -> CheckedOut:
         """The order and its payment: the same payment again, a new one only after that was canceled.
 
-        Raises OrderNotFound, OrderStateForbids, CheckoutInProgress, and what the payment side refuses.
+        Raises OrderNotFound, OrderStateForbids, CheckoutInProgress, StockInsufficient, and what the
+        payment side refuses.
         """
         async with self.unit_of_work() as uow:
             order = await find(uow, command.order_id, command.caller)
             attempt = await begun_before(uow, command.request_id, command.order_id)
             if attempt is None:
                 order.attempt_again(self.clock.now())
+                order.reserve(await uow.stock.lock(order.skus))
                 order.note(requested("pay again", command.request_id, command.caller))
                 attempt = self._attempt(command, order)
                 await uow.orders.save([order])
