@@ -1,6 +1,8 @@
 """The alert file and the operators' page name metrics that exist, and each other."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,16 @@ def test_the_file_has_the_form_of_prometheus_rules() -> None:
     for group in ALERTS["groups"]:
         assert group.keys() == {"name", "rules"}
     assert len({rule["alert"] for rule in RULES}) == len(RULES)
+
+
+def test_prometheus_accepts_the_rules() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool, which comes with Prometheus, is not in the path")
+    checked = subprocess.run(
+        [promtool, "check", "rules", str(DOCS / "alerts.yml")], capture_output=True, text=True, timeout=30
+    )
+    assert checked.returncode == 0, checked.stderr
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
