@@ -24,6 +24,7 @@ from adapters.postgres.payments import PostgresPaymentsUnitOfWork
 from adapters.postgres.readiness import check_database
 from adapters.postgres.unit_of_work import make_engine
 from adapters.security.keys import KeyFile, KeySource, read_public_keys
+from adapters.security.snapshots import ORDER_TERMS, SnapshotSigner
 from adapters.security.tokens import JwtIssuer, JwtVerifier
 from adapters.services.in_process import InProcessOrderTerms, InProcessPayments
 from adapters.system.clock import SystemClock
@@ -34,6 +35,7 @@ from domain.orders.ports import CustomerNotifier, WarehouseNotifier
 from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrderHandler
 from domain.orders.use_cases.create_order import CreateOrderHandler
+from domain.orders.use_cases.fulfil_order import FulfilOrderHandler
 from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
 from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
@@ -102,6 +104,7 @@ class OrderSide:
     list_orders: ListOrdersHandler
     confirm_order: ConfirmOrderHandler
     retry_payment: RetryPaymentHandler
+    fulfil_order: FulfilOrderHandler
     get_payment_terms: GetPaymentTermsHandler
     recover_attempts: RecoverAttemptsHandler
     tell_customer: TellCustomerHandler
@@ -150,6 +153,7 @@ class Container:
     currencies: Currencies
     token_verifier: TokenVerifier
     token_issuer: TokenIssuer
+    sign_order_terms: SnapshotSigner
     public_jwks: Callable[[], Mapping[str, Any]]
     orders: OrderSide
     payments: PaymentSide
@@ -222,6 +226,7 @@ def build_container(settings: Settings, outside: Outside | None = None) -> Conta
             now=outside.clock.now,
             new_token_id=partial(outside.ids.new, "tok"),
         ),
+        sign_order_terms=SnapshotSigner(keys, ORDER_TERMS),
         public_jwks=keys.public_jwks,
         orders=orders,
         payments=payments,
@@ -281,6 +286,7 @@ def _build_orders(
         list_orders=ListOrdersHandler(uow),
         confirm_order=ConfirmOrderHandler(uow, checkout, clock),
         retry_payment=RetryPaymentHandler(uow, checkout, clock),
+        fulfil_order=FulfilOrderHandler(uow, clock),
         get_payment_terms=terms,
         recover_attempts=RecoverAttemptsHandler(uow, checkout, clock),
         tell_customer=TellCustomerHandler(uow, outside.customers or LogCustomerNotifier()),

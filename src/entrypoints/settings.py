@@ -167,6 +167,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The `aud` of the tokens we sign and accept."""
     signing_key_file: Path = Path()
     """The private JWK set that `payonce keys` makes; default: `keys.json` under `home`."""
+    order_token_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 90
+    """How long a guest's `orderToken` opens their order: long enough to receive it, and to send it back."""
     jwks: NonEmpty | None = None
     """More public keys whose tokens we accept: the path of a JWK set, or the JSON itself."""
 

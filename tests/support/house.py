@@ -16,6 +16,7 @@ from domain.orders.use_cases.apply_payment_events import apply_payment_events
 from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrder, ConfirmOrderHandler
 from domain.orders.use_cases.create_order import CreateOrder, CreateOrderHandler
+from domain.orders.use_cases.fulfil_order import FulfilOrderHandler
 from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
 from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
@@ -220,6 +221,7 @@ class House:
         self.change_order = ChangeOrderHandler(orders_uow, clock)
         self.confirm_order = ConfirmOrderHandler(orders_uow, checkout, clock)
         self.retry_payment = RetryPaymentHandler(orders_uow, checkout, clock)
+        self.fulfil_order = FulfilOrderHandler(orders_uow, clock)
         self.recover_attempts = RecoverAttemptsHandler(orders_uow, checkout, clock)
         self.notify_warehouse = NotifyWarehouseHandler(orders_uow, world.notes, clock)
         self.tell_customer = TellCustomerHandler(orders_uow, world.letters)

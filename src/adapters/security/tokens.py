@@ -36,7 +36,7 @@ class _Algorithms(JWSRegistry):
         return self.algorithms[name]
 
 
-_registry = _Algorithms()
+ALLOWED_ALGORITHMS = _Algorithms()
 
 
 class _Actor(msgspec.Struct):
@@ -92,7 +92,7 @@ class JwtIssuer:
             claims["order_id"] = order_id
         key = self._keys.signing_key
         header: Header = {"alg": algorithm_of(key), "kid": key.kid}
-        return jwt.encode(header, claims, key, registry=_registry)
+        return jwt.encode(header, claims, key, registry=ALLOWED_ALGORITHMS)
 
 
 class JwtVerifier:
@@ -126,7 +126,7 @@ class JwtVerifier:
     def _payload(self, token: str) -> bytes:
         """The payload of a token whose signature is right."""
         try:
-            parts = jws.extract_compact(token.encode("ascii"), registry=_registry)
+            parts = jws.extract_compact(token.encode("ascii"), registry=ALLOWED_ALGORITHMS)
             header: object = parts.headers()
         except (JoseError, ValueError, TypeError, AttributeError) as error:
             # Besides its own errors, joserfc lets through those of a header that is no JSON object.
@@ -135,7 +135,7 @@ class JwtVerifier:
             raise TokenInvalid(TokenFault.MALFORMED)
         key = self._key(header)
         try:
-            valid = jws.validate_compact(parts, key, registry=_registry)
+            valid = jws.validate_compact(parts, key, registry=ALLOWED_ALGORITHMS)
         except (JoseError, ValueError) as error:
             raise TokenInvalid(TokenFault.SIGNATURE) from error
         if not valid or parts.payload is None:

@@ -60,6 +60,7 @@ _BEFORE_MONEY = PAYABLE | {_O.AWAITING_USER_PAYMENT_ACTION}
 _AFTER_MONEY = frozenset(
     {_O.PAID, _O.PROCESSING_FULFILLMENT, _O.FULFILLED, _O.PARTIALLY_REFUNDED, _O.REFUNDED}
 )
+_SHIPPABLE = frozenset({_O.PAID, _O.PROCESSING_FULFILLMENT, _O.PARTIALLY_REFUNDED})
 HOLDS_NO_STOCK = frozenset({_O.DRAFT, _O.PAYMENT_FAILED, _O.CANCELED})
 """In every other status an order holds its stock until it is fulfilled."""
 
@@ -353,6 +354,21 @@ class Order:
             self.accepted_at = self.updated_at = now
         if self.status is OrderStatus.PAID:
             self._move(OrderStatus.PROCESSING_FULFILLMENT, now, "the warehouse took the order on")
+
+    def fulfil(self, now: datetime) -> bool:
+        """The warehouse has shipped it; whether that is news. Raises OrderStateForbids.
+
+        A warehouse that was told by other means may ship before it has accepted the order here.
+        """
+        if self.fulfilled_at is not None:
+            return False
+        if self.status not in _SHIPPABLE:
+            raise OrderStateForbids(f"an order in {self.status} cannot be fulfilled")
+        self.accept_fulfilment(now)
+        self.fulfilled_at = self.updated_at = now
+        if self.status is OrderStatus.PROCESSING_FULFILLMENT:
+            self._move(OrderStatus.FULFILLED, now, "the warehouse shipped it")
+        return True
 
     def _follow_payment(self, event: PaymentEvent, shelf: Shelf) -> str | None:
         before, after = TRANSITIONS[type(event)]

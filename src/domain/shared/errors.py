@@ -83,6 +83,12 @@ class UserDiffers(Forbidden):
     code = "user_differs"
 
 
+class TokenBoundToOrder(Forbidden):
+    """The token is for one order, and makes no others."""
+
+    code = "token_bound_to_order"
+
+
 class Unavailable(DomainError):
     """Something this call needs is down; nothing was begun."""
 

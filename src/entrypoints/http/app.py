@@ -15,6 +15,7 @@ from entrypoints.http import (
     disputes,
     documentation,
     events,
+    fulfilment,
     health,
     metrics,
     new_payments,
@@ -31,7 +32,7 @@ from entrypoints.http.request_context import RequestContext
 from entrypoints.settings import Settings
 
 _ROUTES_BY_SERVICE = {
-    "orders": [*orders.ROUTES, *checkout.ROUTES],
+    "orders": [*orders.ROUTES, *checkout.ROUTES, *fulfilment.ROUTES],
     "payments": [
         *new_payments.ROUTES,
         *payments.ROUTES,

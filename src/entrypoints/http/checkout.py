@@ -13,6 +13,7 @@ from entrypoints.http.container import container_of
 from entrypoints.http.idempotency import idempotent
 from entrypoints.http.operations import Operation, route
 from entrypoints.http.order_answers import ApiRequest, order_result, read_order_id
+from entrypoints.http.preconditions import read_if_match
 from entrypoints.http.schemas.orders import CheckoutBody, OrderAnswer
 
 _CHECKOUT_PROBLEMS = {
@@ -38,13 +39,15 @@ CONFIRM = Operation(
     operation_id="confirmOrder",
     tag="Orders",
     summary="Checkout is complete: begin the payment",
-    description="A decline is no error: the answer's `payment` says what to do next.",
+    description="A decline is no error: the answer's `payment` says what to do next. With `If-Match`, only the version "
+    "that the customer was shown is confirmed.",
     scopes=("orders:write",),
     body=CheckoutBody,
     body_examples={"card": examples.CHECKOUT},
     answer=OrderAnswer,
     answer_example=examples.ORDER,
     key="required",
+    if_match="optional",
     etag=True,
     problems=_CHECKOUT_PROBLEMS,
 )
@@ -67,6 +70,7 @@ RETRY = Operation(
 @post("/v1/orders/{orderId:str}/confirm", **route(CONFIRM))
 async def confirm_order(request: ApiRequest) -> ASGIResponse:
     order_id = read_order_id(request)
+    versions = read_if_match(request, required=False)
     body = await read_json(request, CheckoutBody)
     orders = container_of(request.app).orders
 
@@ -76,6 +80,7 @@ async def confirm_order(request: ApiRequest) -> ASGIResponse:
                 request_id=request_id,
                 caller=request.user,
                 order_id=order_id,
+                versions=versions,
                 capture_method=body.value.capture_method,
                 return_url=body.value.return_url,
                 payment_method_token=body.value.payment_method_token,

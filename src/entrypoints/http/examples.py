@@ -45,6 +45,7 @@ _INTENT = "pi_3SxExampleExample"
 REDIRECT_URL = "https://hooks.stripe.com/redirect/authenticate/src_1"
 _MADE = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 _PAID = datetime(2026, 11, 23, 12, 1, tzinfo=UTC)
+_SHIPPED = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 _ADDRESS = AddressBody(line1="1 Analytical Way", city="London", postal_code="W1J 7NT", country="GB")
 _CUSTOMER = CustomerBody(name="Ada Lovelace", email="ada@example.org", billing_address=_ADDRESS)
 _LINE = LineBody(sku="TEA-GREEN-100", name="Green tea, 100 g", quantity=2, unit_amount=990, tax_amount=317)
@@ -125,7 +126,12 @@ DRAFT = structs.replace(
     payments=[],
     payment=None,
 )
-TERMS = PaymentTermsAnswer(order_id=_ORDER, version=1, amount=2747, currency="EUR", payable=True)
+FULFILLED = structs.replace(
+    ORDER, status=OrderStatus.FULFILLED, version=5, fulfilled_at=_SHIPPED, updated_at=_SHIPPED
+)
+TERMS = PaymentTermsAnswer(
+    order_id=_ORDER, version=1, amount=2747, currency="EUR", payable=True, snapshot="eyJ…example…"
+)
 
 CREATE_INTENT = CreateIntentBody(
     order_id=_ORDER,

@@ -141,6 +141,15 @@ def _parameters(path: str, operation: Operation) -> Iterator[JsonObject]:
             "schema": {"type": "string"},
             "description": description,
         }
+    if operation.if_match != "none":
+        yield {
+            "name": "If-Match",
+            "in": "header",
+            "required": operation.if_match == "required",
+            "schema": {"type": "string"},
+            "description": "The `ETag` of what is changed, as the client knows it; a list of them; or `*`.",
+            "example": '"3"',
+        }
     if operation.key != "none":
         yield {
             "name": "Idempotency-Key",
@@ -207,6 +216,11 @@ def _problems(path: str, operation: Operation) -> dict[int, tuple[str, ...]]:
         add(422, "idempotency_key_reused")
     if operation.key == "required":
         add(400, "idempotency_key_missing")
+    if operation.if_match != "none":
+        add(400, "if_match_malformed")
+        add(412, "version_stale")
+    if operation.if_match == "required":
+        add(428, "if_match_missing")
     if "{" in path:
         add(404, "not_found")
     for status, codes in operation.problems.items():

@@ -32,6 +32,8 @@ class Operation:
     """Headers of the request that it needs besides, with what they are."""
     key: Literal["none", "optional", "required"] = "none"
     """Whether it takes an `Idempotency-Key`."""
+    if_match: Literal["none", "optional", "required"] = "none"
+    """Whether it is made only to the version that `If-Match` names."""
     etag: bool = False
     """Whether the answer says its version in `ETag`."""
     other_answers: Mapping[int, Any] = field(default_factory=dict)

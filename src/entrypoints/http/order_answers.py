@@ -30,12 +30,9 @@ def read_order_id(request: ApiRequest) -> str:
     return order_id
 
 
-def order_result(order: Order, begun: PaymentView | None = None, *, status: int = 200) -> Answer:
+def order_result(order: Order, begun: PaymentView | None = None) -> Answer:
     """The answer of a call about one order, with its version as `ETag`."""
-    headers = {"ETag": f'"{order.version}"'}
-    if status == 201:
-        headers["Location"] = f"/v1/orders/{order.order_id}"
-    return result(order_answer(order, begun), status=status, headers=headers)
+    return result(order_answer(order, begun), headers={"ETag": f'"{order.version}"'})
 
 
 def order_answer(order: Order, begun: PaymentView | None) -> OrderAnswer:

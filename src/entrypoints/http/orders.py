@@ -1,12 +1,14 @@
 """`/v1/orders`: translate, call one use case, translate back."""
 
+from datetime import timedelta
+
 from litestar import get, patch, post
 from litestar.response.base import ASGIResponse
-from msgspec import UNSET
+from msgspec import UNSET, structs
 from structlog.contextvars import bind_contextvars
 
 from domain.orders.draft import DraftChanges
-from domain.orders.order import Address, Customer, OrderLine
+from domain.orders.order import Address, Customer, Order, OrderLine
 from domain.orders.use_cases.change_order import ChangeOrder
 from domain.orders.use_cases.create_order import CreateOrder
 from domain.shared.idempotency import Answer
@@ -25,14 +27,19 @@ from entrypoints.http.schemas.orders import (
     ListOrdersQuery,
     OrderAnswer,
     OrderPage,
+    OrderTerms,
     PaymentTermsAnswer,
 )
 from entrypoints.http.schemas.parts import AddressBody, CustomerBody, LineBody
+
+GUEST_SCOPES = ("orders:read", "orders:write")
+"""Of an `orderToken`, which is bound to one order besides."""
 
 CREATE = Operation(
     operation_id="createOrder",
     tag="Orders",
     summary="Make a draft order from cart lines",
+    description="A service makes a guest's order by naming no `userId`; the answer then has their `orderToken`.",
     scopes=("orders:write",),
     body=CreateOrderBody,
     body_examples={"cart": examples.CREATE_ORDER},
@@ -41,7 +48,10 @@ CREATE = Operation(
     status=201,
     key="optional",
     etag=True,
-    problems={403: ("user_differs",), 422: ("discount_exceeds_line", "total_out_of_range")},
+    problems={
+        403: ("user_differs", "token_bound_to_order"),
+        422: ("discount_exceeds_line", "total_out_of_range"),
+    },
 )
 GET = Operation(
     operation_id="getOrder",
@@ -65,15 +75,12 @@ CHANGE = Operation(
     body_examples={"shipping": examples.CHANGE_ORDER},
     answer=OrderAnswer,
     answer_example=examples.DRAFT,
-    headers={"If-Match": "The `ETag` of the order as the client knows it, or `*`."},
+    if_match="required",
     etag=True,
     problems={
-        400: ("if_match_malformed",),
         404: ("order_not_found",),
         409: ("order_state_forbids",),
-        412: ("version_stale",),
         422: ("discount_exceeds_line", "total_out_of_range", "currency_needs_amounts"),
-        428: ("if_match_missing",),
     },
 )
 LIST = Operation(
@@ -115,7 +122,7 @@ async def create_order(request: ApiRequest) -> ASGIResponse:
             )
         )
         bind_contextvars(order_id=order.order_id)
-        return order_result(order, status=201)
+        return _created(request, order)
 
     return await idempotent(request, orders.idempotency, body, run, key_required=False)
 
@@ -130,7 +137,7 @@ async def get_order(request: ApiRequest) -> ASGIResponse:
 @patch("/v1/orders/{orderId:str}", **route(CHANGE))
 async def change_order(request: ApiRequest) -> ASGIResponse:
     order_id = read_order_id(request)
-    versions = read_if_match(request)
+    versions = read_if_match(request, required=True)
     body = await read_json(request, ChangeOrderBody)
     order = await container_of(request.app).orders.change_order(
         ChangeOrder(caller=request.user, order_id=order_id, versions=versions, changes=_changes(body.value))
@@ -156,21 +163,32 @@ async def list_orders(request: ApiRequest) -> ASGIResponse:
 
 @get("/v1/orders/{orderId:str}/payment-terms", **route(TERMS))
 async def get_payment_terms(request: ApiRequest) -> ASGIResponse:
-    terms = await container_of(request.app).orders.get_payment_terms(request.user, read_order_id(request))
-    return respond(
-        result(
-            PaymentTermsAnswer(
-                order_id=terms.order_id,
-                version=terms.version,
-                amount=terms.amount,
-                currency=terms.currency,
-                payable=terms.payable,
-            )
-        )
+    container = container_of(request.app)
+    found = await container.orders.get_payment_terms(request.user, read_order_id(request))
+    terms = OrderTerms(
+        order_id=found.order_id,
+        version=found.version,
+        amount=found.amount,
+        currency=found.currency,
+        payable=found.payable,
     )
+    signed = PaymentTermsAnswer(**structs.asdict(terms), snapshot=container.sign_order_terms(terms))
+    return respond(result(signed))
 
 
 ROUTES = [create_order, get_order, list_orders, change_order, get_payment_terms]
+
+
+def _created(request: ApiRequest, order: Order) -> Answer:
+    answer = order_answer(order, None)
+    if order.user_id is None:
+        container = container_of(request.app)
+        expires = container.clock.now() + timedelta(days=container.settings.order_token_days)
+        answer.order_token = container.token_issuer.issue(
+            f"guest:{order.order_id}", GUEST_SCOPES, expires, order_id=order.order_id
+        )
+    headers = {"ETag": f'"{order.version}"', "Location": f"/v1/orders/{order.order_id}"}
+    return result(answer, status=201, headers=headers)
 
 
 def _changes(body: ChangeOrderBody) -> DraftChanges:

@@ -14,12 +14,15 @@ _TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t]*(?:{_TAG})?)*[ \t]*")
 _VERSION = re.compile(r'(?<![^ \t,])"([1-9][0-9]{0,9})"')
 
 
-def read_if_match(request: Request[Any, Any, Any]) -> Collection[int] | None:
+def read_if_match(request: Request[Any, Any, Any], *, required: bool) -> Collection[int] | None:
     """The versions that the client takes for the present one; None for `*`, which any version is.
 
-    Raises Problem: 428 without the header, 400 where it is malformed.
+    None also where the header is missing and not required. Raises Problem: 428 where it is missing, 400
+    where it is malformed.
     """
     given = request.headers.getall("if-match", [])
+    if not given and not required:
+        return None
     if not given:
         raise Problem(
             428, "if_match_missing", "This call needs the header If-Match, with the ETag of what it changes."

@@ -16,6 +16,7 @@ SCOPES = {
     "listOrders": ("orders:read",),
     "confirmOrder": ("orders:write",),
     "retryPayment": ("orders:write",),
+    "fulfilOrder": ("orders:write", "users:any"),
     "getPaymentTerms": ("orders:read",),
     "createPaymentIntent": ("payments:write",),
     "createPayment": ("payments:write",),

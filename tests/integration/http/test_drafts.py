@@ -103,6 +103,18 @@ async def test_a_confirmed_order_is_not_changed(api: Api) -> None:
         problem(await patch(api, order, {"shippingAmount": 1}, tag), 409, "order_state_forbids")
 
 
+async def test_only_the_version_that_the_customer_was_shown_is_confirmed(api: Api) -> None:
+    order = await api.order(userId="u_1")
+    await patch(api, order, {"shippingAmount": 900})
+    path = f"/v1/orders/{order['orderId']}/confirm"
+    stale = await api.post(path, key="k1", headers={"If-Match": '"1"'})
+    problem(stale, 412, "version_stale")
+    assert stale.headers["etag"] == '"2"'
+    assert (await api.post(path, key="k2", headers={"If-Match": '"2"'})).json()["status"] == "PENDING_PAYMENT"
+    late = await api.post(path, key="k3", headers={"If-Match": '"2"'})
+    problem(late, 409, "order_state_forbids")
+
+
 async def test_of_changes_and_a_confirmation_at_once_each_sees_one_order(api: Api) -> None:
     """Whatever comes first: what is paid is what the order says, and of changes to one version one is made."""
     for number in range(5):

@@ -170,7 +170,19 @@ async def test_the_document_says_what_is_needed(api: Api) -> None:
     (key,) = (parameter for parameter in confirm["parameters"] if parameter["name"] == "Idempotency-Key")
     assert key["required"]
     assert confirm["security"] == [{"bearer": ["orders:write"]}]
-    assert set(confirm["responses"]) == {"200", "400", "401", "403", "404", "409", "413", "415", "422", "503"}
+    assert set(confirm["responses"]) == {
+        "200",
+        "400",
+        "401",
+        "403",
+        "404",
+        "409",
+        "412",
+        "413",
+        "415",
+        "422",
+        "503",
+    }
     assert "\\Z" not in json.dumps(document)
     create = document["components"]["schemas"]["CreateOrderBody"]
     assert create["additionalProperties"] is False

@@ -1,11 +1,13 @@
 """Checkout is complete: freeze the order and begin its payment."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from domain.orders.checkout import CheckedOut, Checkout, begun_before, find
 from domain.orders.history import requested
 from domain.orders.ports import CHECK_AFTER, Attempt, AttemptKind, UnitOfWorkFactory
 from domain.shared.callers import Caller
+from domain.shared.errors import VersionStale
 from domain.shared.system import Clock
 
 
@@ -16,6 +18,8 @@ class ConfirmOrder:
     request_id: str
     caller: Caller
     order_id: str
+    versions: Collection[int] | None = None
+    """Those that the client takes for the present one; None where any will do."""
     capture_method: str = "AUTOMATIC"
     return_url: str | None = None
     payment_method_token: str | None = field(default=None, repr=False)
@@ -32,8 +36,8 @@ class ConfirmOrderHandler:
     async def __call__(self, command: ConfirmOrder) -> CheckedOut:
         """The order and its payment. What follows is told by the payment's events alone.
 
-        Raises OrderNotFound, OrderStateForbids, CheckoutInProgress, StockInsufficient, and what the
-        payment side refuses (the order is a draft again then).
+        Raises OrderNotFound, OrderStateForbids, VersionStale, CheckoutInProgress, StockInsufficient, and
+        what the payment side refuses (the order is a draft again then).
         """
         async with self.unit_of_work() as uow:
             order = await find(uow, command.order_id, command.caller)
@@ -41,6 +45,8 @@ class ConfirmOrderHandler:
             if attempt is None:
                 now = self.clock.now()
                 order.confirm(now)
+                if command.versions is not None and order.version not in command.versions:
+                    raise VersionStale(order.version)
                 order.reserve(await uow.stock.lock(order.skus))
                 order.note(requested("confirm", command.request_id, command.caller))
                 attempt = Attempt(

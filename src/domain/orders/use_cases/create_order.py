@@ -6,6 +6,7 @@ from domain.orders.history import requested
 from domain.orders.order import Customer, Order, OrderLine
 from domain.orders.ports import UnitOfWorkFactory
 from domain.shared.callers import Caller
+from domain.shared.errors import TokenBoundToOrder
 from domain.shared.system import Clock
 
 
@@ -27,7 +28,9 @@ class CreateOrderHandler:
     clock: Clock
 
     async def __call__(self, command: CreateOrder) -> Order:
-        """The draft. Raises UserDiffers, DiscountExceedsLine, TotalOutOfRange."""
+        """The draft. Raises TokenBoundToOrder, UserDiffers, DiscountExceedsLine, TotalOutOfRange."""
+        if command.caller.order_id is not None:
+            raise TokenBoundToOrder
         order_id = f"ord_{command.request_id}"
         now = self.clock.now()
         order = Order(

@@ -64,6 +64,10 @@ class CheckoutBody(Strict):
     with `authentication_required`, and they can confirm the same payment later."""
 
 
+class FulfilBody(Strict):
+    """Nothing is to be said."""
+
+
 class ListOrdersQuery(Strict):
     status: OrderStatus | None = None
     user_id: UserId | None = None
@@ -130,6 +134,8 @@ class OrderAnswer(Answered):
     payment: LatestPaymentAnswer | None
     created_at: datetime
     updated_at: datetime
+    order_token: str | UnsetType = UNSET
+    """A bearer token for this order alone, to be handed to the guest: only in the answer that makes their order."""
 
 
 class OrderPage(Answered):
@@ -137,7 +143,7 @@ class OrderPage(Answered):
     next_cursor: str | None
 
 
-class PaymentTermsAnswer(Answered):
+class OrderTerms(Answered):
     """What may be paid for the order now."""
 
     order_id: str
@@ -145,3 +151,10 @@ class PaymentTermsAnswer(Answered):
     amount: int
     currency: str
     payable: bool
+
+
+class PaymentTermsAnswer(OrderTerms):
+    """The same with our signature."""
+
+    snapshot: str
+    """A JWS (RFC 7515) over the other fields as a JSON object, by a key of `/.well-known/jwks.json`."""
