@@ -5,7 +5,6 @@ a payment event. The totals of its payments come with each event, so applying on
 never adds to them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -299,13 +298,9 @@ class Order:
 
     # What payment events bring
 
-    def may_need_stock(self, events: Sequence[PaymentEvent]) -> bool:
-        """Whether these events of its payments can lead to where it must hold what it does not hold."""
-        return (
-            self.reserved is None
-            and self.fulfilled_at is None
-            and any(isinstance(event, _NEEDS_STOCK) for event in events)
-        )
+    def may_need_stock(self, event: PaymentEvent) -> bool:
+        """Whether this event can lead to where the order must hold what it does not hold."""
+        return self.reserved is None and self.fulfilled_at is None and isinstance(event, _NEEDS_STOCK)
 
     def apply(self, event: PaymentEvent, shelf: Shelf = NOTHING_TRACKED) -> None:
         """Follow one payment event. Events of one payment must come in their order, each once.

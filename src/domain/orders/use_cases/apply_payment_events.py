@@ -30,14 +30,14 @@ async def apply_payment_events(
 
 async def _shelf(stock: Stock, found: Mapping[str, Order], events: Sequence[PaymentEvent]) -> Shelf:
     """The stock that must be looked at: none where the orders hold theirs, as after a confirmation."""
-    wanting = [
-        order
-        for order in found.values()
-        if order.may_need_stock([event for event in events if event.order_id == order.order_id])
-    ]
+    wanting = {
+        event.order_id: order
+        for event in events
+        if (order := found.get(event.order_id)) is not None and order.may_need_stock(event)
+    }
     if not wanting:
         return NOTHING_TRACKED
-    skus = set[str]().union(*(order.skus for order in wanting))
+    skus = set[str]().union(*(order.skus for order in wanting.values()))
     # And what the batch may give back: whatever a transaction locks of the stock, it locks at once.
     skus.update(*(order.reserved for order in found.values() if order.reserved))
     return await stock.lock(skus)
