@@ -252,6 +252,10 @@ class Order:
             raise DiscountExceedsLine(faults=faults)
         if not 1 <= self.total_amount <= MAX_AMOUNT:
             raise TotalOutOfRange(f"the total would be {self.total_amount}", pointer="/lines")
+        for name in ("subtotal", "discount", "tax"):
+            amount: int = getattr(self, f"{name}_amount")
+            if amount > MAX_AMOUNT:  # which JSON clients would read wrongly, whatever the total
+                raise TotalOutOfRange(f"the {name} would be {amount}", pointer="/lines")
 
     # What a client asks
 

@@ -50,7 +50,7 @@ async def idempotent(
     422 where the key was used for another request; and whatever `run` raises.
     """
     key = read_key(request)
-    request_id = container_of(request.app).ids.new("req").removeprefix("req_")
+    request_id = new_request_id(request)
     if key is None:
         if key_required:
             raise Problem(400, "idempotency_key_missing", "This call needs the header Idempotency-Key.")
@@ -95,6 +95,11 @@ async def _final_answer(request_id: str, run: Run) -> Answer:
         if problem.status >= 500 or problem.status in _NOT_FINAL or error.retry_after_seconds is not None:
             raise
         return problem.answer()
+
+
+def new_request_id(request: Request[Any, Any, Any]) -> str:
+    """The id that everything of a request is known by, and that the ids of what it makes are made of."""
+    return container_of(request.app).ids.new("req").removeprefix("req_")
 
 
 def read_key(request: Request[Any, Any, Any]) -> str | None:

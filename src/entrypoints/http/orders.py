@@ -16,7 +16,7 @@ from entrypoints.http import examples
 from entrypoints.http.answers import respond, result
 from entrypoints.http.bodies import read_json
 from entrypoints.http.container import container_of
-from entrypoints.http.idempotency import idempotent
+from entrypoints.http.idempotency import idempotent, new_request_id
 from entrypoints.http.operations import Operation, route
 from entrypoints.http.order_answers import ApiRequest, order_answer, order_result, read_order_id
 from entrypoints.http.preconditions import read_if_match
@@ -140,7 +140,13 @@ async def change_order(request: ApiRequest) -> ASGIResponse:
     versions = read_if_match(request, required=True)
     body = await read_json(request, ChangeOrderBody)
     order = await container_of(request.app).orders.change_order(
-        ChangeOrder(caller=request.user, order_id=order_id, versions=versions, changes=_changes(body.value))
+        ChangeOrder(
+            request_id=new_request_id(request),
+            caller=request.user,
+            order_id=order_id,
+            versions=versions,
+            changes=_changes(body.value),
+        )
     )
     return respond(order_result(order))
 

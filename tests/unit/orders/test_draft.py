@@ -102,7 +102,13 @@ async def test_only_the_version_that_the_client_knows_is_changed() -> None:
     async def ask(versions: set[int] | None, amount: int = 1) -> Order:
         changes = DraftChanges(shipping_amount=amount)
         return await house.change_order(
-            ChangeOrder(caller=CUSTOMER, order_id=order.order_id, versions=versions, changes=changes)
+            ChangeOrder(
+                request_id="req_1",
+                caller=CUSTOMER,
+                order_id=order.order_id,
+                versions=versions,
+                changes=changes,
+            )
         )
 
     assert (await ask({1})).version == 2
@@ -126,7 +132,13 @@ async def test_a_confirmed_order_and_a_draft_with_a_payment_are_frozen() -> None
     for order in (confirmed, tried):
         with pytest.raises(OrderStateForbids):
             await house.change_order(
-                ChangeOrder(caller=CUSTOMER, order_id=order.order_id, versions={99}, changes=DraftChanges())
+                ChangeOrder(
+                    request_id="req_1",
+                    caller=CUSTOMER,
+                    order_id=order.order_id,
+                    versions={99},
+                    changes=DraftChanges(),
+                )
             )
     # What the payment side refuses to begin makes a draft again of a confirmed order.
     with pytest.raises(Exception, match="payment method"):
@@ -135,6 +147,7 @@ async def test_a_confirmed_order_and_a_draft_with_a_payment_are_frozen() -> None
     assert (again.status, again.confirmed_at) == (OrderStatus.DRAFT, None)
     await house.change_order(
         ChangeOrder(
+            request_id="req_1",
             caller=CUSTOMER,
             order_id=refused.order_id,
             versions={again.version},
@@ -149,5 +162,11 @@ async def test_anothers_draft_is_not_there() -> None:
     order = await house.order()
     with pytest.raises(Exception, match="no such order"):
         await house.change_order(
-            ChangeOrder(caller=STRANGER, order_id=order.order_id, versions=None, changes=DraftChanges())
+            ChangeOrder(
+                request_id="req_1",
+                caller=STRANGER,
+                order_id=order.order_id,
+                versions=None,
+                changes=DraftChanges(),
+            )
         )

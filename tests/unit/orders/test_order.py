@@ -353,6 +353,12 @@ def test_a_total_must_be_an_amount(amount: int, fits: bool) -> None:
             an_order(amount).check_totals()
 
 
+def test_each_sum_must_be_an_amount_though_the_total_is_one() -> None:
+    line = OrderLine(sku="A", name="A", quantity=2, unit_amount=MAX_AMOUNT, discount_amount=MAX_AMOUNT)
+    with pytest.raises(TotalOutOfRange, match="subtotal"):
+        an_order(lines=(line,)).check_totals()
+
+
 def test_a_discount_beyond_its_line_is_named() -> None:
     lines = (
         OrderLine(sku="A", name="A", quantity=2, unit_amount=100, discount_amount=200),

@@ -15,6 +15,7 @@ from domain.shared.system import Clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeOrder:
+    request_id: str
     caller: Caller
     order_id: str
     versions: Collection[int] | None
@@ -39,7 +40,7 @@ class ChangeOrderHandler:
             if command.versions is not None and order.version not in command.versions:
                 raise VersionStale(order.version)
             if change_draft(order, command.changes, self.clock.now()):
-                order.note(requested("change", None, command.caller))
+                order.note(requested("change", command.request_id, command.caller))
                 await uow.orders.save_draft(order)
                 await uow.commit()
         return order
