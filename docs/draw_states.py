@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.orders.states import ORDER_TRANSITIONS
+from domain.orders.webhooks.delivery import DELIVERY_TRANSITIONS
 from domain.payments.dispute_status import DISPUTE_TRANSITIONS
 from domain.payments.gateway import IntentStatus
 from domain.payments.states import (
@@ -100,6 +101,12 @@ def _machines() -> list[Machine]:
                 "paid": of_order("PAID", "PROCESSING_FULFILLMENT", "FULFILLED"),
                 "given back": of_order("PARTIALLY_REFUNDED", "REFUNDED"),
             },
+        ),
+        Machine(
+            "delivery",
+            "One event for one webhook endpoint; [webhooks.md](webhooks.md) says when it is sent.",
+            DELIVERY_TRANSITIONS,
+            {},
         ),
     ]
 
@@ -204,7 +211,8 @@ def files() -> dict[Path, str]:
     parts = [
         "# States",
         "Drawn by `make states` from the transition tables that the code obeys and the database enforces: "
-        "[payments](../src/domain/payments/states.py), [disputes](../src/domain/payments/dispute_status.py), [orders](../src/domain/orders/states.py). "
+        "[payments](../src/domain/payments/states.py), [disputes](../src/domain/payments/dispute_status.py), "
+        "[orders](../src/domain/orders/states.py), [deliveries](../src/domain/orders/webhooks/delivery.py). "
         "A test holds this page to them.",
     ]
     for machine in _machines():

@@ -2,6 +2,7 @@
 
 from docs.draw_states import DOCS, files
 from domain.orders.states import ORDER_TRANSITIONS
+from domain.orders.webhooks.delivery import DELIVERY_TRANSITIONS
 from domain.payments.dispute_status import DISPUTE_TRANSITIONS
 from domain.payments.states import (
     INTENT_TRANSITIONS,
@@ -26,6 +27,7 @@ def test_every_state_is_explained_and_can_come_about() -> None:
     _check(OPERATION_TRANSITIONS)
     _check(DISPUTE_TRANSITIONS)
     _check(ORDER_TRANSITIONS)
+    _check(DELIVERY_TRANSITIONS)
 
 
 def _check(transitions: Transitions[S]) -> None:

@@ -35,6 +35,7 @@ from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome
 from domain.shared.errors import Malformed
 from domain.shared.payment_events import PaymentEvent
 from domain.shared.states import Transitions, reachable
+from tests.support.memory_webhooks import MemoryDeliveries, MemoryEndpoints
 
 Row = TypeVar("Row")
 # One change of an order may fold several events.
@@ -731,3 +732,5 @@ class MemoryOrdersUnitOfWork(_UnitOfWork):
         self.stock = MemoryStock(self._transaction)
         self.attempts = MemoryAttempts(self._transaction)
         self.history = MemoryHistory(self._transaction)
+        self.endpoints = MemoryEndpoints(self._transaction)
+        self.deliveries = MemoryDeliveries(self._transaction)

@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres import history, tables
+from adapters.postgres.endpoints import PostgresDeliveries, PostgresEndpoints
 from adapters.postgres.history import PostgresHistory
 from adapters.postgres.rows import HotRows, from_row, to_row
 from adapters.postgres.stock import PostgresStock, move_stock
@@ -174,6 +175,8 @@ class PostgresOrdersUnitOfWork(UnitOfWork):
     stock: PostgresStock
     attempts: PostgresAttempts
     history: PostgresHistory
+    endpoints: PostgresEndpoints
+    deliveries: PostgresDeliveries
 
     def __init__(
         self, engine: AsyncEngine, outbox: Outbox, encode: EffectEncoder, after_commit: Callable[[], None]
@@ -187,6 +190,8 @@ class PostgresOrdersUnitOfWork(UnitOfWork):
         self.stock = PostgresStock(connection)
         self.attempts = PostgresAttempts(connection)
         self.history = PostgresHistory(connection)
+        self.endpoints = PostgresEndpoints(connection)
+        self.deliveries = PostgresDeliveries(connection)
 
     def _wrote_events(self) -> bool:
         return self.orders.wrote_events

@@ -149,3 +149,25 @@ inventory = Table(
     Column("version", Integer),
     schema="orders",
 )
+
+webhook_endpoint = Table(
+    "webhook_endpoint",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    *map(_text, ("url", "description", "secret", "previous_secret", "disabled_reason", "rotated_by")),
+    Column("event_types", JSONB),
+    *map(_time, ("created_at", "updated_at", "deleted_at", "disabled_at", "failing_since", "paused_until")),
+    _time("previous_secret_until"),
+    schema="orders",
+)
+
+webhook_delivery = Table(
+    "webhook_delivery",
+    metadata,
+    Column("delivery_id", Text, primary_key=True),
+    *map(_text, ("endpoint_id", "event_id", "event_type", "order_id", "body", "status")),
+    Column("tries", Integer),
+    Column("attempts", JSONB),
+    *map(_time, ("created_at", "due_at", "finished_at")),
+    schema="orders",
+)

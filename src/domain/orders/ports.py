@@ -16,6 +16,7 @@ from domain.orders.history import Entry, Recorded
 from domain.orders.messages import CustomerMessage
 from domain.orders.order import Effect, Order
 from domain.orders.stock import Shelf, StockItem
+from domain.orders.webhooks.ports import Deliveries, Endpoints
 from domain.shared.payment_events import LastError, NextAction
 
 
@@ -152,6 +153,12 @@ class OrdersUnitOfWork(Protocol):
 
     @property
     def history(self) -> History: ...
+
+    @property
+    def endpoints(self) -> Endpoints: ...
+
+    @property
+    def deliveries(self) -> Deliveries: ...
 
     async def __aenter__(self) -> Self: ...
 
