@@ -94,7 +94,7 @@ async def test_of_confirmations_at_once_one_is_carried_out(api: Api, gateway: Fa
         listed = await api.get(f"/v1/payments?orderId={order['orderId']}")
         [payment] = listed.json()["items"]
         assert (payment["status"], payment["amountCaptured"]) == ("SUCCEEDED", order["totalAmount"])
-        assert sum(request.action == "create" for request, _ in gateway.sent) == number + 1
+        assert sum(request.path == "create" for request, _ in gateway.sent) == number + 1
 
 
 async def test_confirmed_and_paid_by_the_other_way_at_once(api: Api) -> None:
