@@ -34,10 +34,12 @@ from domain.orders.checkout import Checkout
 from domain.orders.ports import CustomerNotifier, WarehouseNotifier
 from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrderHandler
+from domain.orders.use_cases.count_stock import CountStockHandler
 from domain.orders.use_cases.create_order import CreateOrderHandler
 from domain.orders.use_cases.fulfil_order import FulfilOrderHandler
 from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
+from domain.orders.use_cases.read_stock import GetStockHandler, ListStockHandler
 from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
 from domain.orders.use_cases.retry_payment import RetryPaymentHandler
 from domain.orders.use_cases.tell_customer import TellCustomerHandler
@@ -107,6 +109,9 @@ class OrderSide:
     fulfil_order: FulfilOrderHandler
     get_payment_terms: GetPaymentTermsHandler
     recover_attempts: RecoverAttemptsHandler
+    count_stock: CountStockHandler
+    get_stock: GetStockHandler
+    list_stock: ListStockHandler
     tell_customer: TellCustomerHandler
     notify_warehouse: NotifyWarehouseHandler
 
@@ -289,6 +294,9 @@ def _build_orders(
         fulfil_order=FulfilOrderHandler(uow, clock),
         get_payment_terms=terms,
         recover_attempts=RecoverAttemptsHandler(uow, checkout, clock),
+        count_stock=CountStockHandler(uow, clock),
+        get_stock=GetStockHandler(uow),
+        list_stock=ListStockHandler(uow),
         tell_customer=TellCustomerHandler(uow, outside.customers or LogCustomerNotifier()),
         notify_warehouse=NotifyWarehouseHandler(uow, outside.warehouse, clock),
     )

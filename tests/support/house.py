@@ -12,13 +12,16 @@ from adapters.services.in_process import InProcessOrderTerms, InProcessPayments
 from domain.orders.checkout import CheckedOut, Checkout
 from domain.orders.messages import CustomerMessage, CustomerUnreachable
 from domain.orders.order import Effect, Order, OrderLine
+from domain.orders.stock import StockItem
 from domain.orders.use_cases.apply_payment_events import apply_payment_events
 from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrder, ConfirmOrderHandler
+from domain.orders.use_cases.count_stock import CountStock, CountStockHandler
 from domain.orders.use_cases.create_order import CreateOrder, CreateOrderHandler
 from domain.orders.use_cases.fulfil_order import FulfilOrderHandler
 from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
+from domain.orders.use_cases.read_stock import GetStockHandler
 from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
 from domain.orders.use_cases.retry_payment import RetryPayment, RetryPaymentHandler
 from domain.orders.use_cases.tell_customer import TellCustomerHandler
@@ -222,6 +225,8 @@ class House:
         self.confirm_order = ConfirmOrderHandler(orders_uow, checkout, clock)
         self.retry_payment = RetryPaymentHandler(orders_uow, checkout, clock)
         self.fulfil_order = FulfilOrderHandler(orders_uow, clock)
+        self.count_stock = CountStockHandler(orders_uow, clock)
+        self.get_stock = GetStockHandler(orders_uow)
         self.recover_attempts = RecoverAttemptsHandler(orders_uow, checkout, clock)
         self.notify_warehouse = NotifyWarehouseHandler(orders_uow, world.notes, clock)
         self.tell_customer = TellCustomerHandler(orders_uow, world.letters)
@@ -232,6 +237,14 @@ class House:
         line = OrderLine(sku="OAK", name="Oak board", quantity=1, unit_amount=amount)
         fields: dict[str, Any] = {"caller": CUSTOMER, "currency": "EUR", "lines": (line,), **changes}
         return await self.create_order(CreateOrder(request_id=request_id or self.ids.request_id(), **fields))
+
+    async def count(self, sku: str, on_hand: int) -> None:
+        await self.count_stock(CountStock(sku=sku, on_hand=on_hand))
+
+    def stock(self, sku: str) -> tuple[int, int]:
+        """How many there are of a tracked SKU, and how many of these orders hold."""
+        saved: StockItem = self.world.orders.rows["stock"][sku]
+        return saved.on_hand, saved.reserved
 
     async def confirm(
         self,

@@ -17,6 +17,7 @@ from entrypoints.http import (
     events,
     fulfilment,
     health,
+    inventory,
     metrics,
     new_payments,
     orders,
@@ -32,7 +33,7 @@ from entrypoints.http.request_context import RequestContext
 from entrypoints.settings import Settings
 
 _ROUTES_BY_SERVICE = {
-    "orders": [*orders.ROUTES, *checkout.ROUTES, *fulfilment.ROUTES],
+    "orders": [*orders.ROUTES, *checkout.ROUTES, *fulfilment.ROUTES, *inventory.ROUTES],
     "payments": [
         *new_payments.ROUTES,
         *payments.ROUTES,

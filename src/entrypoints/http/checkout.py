@@ -18,7 +18,13 @@ from entrypoints.http.schemas.orders import CheckoutBody, OrderAnswer
 
 _CHECKOUT_PROBLEMS = {
     404: ("order_not_found",),
-    409: ("order_state_forbids", "checkout_in_progress", "payment_in_progress", "payment_state_forbids"),
+    409: (
+        "order_state_forbids",
+        "stock_insufficient",
+        "checkout_in_progress",
+        "payment_in_progress",
+        "payment_state_forbids",
+    ),
     422: (
         "order_terms_differ",
         "currency_unsupported",

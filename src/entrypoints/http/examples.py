@@ -10,6 +10,7 @@ from domain.payments.gateway import CaptureMethod, IntentStatus
 from domain.payments.refund import RefundStatus
 from domain.shared.payment_events import NextActionType
 from entrypoints.http.schemas.disputes import DisputeAnswer
+from entrypoints.http.schemas.inventory import StockAnswer
 from entrypoints.http.schemas.orders import (
     ChangeOrderBody,
     CheckoutBody,
@@ -126,6 +127,8 @@ DRAFT = structs.replace(
     payments=[],
     payment=None,
 )
+STOCK = StockAnswer(sku="TEA-GREEN-100", on_hand=12, reserved=2, available=10)
+NEW_STOCK = StockAnswer(sku="TEA-GREEN-100", on_hand=12, reserved=0, available=12)
 FULFILLED = structs.replace(
     ORDER, status=OrderStatus.FULFILLED, version=5, fulfilled_at=_SHIPPED, updated_at=_SHIPPED
 )

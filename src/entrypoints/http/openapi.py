@@ -118,8 +118,10 @@ def _required_fields(schema: Any) -> list[str]:
 def _parameters(path: str, operation: Operation) -> Iterator[JsonObject]:
     for part in path.split("/"):
         if part.startswith("{"):
-            schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
-            yield {"name": part.strip("{}"), "in": "path", "required": True, "schema": schema}
+            name = part.strip("{}")
+            of_ids = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+            schema = _inline(operation.path[name]) if name in operation.path else of_ids
+            yield {"name": name, "in": "path", "required": True, "schema": schema}
     if operation.query:
         hints = get_type_hints(operation.query, include_extras=True)
         for field in msgspec.structs.fields(operation.query):
@@ -133,11 +135,11 @@ def _parameters(path: str, operation: Operation) -> Iterator[JsonObject]:
                 "schema": schema,
                 "description": schema.pop("description", field.encode_name),
             }
-    for name, description in operation.headers.items():
+    for name, description in {**operation.headers, **operation.optional_headers}.items():
         yield {
             "name": name,
             "in": "header",
-            "required": True,
+            "required": name in operation.headers,
             "schema": {"type": "string"},
             "description": description,
         }

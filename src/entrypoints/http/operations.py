@@ -28,8 +28,12 @@ class Operation:
     body: Any = None
     body_examples: Mapping[str, Any] = field(default_factory=dict)
     query: Any = None
+    path: Mapping[str, Any] = field(default_factory=dict)
+    """What its path parameters may be, by name; ids otherwise."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers of the request that it needs besides, with what they are."""
+    optional_headers: Mapping[str, str] = field(default_factory=dict)
+    """Those that it honours where they are given."""
     key: Literal["none", "optional", "required"] = "none"
     """Whether it takes an `Idempotency-Key`."""
     if_match: Literal["none", "optional", "required"] = "none"

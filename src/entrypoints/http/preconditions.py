@@ -1,7 +1,8 @@
-"""`If-Match` (RFC 9110, section 13.1.1): a change is made only to the version that the client knows."""
+"""`If-Match` and `If-None-Match` (RFC 9110, section 13.1): a change is made only to what the client knows."""
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from litestar import Request
@@ -33,3 +34,26 @@ def read_if_match(request: Request[Any, Any, Any], *, required: bool) -> Collect
     if not _TAGS.fullmatch(value):
         raise Problem(400, "if_match_malformed", 'The If-Match must be `*` or a list of tags like "3".')
     return frozenset(int(version) for version in _VERSION.findall(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Preconditions:
+    """What the client takes for granted; None where it does not say."""
+
+    exists: bool | None = None
+    versions: Collection[int] | None = None
+
+
+def read_preconditions(request: Request[Any, Any, Any]) -> Preconditions:
+    """Of a call that makes or changes a thing, and needs none of them. Raises Problem 400 where malformed.
+
+    Of `If-None-Match`, only `*` has a use here: not to write over what is there.
+    """
+    unless = request.headers.getall("if-none-match", [])
+    if unless and [value.strip() for value in unless] != ["*"]:
+        raise Problem(400, "if_none_match_malformed", "The If-None-Match must be `*`.")
+    if "if-match" not in request.headers:
+        return Preconditions(exists=False if unless else None)
+    if unless:
+        raise Problem(400, "if_none_match_malformed", "If-Match and If-None-Match contradict one another.")
+    return Preconditions(exists=True, versions=read_if_match(request, required=True))

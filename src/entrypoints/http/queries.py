@@ -64,14 +64,14 @@ def encode_cursor(position: str) -> str:
     return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str | None) -> str | None:
-    """The position in a cursor of ours. Raises Problem 400 for anything else."""
+def decode_cursor(cursor: str | None, form: re.Pattern[str] = _ID) -> str | None:
+    """The position in a cursor of ours; `form` is that of positions. Raises Problem 400 for anything else."""
     if cursor is None:
         return None
     try:
         position = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
         position = ""
-    if not _ID.fullmatch(position):
+    if not form.fullmatch(position):
         raise malformed("query", [Fault("?cursor", "This is not a cursor of ours.")])
     return position
