@@ -17,7 +17,7 @@ from adapters.circuit_breaker.circuit import Circuit
 from adapters.cloudevents import order_effects, payment_events
 from adapters.dramatiq.broker import UnknownBroker, make_broker
 from adapters.dramatiq.readiness import check_broker
-from adapters.notifications.log import LogCustomerNotifier, LogWarehouseNotifier
+from adapters.notifications.log import LogWarehouseNotifier
 from adapters.postgres.idempotency import PostgresIdempotencyStore
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
@@ -73,6 +73,7 @@ from domain.shared.idempotency import IdempotencyStore
 from domain.shared.money import Currencies
 from domain.shared.system import Clock
 from entrypoints.gateways import build_gateways
+from entrypoints.mail import build_customer_notifier
 from entrypoints.settings import PREFIX, Settings, SettingsInvalid
 from entrypoints.traces import current_traceparent
 from outbox import Outbox, Waker
@@ -277,6 +278,7 @@ def _build_orders(
     payments: PaymentSide,
 ) -> OrderSide:
     uow, clock = parts.factory, outside.clock
+    customers = outside.customers or build_customer_notifier(settings, IsoCurrencies(), clock)
     checkout = Checkout(
         uow, InProcessPayments(payments.create_payment, payments.confirm_payment, settings.return_url), clock
     )
@@ -297,7 +299,7 @@ def _build_orders(
         count_stock=CountStockHandler(uow, clock),
         get_stock=GetStockHandler(uow),
         list_stock=ListStockHandler(uow),
-        tell_customer=TellCustomerHandler(uow, outside.customers or LogCustomerNotifier()),
+        tell_customer=TellCustomerHandler(uow, customers),
         notify_warehouse=NotifyWarehouseHandler(uow, outside.warehouse, clock),
     )
 

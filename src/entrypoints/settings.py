@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from adapters.mail.shop import ORDER_ID
 from adapters.stripe.descriptors import LONGEST_PREFIX, SHORTEST_PREFIX
 
 PREFIX = "PAYONCE_"
@@ -62,6 +63,9 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 DescriptorPrefix = Annotated[str, msgspec.Meta(min_length=SHORTEST_PREFIX, max_length=LONGEST_PREFIX)]
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 
+
+MailAddress = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+\Z")]
+"""In ASCII: its domain is the end of every mail's `Message-ID`."""
 
 Currency = Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")]
 
@@ -161,6 +165,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     By default a page of our own, which asks the gateway how the payment went."""
 
+    smtp_url: Secret = UNSET
+    """The mail server for messages to customers, `smtp://user:password@host:port` (STARTTLS where it has it, and
+    always before a password is told) or `smtps://…` (TLS from the start); without one they go to the log."""
+    smtp_timeout_seconds: Seconds = 10.0
+    """How long the mail server may take for each of its answers."""
+    mail_from: MailAddress | None = None
+    """The address that mails come from; required with `smtp_url`."""
+    shop_name: NonEmpty = "Payonce"
+    """What customers know the shop by: the name that mails come from."""
+    shop_url: NonEmpty | None = None
+    """Where customers see an order and try to pay it again, with `{orderId}` in it:
+    `https://shop.example/orders/{orderId}`. Without one, mails ask them to go back to the shop."""
+
     issuer: NonEmpty = "payonce"
     """The `iss` of the tokens we sign and accept."""
     audience: NonEmpty = "payonce"
@@ -222,6 +239,8 @@ _SCHEMES = {
     "broker_url": ("amqp", "amqps", "redis", "rediss"),
     "stripe_api_base": ("https", "http"),
     "return_url": ("https", "http"),
+    "smtp_url": ("smtp", "smtps"),
+    "shop_url": ("https", "http"),
 }
 
 
@@ -254,6 +273,10 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             f"{PREFIX}INBOX_RETENTION_DAYS must be more than {PREFIX}OUTBOX_RETENTION_DAYS: "
             f"{settings.inbox_retention_days} is not more than {settings.outbox_retention_days}."
         )
+    if settings.smtp_url and settings.mail_from is None:
+        raise SettingsInvalid(f"{PREFIX}SMTP_URL needs {PREFIX}MAIL_FROM, the address that mails come from.")
+    if settings.shop_url is not None and ORDER_ID not in settings.shop_url:
+        raise SettingsInvalid(f"{PREFIX}SHOP_URL has no {ORDER_ID} in it, the place of the order's id.")
     return settings
 
 

@@ -130,12 +130,15 @@ class Notes:
 
 @dataclass
 class Letters:
-    """What customers were told; `refused` are the addresses that take nothing."""
+    """What customers were told; `refused` are the addresses that take nothing, `away` is a time of nothing at all."""
 
     sent: list[CustomerMessage] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    away: bool = False
 
     async def tell(self, message: CustomerMessage) -> None:
+        if self.away:
+            raise ConnectionError("the post office is closed")
         if message.email in self.refused:
             raise CustomerUnreachable("550 no such mailbox")
         self.sent.append(message)

@@ -3,7 +3,7 @@
 import structlog
 
 from domain.orders.messages import CustomerMessage
-from domain.orders.order import Effect
+from domain.orders.order import Effect, EffectType
 
 logger = structlog.get_logger(__name__)
 
@@ -11,10 +11,11 @@ logger = structlog.get_logger(__name__)
 class LogCustomerNotifier:
     async def tell(self, message: CustomerMessage) -> None:
         logger.info(
-            "customer_message",
-            message=message.kind,
-            message_id=message.message_id,
+            "notification",
+            effect=EffectType.NOTIFY_CUSTOMER,
+            about=message.kind,
             order_id=message.order.order_id,
+            idempotency_key=message.message_id,
         )
 
 

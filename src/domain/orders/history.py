@@ -128,9 +128,9 @@ def answered(attempt_id: str, payment_id: str | None, outcome: str) -> Entry:
     )
 
 
-def carried_out(name: str, effect_id: str) -> Entry:
+def carried_out(name: str, effect_id: str, **details: str | int | None) -> Entry:
     """Something that the order had asked the world outside for."""
-    return Entry(kind=EntryKind.EFFECT, name=name, cause=effect_id)
+    return Entry(kind=EntryKind.EFFECT, name=name, cause=effect_id, details=details)
 
 
 def explain(entry: Entry, steps: list[Step]) -> Entry:

@@ -109,6 +109,17 @@ WRONG = [
         "1.5",
         "PAYONCE_WEBHOOK_TOLERANCE_SECONDS is wrong: expected `int`, got `str`.",
     ),
+    ("SMTP_URL", "http://h", "PAYONCE_SMTP_URL is not an address of the form smtp://… or smtps://…."),
+    (
+        "SMTP_URL",
+        "smtp://mail.test",
+        "PAYONCE_SMTP_URL needs PAYONCE_MAIL_FROM, the address that mails come from.",
+    ),
+    (
+        "SHOP_URL",
+        "https://shop.test/orders",
+        "PAYONCE_SHOP_URL has no {orderId} in it, the place of the order's id.",
+    ),
     ("HOME", "", "PAYONCE_HOME is wrong: it must not be empty."),
     ("STRIPE_API_KEY", "", "PAYONCE_STRIPE_API_KEY is wrong: it must not be empty."),
     ("ISSUER", "", "PAYONCE_ISSUER is wrong: expected `str` of length >= 1."),

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from domain.orders.errors import OrderNotFound
+from domain.orders.history import carried_out
 from domain.orders.messages import MessageKind, NotTold, message_of
 from domain.orders.order import Effect
 from domain.orders.ports import CustomerNotifier, UnitOfWorkFactory
+
+Told = MessageKind | NotTold
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,7 @@ class TellCustomerHandler:
     unit_of_work: UnitOfWorkFactory
     notifier: CustomerNotifier
 
-    async def __call__(self, effect: Effect, message_id: str) -> MessageKind | NotTold:
+    async def __call__(self, effect: Effect, message_id: str) -> Told:
         """What was told, or why nothing was. Raises CustomerUnreachable, and what the notifier fails with."""
         async with self.unit_of_work() as uow:
             order = await uow.orders.get(effect.order_id)
@@ -23,6 +26,13 @@ class TellCustomerHandler:
             raise OrderNotFound
         message = message_of(effect, order, message_id)
         if isinstance(message, NotTold):
-            return message
+            return await self._noted(effect, message_id, message)
         await self.notifier.tell(message)
-        return message.kind
+        return await self._noted(effect, message_id, message.kind)
+
+    async def _noted(self, effect: Effect, message_id: str, told: Told) -> Told:
+        async with self.unit_of_work() as uow:
+            entry = carried_out(effect.type, message_id, about=effect.about, told=told)
+            await uow.history.append(effect.order_id, entry)
+            await uow.commit()
+        return told
