@@ -36,6 +36,7 @@ from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrderHandler
 from domain.orders.use_cases.count_stock import CountStockHandler
 from domain.orders.use_cases.create_order import CreateOrderHandler
+from domain.orders.use_cases.explain_order import ExplainOrderHandler
 from domain.orders.use_cases.fulfil_order import FulfilOrderHandler
 from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
@@ -62,6 +63,7 @@ from domain.payments.use_cases.read_payments import (
     ListEventsHandler,
     ListPaymentsHandler,
 )
+from domain.payments.use_cases.read_story import ReadStoryHandler
 from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
 from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
 from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
@@ -74,6 +76,7 @@ from domain.shared.money import Currencies
 from domain.shared.system import Clock
 from entrypoints.gateways import build_gateways
 from entrypoints.mail import build_customer_notifier
+from entrypoints.operating.progress import progress_of
 from entrypoints.settings import PREFIX, Settings, SettingsInvalid
 from entrypoints.traces import current_traceparent
 from outbox import Outbox, Waker
@@ -108,6 +111,7 @@ class OrderSide:
     confirm_order: ConfirmOrderHandler
     retry_payment: RetryPaymentHandler
     fulfil_order: FulfilOrderHandler
+    explain_order: ExplainOrderHandler
     get_payment_terms: GetPaymentTermsHandler
     recover_attempts: RecoverAttemptsHandler
     count_stock: CountStockHandler
@@ -144,6 +148,7 @@ class PaymentSide:
     receive_webhook: ReceiveWebhookHandler
     forget_webhooks: ForgetWebhooksHandler
     list_events: ListEventsHandler
+    read_story: ReadStoryHandler
     recover_operations: RecoverOperationsHandler
     refresh_payment: RefreshPaymentHandler
     check_payments: CheckPaymentsHandler
@@ -294,6 +299,9 @@ def _build_orders(
         confirm_order=ConfirmOrderHandler(uow, checkout, clock),
         retry_payment=RetryPaymentHandler(uow, checkout, clock),
         fulfil_order=FulfilOrderHandler(uow, clock),
+        explain_order=ExplainOrderHandler(
+            uow, terms.get_order, payments.read_story, progress_of(parts.engine)
+        ),
         get_payment_terms=terms,
         recover_attempts=RecoverAttemptsHandler(uow, checkout, clock),
         count_stock=CountStockHandler(uow, clock),
@@ -355,6 +363,7 @@ def _build_payments(
         receive_webhook=receive_webhook,
         forget_webhooks=ForgetWebhooksHandler(uow, clock, timedelta(days=settings.webhook_retention_days)),
         list_events=ListEventsHandler(uow),
+        read_story=ReadStoryHandler(uow, IsoCurrencies()),
         recover_operations=RecoverOperationsHandler(uow, runner, receive_webhook, clock),
         refresh_payment=RefreshPaymentHandler(uow, gateways, clock, ids),
         check_payments=CheckPaymentsHandler(

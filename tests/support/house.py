@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from adapters.services.in_process import InProcessOrderTerms, InProcessPayments
+from adapters.system.currencies import IsoCurrencies
 from domain.orders.checkout import CheckedOut, Checkout
 from domain.orders.messages import CustomerMessage, CustomerUnreachable
 from domain.orders.order import Effect, Order, OrderLine
@@ -18,6 +19,7 @@ from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrder, ConfirmOrderHandler
 from domain.orders.use_cases.count_stock import CountStock, CountStockHandler
 from domain.orders.use_cases.create_order import CreateOrder, CreateOrderHandler
+from domain.orders.use_cases.explain_order import ExplainOrderHandler
 from domain.orders.use_cases.fulfil_order import FulfilOrderHandler
 from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
@@ -44,6 +46,7 @@ from domain.payments.use_cases.read_payments import (
     ListEventsHandler,
     ListPaymentsHandler,
 )
+from domain.payments.use_cases.read_story import ReadStoryHandler
 from domain.payments.use_cases.receive_webhook import ReceiveWebhook, ReceiveWebhookHandler
 from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
 from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
@@ -55,7 +58,7 @@ from domain.payments.webhook import WebhookOutcome, WebhookSignatureInvalid
 from domain.shared.callers import Caller
 from domain.shared.payment_events import PaymentEvent
 from tests.support.fake_gateway import FakeGateway
-from tests.support.memory import Database, MemoryOrdersUnitOfWork, MemoryPaymentsUnitOfWork
+from tests.support.memory import Database, MemoryOrdersUnitOfWork, MemoryPaymentsUnitOfWork, MemoryProgress
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RETURN_URL = "https://shop.test/back"
@@ -233,6 +236,10 @@ class House:
         self.recover_attempts = RecoverAttemptsHandler(orders_uow, checkout, clock)
         self.notify_warehouse = NotifyWarehouseHandler(orders_uow, world.notes, clock)
         self.tell_customer = TellCustomerHandler(orders_uow, world.letters)
+        self.read_story = ReadStoryHandler(payments_uow, IsoCurrencies())
+        self.explain_order = ExplainOrderHandler(
+            orders_uow, self.get_order, self.read_story, MemoryProgress(world.orders)
+        )
 
     # Requests, with the values that most tests want
 

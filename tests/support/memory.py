@@ -16,11 +16,13 @@ from datetime import UTC, datetime
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from uuid import UUID
 
 from adapters.cloudevents import payment_events
 from domain.orders.history import Entry, Recorded
 from domain.orders.order import Effect, Order
 from domain.orders.ports import Attempt, AttemptStatus
+from domain.orders.progress import EffectProgress, EventProgress
 from domain.orders.states import ORDER_TRANSITIONS
 from domain.orders.stock import Shelf, StockChange, StockItem, summed
 from domain.payments.dispute import Dispute
@@ -31,6 +33,7 @@ from domain.payments.payment import Payment
 from domain.payments.ports import LoggedEvent
 from domain.payments.refund import Refund, RefundStatus
 from domain.payments.states import INTENT_TRANSITIONS, OPERATION_TRANSITIONS, REFUND_TRANSITIONS
+from domain.payments.story import CommittedEvent, PaymentStory
 from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome, WebhookTypeCount
 from domain.shared.errors import Malformed
 from domain.shared.payment_events import PaymentEvent
@@ -571,6 +574,40 @@ class MemoryEventLog:
                 yield LoggedEvent(cursor=f"0-{number}", envelope=envelope)
 
 
+@dataclass(slots=True)
+class MemoryStories:
+    transaction: Transaction
+
+    async def of_order(self, order_id: str) -> Sequence[PaymentStory]:
+        payments = [row for row in await self.transaction.read_all("payment") if row.order_id == order_id]
+        ordered = sorted(payments, key=lambda payment: payment.payment_id)
+        return [await self._story(payment) for payment in ordered]
+
+    async def _story(self, payment: Payment) -> PaymentStory:
+        async def parts(table: str, time: str) -> list[Any]:
+            rows = await self.transaction.read_all(table)
+            own = [row for row in rows if row.payment_id == payment.payment_id]
+            return sorted(own, key=lambda row: getattr(row, time))
+
+        return PaymentStory(
+            payment=payment,
+            operations=await parts("operation", "created_at"),
+            refunds=await parts("refund", "created_at"),
+            disputes=await parts("dispute", "opened_at"),
+            webhooks=[replace(row, body=None) for row in await parts("webhook", "received_at")],
+            events=[
+                CommittedEvent(
+                    event_id=event.event_id,
+                    type=event.type,
+                    sequence=event.sequence,
+                    committed_at=event.occurred_at,
+                )
+                for event in self.transaction.database.log
+                if event.payment_id == payment.payment_id
+            ],
+        )
+
+
 class MemoryPaymentsUnitOfWork(_UnitOfWork):
     """The payment side's transaction."""
 
@@ -583,6 +620,7 @@ class MemoryPaymentsUnitOfWork(_UnitOfWork):
         self.customers = MemoryCustomers(self._transaction)
         self.webhooks = MemoryWebhooks(self._transaction)
         self.events = MemoryEventLog(self._transaction)
+        self.stories = MemoryStories(self._transaction)
 
 
 @dataclass(slots=True)
@@ -721,6 +759,30 @@ class MemoryAttempts:
 
     async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Attempt]:
         return await _take_due(self.transaction, "attempt", "attempt_id", now, until, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryProgress:
+    """Every effect is on its way, and no event is held."""
+
+    database: Database
+
+    async def of_effects(self, order_id: str) -> Sequence[EffectProgress]:
+        return [
+            EffectProgress(
+                effect_id=UUID(int=number),
+                type=effect.type,
+                about=effect.about,
+                caused_by=effect.caused_by,
+                consumer=effect.type,
+                asked_at=self.database.now(),
+            )
+            for number, effect in enumerate(self.database.effects)
+            if effect.order_id == order_id
+        ]
+
+    async def of_events(self, payment_ids: Sequence[str]) -> Sequence[EventProgress]:
+        return []
 
 
 class MemoryOrdersUnitOfWork(_UnitOfWork):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -25,15 +26,21 @@ class DramatiqPublisher:
     """Publishes each event to every consumer of its topic; each consumer's queue bears its name.
 
     `consumers` maps a topic to its consumers. Events of other topics are nobody's here: they are
-    passed over. Call `close` at the end.
+    passed over. With a clock (`now`), each message says when it was made. Call `close` at the end.
     """
 
     def __init__(
-        self, broker: Broker, consumers: Mapping[str, Sequence[str]], *, name: str = "dramatiq"
+        self,
+        broker: Broker,
+        consumers: Mapping[str, Sequence[str]],
+        *,
+        name: str = "dramatiq",
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self.name = name
         self._broker = broker
         self._consumers = consumers
+        self._now = now
         # Dramatiq's clients block. One thread keeps pages in order even where a page outlives its
         # time limit, and keeps RabbitMQ's connection, which belongs to a thread.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="publisher")
@@ -42,13 +49,16 @@ class DramatiqPublisher:
         await self._in_thread(partial(self._enqueue, events))
 
     def _enqueue(self, events: Sequence[Event]) -> None:
+        published_at = (
+            self._now().isoformat(timespec="microseconds").replace("+00:00", "Z") if self._now else None
+        )
         topics: dict[str, list[Event]] = {}
         for event in events:
             topics.setdefault(event.topic, []).append(event)
         for topic, members in topics.items():
             consumers = self._consumers.get(topic, ())
             for batch in batches(members) if consumers else ():
-                data = encode_batch(batch)
+                data = encode_batch(batch, published_at)
                 for consumer in consumers:
                     message: Message[Any] = Message(
                         queue_name=consumer,

@@ -7,6 +7,9 @@ import msgspec
 
 from outbox import Event
 
+PUBLISHED_AT = "published-at"
+"""The header with the time at which the message was made; the log, which is never changed, cannot know it."""
+
 EVENTS_PER_MESSAGE = 200  # one transaction of the consumer; larger ones gain little and hold locks longer
 
 
@@ -23,13 +26,15 @@ class _WireEvent(msgspec.Struct, array_like=True):
 class _WireBatch(msgspec.Struct):
     events: list[_WireEvent]
     version: int = 1
+    published_at: str | None = None
 
 
 class UnreadableBatch(Exception):
     """The message is not a batch that this version understands."""
 
 
-def encode_batch(events: Sequence[Event]) -> str:
+def encode_batch(events: Sequence[Event], published_at: str | None = None) -> str:
+    """`published_at` (RFC 3339) comes out with each event, as its header PUBLISHED_AT."""
     batch = _WireBatch(
         [
             _WireEvent(
@@ -42,7 +47,8 @@ def encode_batch(events: Sequence[Event]) -> str:
                 dict(event.headers),
             )
             for event in events
-        ]
+        ],
+        published_at=published_at,
     )
     return msgspec.json.encode(batch).decode()
 
@@ -55,8 +61,10 @@ def decode_batch(data: str) -> list[Event]:
         raise UnreadableBatch(str(error)) from error
     if batch.version != 1:
         raise UnreadableBatch(f"version {batch.version}")
+    besides = {PUBLISHED_AT: batch.published_at} if batch.published_at else {}
     return [
-        Event(e.id, e.topic, e.stream, e.sequence, e.type, bytes(e.payload), e.headers) for e in batch.events
+        Event(e.id, e.topic, e.stream, e.sequence, e.type, bytes(e.payload), e.headers | besides)
+        for e in batch.events
     ]
 
 

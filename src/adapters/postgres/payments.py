@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres import tables
 from adapters.postgres.rows import HotRows, from_row, to_row
+from adapters.postgres.stories import PostgresStories
 from adapters.postgres.unit_of_work import UnitOfWork
 from adapters.postgres.webhooks import PostgresWebhooks
 from domain.payments.dispute import Dispute
@@ -357,6 +358,7 @@ class PostgresPaymentsUnitOfWork(UnitOfWork):
     customers: PostgresCustomers
     webhooks: PostgresWebhooks
     events: PostgresEventLog
+    stories: PostgresStories
 
     def __init__(
         self, engine: AsyncEngine, outbox: Outbox, encode: EventEncoder, after_commit: Callable[[], None]
@@ -373,6 +375,7 @@ class PostgresPaymentsUnitOfWork(UnitOfWork):
         self.customers = PostgresCustomers(connection)
         self.webhooks = PostgresWebhooks(connection)
         self.events = PostgresEventLog(connection, self._outbox.schema)
+        self.stories = PostgresStories(connection, self._outbox.schema)
 
     def _wrote_events(self) -> bool:
         return self.payments.wrote_events

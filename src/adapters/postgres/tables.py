@@ -76,7 +76,7 @@ operation = Table(
     "operation",
     metadata,
     Column("operation_id", Text, primary_key=True),
-    *map(_text, ("payment_id", "gateway", "refund_id", "kind", "status", "error")),
+    *map(_text, ("payment_id", "gateway", "refund_id", "kind", "status", "error", "requested_by", "actor")),
     Column("request", JSONB),
     _amount("target_amount"),
     Column("payment_version", Integer),

@@ -15,12 +15,17 @@ from domain.shared.payment_events import (
     DisputeClosed,
     DisputeOpened,
     LastError,
+    PaymentAuthorized,
     PaymentCanceled,
+    PaymentCaptured,
     PaymentEvent,
     PaymentFailed,
+    PaymentRequiresAction,
+    PaymentSucceeded,
     RefundFailed,
     RefundProcessed,
 )
+from domain.shared.timeline import stamp
 
 Details = Mapping[str, str | int | None]
 
@@ -93,7 +98,20 @@ def requested(name: str, request_id: str | None, caller: Caller, **details: str 
     )
 
 
-def applied(event: PaymentEvent) -> Entry:
+RULES: Mapping[type[PaymentEvent], str] = {
+    PaymentRequiresAction: "the customer has to act before the payment goes on",
+    PaymentAuthorized: "the funds are held, and nothing is taken yet",
+    PaymentSucceeded: "the money is taken",
+    PaymentCaptured: "the final capture took the money",
+    PaymentFailed: "the attempt to pay failed, and another may be made",
+    PaymentCanceled: "the payment is canceled, and the order can be paid anew",
+    RefundProcessed: "money was given back",
+    RefundFailed: "a refund came to nothing: the money is here",
+}
+"""Why an event moves an order, for a support person; `TRANSITIONS` says from where and to where."""
+
+
+def applied(event: PaymentEvent, published_at: str | None) -> Entry:
     """A payment event that an order follows now."""
     return Entry(
         kind=EntryKind.EVENT,
@@ -101,7 +119,11 @@ def applied(event: PaymentEvent) -> Entry:
         cause=str(event.event_id),
         payment_id=event.payment_id,
         sequence=event.sequence,
-        details=_details(event),
+        details={
+            **_details(event),
+            "occurredAt": stamp(event.occurred_at),
+            **({"publishedAt": published_at} if published_at else {}),
+        },
     )
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from domain.orders import stock
 from domain.orders.errors import DiscountExceedsLine, OrderStateForbids, StockInsufficient, TotalOutOfRange
-from domain.orders.history import Entry, Step, applied, explain
+from domain.orders.history import RULES, Entry, Step, applied, explain
 from domain.orders.stock import NOTHING_TRACKED, Shelf, StockChange
 from domain.shared.errors import FieldFault
 from domain.shared.money import MAX_AMOUNT
@@ -306,15 +306,17 @@ class Order:
         """Whether this event can lead to where the order must hold what it does not hold."""
         return self.reserved is None and self.fulfilled_at is None and isinstance(event, _NEEDS_STOCK)
 
-    def apply(self, event: PaymentEvent, shelf: Shelf = NOTHING_TRACKED) -> None:
+    def apply(
+        self, event: PaymentEvent, shelf: Shelf = NOTHING_TRACKED, *, published_at: str | None = None
+    ) -> None:
         """Follow one payment event. Events of one payment must come in their order, each once.
 
-        `shelf` has the order's tracked SKUs where it `may_need_stock`.
+        `shelf` has the order's tracked SKUs where it `may_need_stock`; `published_at` is for the history.
         """
         attention = self.attention
         payment = self._take_over(event)
         self.updated_at = max(self.updated_at, event.occurred_at)
-        entry = applied(event)
+        entry = applied(event, published_at)
         if payment is self.latest_payment:
             entry.rule = self._follow(event, shelf)
         else:
@@ -380,7 +382,7 @@ class Order:
             return f"{event.type} does not move an order that is {self.status}"
         if after not in HOLDS_NO_STOCK and not self._has_stock(shelf, after):
             return "the stock for it is gone"
-        self._step(after, event.type)
+        self._step(after, RULES[type(event)])
         if after is OrderStatus.PAID:
             if event.amount_captured < self.total_amount:
                 self.attention = "CAPTURED_LESS_THAN_TOTAL"
@@ -430,7 +432,7 @@ class Order:
             after = OrderStatus.FULFILLED
         else:
             after = OrderStatus.PROCESSING_FULFILLMENT if self.accepted_at else OrderStatus.PAID
-        self._step(after, event.type)
+        self._step(after, RULES[type(event)])
         return None
 
     def _take_over(self, event: PaymentEvent) -> OrderPayment:

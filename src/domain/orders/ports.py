@@ -18,6 +18,7 @@ from domain.orders.order import Effect, Order
 from domain.orders.stock import Shelf, StockItem
 from domain.orders.webhooks.ports import Deliveries, Endpoints
 from domain.shared.payment_events import LastError, NextAction
+from domain.shared.timeline import TimelineEntry
 
 
 class Orders(Protocol):
@@ -194,6 +195,12 @@ class PaymentService(Protocol):
 
     async def confirm(self, order: Order, attempt: Attempt) -> PaymentView:
         """Confirm the payment that the attempt names once more; the same at each repetition."""
+        ...
+
+
+class PaymentStories(Protocol):
+    async def __call__(self, order_id: str, /) -> Sequence[TimelineEntry]:
+        """What the payment side has to tell of this order's payments; nothing where it has none. Raises Unavailable."""
         ...
 
 

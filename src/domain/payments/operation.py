@@ -58,6 +58,10 @@ class Operation:
     """How the gateway's intent shows that it is done: the whole amount captured after a capture, or the
     amount after an update."""
     status: OperationStatus = OperationStatus.STARTED
+    requested_by: str | None = None
+    """The subject of whoever's request it serves; None where nobody asked, or an older version wrote it."""
+    actor: str | None = None
+    """The service that acted for the subject."""
     checks: int = 0
     error: str | None = None
     finished_at: datetime | None = None

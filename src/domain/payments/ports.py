@@ -15,6 +15,7 @@ from domain.payments.dispute import Dispute
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund
+from domain.payments.story import PaymentStory
 from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome, WebhookTypeCount
 from domain.shared.callers import Caller
 
@@ -203,6 +204,12 @@ class EventLog(Protocol):
         ...
 
 
+class Stories(Protocol):
+    async def of_order(self, order_id: str) -> Sequence[PaymentStory]:
+        """What is kept of each payment of this order, the oldest payment first; of each list the newest 500."""
+        ...
+
+
 class PaymentsUnitOfWork(Protocol):
     """`async with` opens the transaction; leaving without `commit` undoes it."""
 
@@ -226,6 +233,9 @@ class PaymentsUnitOfWork(Protocol):
 
     @property
     def events(self) -> EventLog: ...
+
+    @property
+    def stories(self) -> Stories: ...
 
     async def __aenter__(self) -> Self: ...
 

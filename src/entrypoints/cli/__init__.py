@@ -12,6 +12,7 @@ main = CommandGroup(
         "worker": "Run one worker, which applies payment events to orders.",
         "relay": "Run one relay, which publishes the events of the outbox.",
         "outbox": "See how far events are, and deal with those that got stuck.",
+        "explain": "Tell everything that happened to an order, in one timeline.",
         "webhooks": "See what the gateway reported and what became of it, and process it again.",
         "sandbox": "Run the Stripe-compatible sandbox gateway.",
         "migrate": "Bring the database to the present schema.",

@@ -15,6 +15,7 @@ from entrypoints.http import (
     disputes,
     documentation,
     events,
+    explain,
     fulfilment,
     health,
     inventory,
@@ -33,7 +34,13 @@ from entrypoints.http.request_context import RequestContext
 from entrypoints.settings import Settings
 
 _ROUTES_BY_SERVICE = {
-    "orders": [*orders.ROUTES, *checkout.ROUTES, *fulfilment.ROUTES, *inventory.ROUTES],
+    "orders": [
+        *orders.ROUTES,
+        *checkout.ROUTES,
+        *fulfilment.ROUTES,
+        *inventory.ROUTES,
+        *explain.ROUTES,
+    ],
     "payments": [
         *new_payments.ROUTES,
         *payments.ROUTES,

@@ -9,6 +9,7 @@ from domain.payments.dispute_status import DisputeStatus
 from domain.payments.gateway import CaptureMethod, IntentStatus
 from domain.payments.refund import RefundStatus
 from domain.shared.payment_events import NextActionType
+from domain.shared.timeline import TimelineKind
 from entrypoints.http.schemas.disputes import DisputeAnswer
 from entrypoints.http.schemas.inventory import StockAnswer
 from entrypoints.http.schemas.orders import (
@@ -39,6 +40,7 @@ from entrypoints.http.schemas.payments import (
     PreflightAnswer,
     RefundAnswer,
 )
+from entrypoints.http.schemas.timeline import ExplainAnswer, TimelineEntryAnswer
 
 _ORDER = "ord_01KAQ3V5T6W7X8Y9Z0ABCDEFGH"
 _PAYMENT = "pay_01KAQ3VB1C2D3E4F5G6H7J8K9M"
@@ -247,3 +249,27 @@ DISPUTE = DisputeAnswer(
     opened_at=datetime(2026, 11, 30, 9, 0, tzinfo=UTC),
     updated_at=datetime(2026, 11, 30, 9, 0, tzinfo=UTC),
 )
+TIMELINE_ENTRY = TimelineEntryAnswer(
+    at=_PAID,
+    kind=TimelineKind.EVENT,
+    title="PaymentSucceeded: PENDING_PAYMENT → PAID.",
+    reason="the money is taken",
+    position=4,
+    ids={
+        "eventId": "019ab03d-8a3e-7cc1-a2f4-6f5f1a2b3c4d",
+        "paymentId": _PAYMENT,
+        "gatewayPaymentIntentId": "pi_3SxExampleExample",
+    },
+    details={
+        "name": "PaymentSucceeded",
+        "before": "PENDING_PAYMENT",
+        "after": "PAID",
+        "sequence": 1,
+        "amount": 2747,
+        "occurredAt": "2026-11-23T12:01:00Z",
+        "committedAt": "2026-11-23T12:01:00.010000Z",
+        "publishedAt": "2026-11-23T12:01:00.014000Z",
+        "appliedAt": "2026-11-23T12:01:00.020000Z",
+    },
+)
+EXPLAINED = ExplainAnswer(order_id=_ORDER, status=OrderStatus.PAID, attention=None, entries=[TIMELINE_ENTRY])

@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.cloudevents import order_effects, payment_events
+from adapters.dramatiq.wire import PUBLISHED_AT
 from adapters.postgres.orders import PostgresOrders
 from adapters.postgres.stock import PostgresStock
 from adapters.system.ids import SystemIds
@@ -43,7 +44,11 @@ class PaymentEventsHandler:
 
         orders = PostgresOrders(connection, self.container.orders.outbox, encode)
         decoded = [payment_events.decode(event) for event in events]
-        foreign = await apply_payment_events(orders, PostgresStock(connection), decoded)
+        published_at = {
+            event.id: time for event in events if (time := event.headers.get(PUBLISHED_AT)) is not None
+        }
+        stock = PostgresStock(connection)
+        foreign = await apply_payment_events(orders, stock, decoded, published_at)
         if logging.getLogger(__name__).isEnabledFor(logging.DEBUG):
             for event in decoded:
                 with spans.work_on(event.event_id):

@@ -28,7 +28,7 @@ async def run_relay(settings: Settings, stop: asyncio.Event) -> None:
     container = build_container(settings)
     await container.start()
     broker = make_broker_of(settings)
-    publisher = DramatiqPublisher(broker, consumers_by_topic())
+    publisher = DramatiqPublisher(broker, consumers_by_topic(), now=container.clock.now)
     try:
         async with asyncio.TaskGroup() as tasks:
             for work in (

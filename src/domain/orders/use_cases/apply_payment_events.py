@@ -1,18 +1,26 @@
 """Let orders follow the events of their payments."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from uuid import UUID
 
 from domain.orders.order import Order
 from domain.orders.ports import Orders, Stock
 from domain.orders.stock import NOTHING_TRACKED, Shelf
 from domain.shared.payment_events import PaymentEvent
 
+NOT_KNOWN: Mapping[UUID, str] = MappingProxyType({})
+
 
 async def apply_payment_events(
-    orders: Orders, stock: Stock, events: Sequence[PaymentEvent]
+    orders: Orders,
+    stock: Stock,
+    events: Sequence[PaymentEvent],
+    published_at: Mapping[UUID, str] = NOT_KNOWN,
 ) -> Sequence[PaymentEvent]:
     """Apply a batch, in the order given, inside the caller's transaction; each order is written once.
 
+    `published_at` says when an event was handed to the broker (RFC 3339), where that is known.
     Returns the events whose order is not ours: the payment side also serves other order systems.
     """
     found = await orders.lock(sorted({event.order_id for event in events}))
@@ -23,7 +31,7 @@ async def apply_payment_events(
         if order is None:
             foreign.append(event)
         else:
-            order.apply(event, shelf)
+            order.apply(event, shelf, published_at=published_at.get(event.event_id))
     await orders.save(list(found.values()))
     return foreign
 

@@ -86,4 +86,6 @@ class CancelPaymentHandler:
             created_at=now,
             next_check_at=now + FIRST_CHECK_AFTER,
             payment_version=payment.version,
+            requested_by=command.caller.subject,
+            actor=command.caller.actor,
         )

@@ -73,4 +73,6 @@ class CapturePaymentHandler:
             created_at=now,
             next_check_at=now + FIRST_CHECK_AFTER,
             payment_version=payment.version,
+            requested_by=command.caller.subject,
+            actor=command.caller.actor,
         )

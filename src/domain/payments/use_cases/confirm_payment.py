@@ -84,6 +84,9 @@ class HowToConfirm(Protocol):
     """What the requests that confirm a payment have in common."""
 
     @property
+    def caller(self) -> Caller: ...
+
+    @property
     def payment_method_token(self) -> str | None: ...
 
     @property
@@ -115,4 +118,6 @@ def confirmation(
         created_at=now,
         next_check_at=now + FIRST_CHECK_AFTER,
         payment_version=payment.version,
+        requested_by=how.caller.subject,
+        actor=how.caller.actor,
     )

@@ -224,7 +224,7 @@ class CreatePaymentHandler:
         draft = self.draft(command, customer_id)
         lines = self.gateways.of(gateway).check_lines(draft)
         payment.line_items, payment.line_item_faults = lines.outcome, lines.faults
-        operation = self.creation(payment, draft, f"{command.request_id}-create")
+        operation = self.creation(payment, draft, f"{command.request_id}-create", command.caller)
         payment.begin(operation)
         async with self.unit_of_work() as uow:
             await uow.payments.add(payment)
@@ -255,7 +255,7 @@ class CreatePaymentHandler:
     def _customers_address(self, command: CreatePayment) -> str | None:
         return command.customer.email if command.customer and self.receipts_to_customers else None
 
-    def creation(self, payment: Payment, draft: IntentDraft, operation_id: str) -> Operation:
+    def creation(self, payment: Payment, draft: IntentDraft, operation_id: str, caller: Caller) -> Operation:
         now = self.clock.now()
         try:
             request = self.gateways.of(payment.gateway).prepare_create(draft)
@@ -270,6 +270,8 @@ class CreatePaymentHandler:
             created_at=now,
             next_check_at=now + FIRST_CHECK_AFTER,
             payment_version=payment.version,
+            requested_by=caller.subject,
+            actor=caller.actor,
         )
 
     def confirmation(self, command: CreatePayment, payment: Payment) -> Operation:
@@ -320,10 +322,14 @@ class _Next:
         if self.new_customer is not None and concluded.operation_id.endswith("-create"):
             payment.gateway_customer_id = self.new_customer
             self.draft = replace(self.draft, gateway_customer_id=self.new_customer)
-            return self.handler.creation(payment, self.draft, f"{self.command.request_id}-create-again")
+            return self.handler.creation(
+                payment, self.draft, f"{self.command.request_id}-create-again", self.command.caller
+            )
         about_lines = (refused.param or "").startswith("amount_details")
         if not about_lines or concluded.operation_id.endswith("-plain"):
             return None
         payment.leave_lines_out(refused.message)
         plain = replace(self.draft, lines=(), shipping_amount=None, discount_amount=None, tax_amount=None)
-        return self.handler.creation(payment, plain, f"{self.command.request_id}-create-plain")
+        return self.handler.creation(
+            payment, plain, f"{self.command.request_id}-create-plain", self.command.caller
+        )

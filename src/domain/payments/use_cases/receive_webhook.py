@@ -62,6 +62,7 @@ class ReceiveWebhookHandler:
         """
         gateway = command.gateway
         event = self.gateways.verifier_of(gateway).verify(command.body, command.signature)
+        received_at = self.clock.now()
 
         async def keep(uow: PaymentsUnitOfWork, outcome: WebhookOutcome, payment: Payment | None) -> bool:
             webhook = StoredWebhook(
@@ -69,7 +70,7 @@ class ReceiveWebhookHandler:
                 event_id=event.event_id,
                 type=event.type,
                 created_at=event.created_at,
-                received_at=self.clock.now(),
+                received_at=received_at,
                 body=command.body,
                 intent_id=event.intent_id,
                 payment_id=payment.payment_id if payment else None,

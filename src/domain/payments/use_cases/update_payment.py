@@ -107,4 +107,6 @@ class UpdatePaymentHandler:
             created_at=now,
             next_check_at=now + FIRST_CHECK_AFTER,
             payment_version=payment.version,
+            requested_by=command.caller.subject,
+            actor=command.caller.actor,
         )

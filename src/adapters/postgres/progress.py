@@ -1,0 +1,54 @@
+"""How far effects and payment events are, read from the order side's log and inboxes by their indexes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres.rows import from_row
+from adapters.postgres.unit_of_work import autocommitting
+from domain.orders.progress import EffectProgress, EventProgress
+
+_EFFECTS = text(
+    """
+    SELECT e.id AS effect_id, e.type, e.payload ->> 'about' AS about,
+        CAST(e.payload ->> 'caused_by' AS uuid) AS caused_by, s.consumer, e.created_at AS asked_at,
+        i.received_at, coalesce(i.attempts, 0) AS attempts, i.due_at, i.done_at, i.parked_at, i.cause, i.skip_reason
+    FROM unnest(CAST(:topics AS text[]), CAST(:consumers AS text[])) AS s (topic, consumer)
+    JOIN orders.outbox_event AS e ON e.topic = s.topic AND e.stream = :order_id
+    LEFT JOIN orders.inbox_event AS i ON i.consumer = s.consumer AND i.id = e.id
+    ORDER BY e.position
+    """
+)
+_EVENTS = text(
+    """
+    SELECT id AS event_id, attempts, due_at, parked_at, cause FROM orders.inbox_waiting
+    WHERE consumer = :consumer AND stream = ANY(:streams) ORDER BY stream, sequence
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresProgress:
+    """`consumers` carry out effects, by the effect's topic; `follower` applies payment events."""
+
+    engine: AsyncEngine
+    consumers: Mapping[str, str]
+    follower: str
+
+    async def of_effects(self, order_id: str) -> Sequence[EffectProgress]:
+        asked = {
+            "order_id": order_id,
+            "topics": list(self.consumers),
+            "consumers": list(self.consumers.values()),
+        }
+        async with autocommitting(self.engine).connect() as connection:
+            rows = (await connection.execute(_EFFECTS, asked)).mappings()
+            return [from_row(EffectProgress, row) for row in rows]
+
+    async def of_events(self, payment_ids: Sequence[str]) -> Sequence[EventProgress]:
+        asked = {"consumer": self.follower, "streams": list(payment_ids)}
+        async with autocommitting(self.engine).connect() as connection:
+            rows = (await connection.execute(_EVENTS, asked)).mappings()
+            return [from_row(EventProgress, row) for row in rows]

@@ -1,0 +1,66 @@
+"""What is kept of the payments of an order, read for `explain`: each part by its index on the payment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Table, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.postgres import tables
+from adapters.postgres.rows import from_row
+from domain.payments.dispute import Dispute
+from domain.payments.operation import Operation
+from domain.payments.payment import Payment
+from domain.payments.refund import Refund
+from domain.payments.story import CommittedEvent, PaymentStory
+from domain.payments.webhook import StoredWebhook
+
+T = TypeVar("T")
+
+NEWEST = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresStories:
+    connection: AsyncConnection
+    schema: str
+
+    async def of_order(self, order_id: str) -> Sequence[PaymentStory]:
+        payments = await self._parts(Payment, tables.payment, "order_id", order_id, "payment_id")
+        return [await self._story(payment) for payment in payments]
+
+    async def _story(self, payment: Payment) -> PaymentStory:
+        own = ("payment_id", payment.payment_id)
+        return PaymentStory(
+            payment=payment,
+            operations=await self._parts(Operation, tables.operation, *own, "created_at"),
+            refunds=await self._parts(Refund, tables.refund, *own, "created_at"),
+            disputes=await self._parts(Dispute, tables.dispute, *own, "opened_at"),
+            webhooks=await self._parts(StoredWebhook, tables.webhook_event, *own, "received_at", body=None),
+            events=await self._events(payment.payment_id),
+        )
+
+    async def _parts(
+        self, kind: type[T], table: Table, key: str, value: str, order: str, **instead: Any
+    ) -> list[T]:
+        """The newest rows of this key, the oldest of them first; what is given `instead` is not read."""
+        wanted = select(*(column for column in table.c if column.name not in instead))
+        found = await self.connection.execute(
+            wanted.where(table.c[key] == value).order_by(table.c[order].desc()).limit(NEWEST)
+        )
+        return [from_row(kind, {**row, **instead}) for row in found.mappings()][::-1]
+
+    async def _events(self, payment_id: str) -> list[CommittedEvent]:
+        found = await self.connection.execute(
+            text(
+                f"""
+                SELECT id AS event_id, type, sequence, created_at AS committed_at
+                FROM {self.schema}.outbox_event
+                WHERE topic = 'payment.events' AND stream = :payment_id
+                ORDER BY sequence DESC LIMIT {NEWEST}
+                """
+            ),
+            {"payment_id": payment_id},
+        )
+        return [from_row(CommittedEvent, row) for row in found.mappings()][::-1]

@@ -1,0 +1,30 @@
+"""What `explain` and `stream` answer."""
+
+from datetime import datetime
+
+from domain.orders.order import OrderStatus
+from domain.shared.timeline import TimelineKind
+from entrypoints.http.schemas.values import Answered
+
+
+class TimelineEntryAnswer(Answered):
+    """One thing that happened, its causes before it: `title` and `reason` for people, the rest for engineers."""
+
+    at: datetime
+    kind: TimelineKind
+    title: str
+    reason: str | None
+    position: int | None
+    """Its place in the order's history, which `stream` goes by; null for what comes from elsewhere."""
+    ids: dict[str, str]
+    """By the names that the API has for them: `requestId`, `eventId`, `gatewayPaymentIntentId` …"""
+    details: dict[str, str | int | bool | None]
+
+
+class ExplainAnswer(Answered):
+    """Everything that happened to an order, as far as the caller may see it."""
+
+    order_id: str
+    status: OrderStatus
+    attention: str | None
+    entries: list[TimelineEntryAnswer]
