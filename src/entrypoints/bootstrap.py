@@ -32,6 +32,8 @@ from adapters.system.currencies import IsoCurrencies
 from adapters.system.ids import SystemIds
 from domain.orders.checkout import Checkout
 from domain.orders.ports import CustomerNotifier, WarehouseNotifier
+from domain.orders.settlement import Settlement
+from domain.orders.use_cases.cancel_order import CancelOrderHandler
 from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrderHandler
 from domain.orders.use_cases.count_stock import CountStockHandler
@@ -119,6 +121,7 @@ class OrderSide:
     list_stock: ListStockHandler
     tell_customer: TellCustomerHandler
     notify_warehouse: NotifyWarehouseHandler
+    cancel_order: CancelOrderHandler
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,9 +287,14 @@ def _build_orders(
 ) -> OrderSide:
     uow, clock = parts.factory, outside.clock
     customers = outside.customers or build_customer_notifier(settings, IsoCurrencies(), clock)
-    checkout = Checkout(
-        uow, InProcessPayments(payments.create_payment, payments.confirm_payment, settings.return_url), clock
+    service = InProcessPayments(
+        payments.create_payment,
+        payments.confirm_payment,
+        payments.cancel_payment,
+        payments.create_refund,
+        settings.return_url,
     )
+    checkout, settlement = Checkout(uow, service, clock), Settlement(uow, service, clock)
     return OrderSide(
         engine=parts.engine,
         outbox=parts.outbox,
@@ -303,12 +311,13 @@ def _build_orders(
             uow, terms.get_order, payments.read_story, progress_of(parts.engine)
         ),
         get_payment_terms=terms,
-        recover_attempts=RecoverAttemptsHandler(uow, checkout, clock),
         count_stock=CountStockHandler(uow, clock),
         get_stock=GetStockHandler(uow),
         list_stock=ListStockHandler(uow),
         tell_customer=TellCustomerHandler(uow, customers),
         notify_warehouse=NotifyWarehouseHandler(uow, outside.warehouse, clock),
+        recover_attempts=RecoverAttemptsHandler(uow, checkout, settlement, clock),
+        cancel_order=CancelOrderHandler(uow, settlement, clock),
     )
 
 

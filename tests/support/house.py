@@ -13,8 +13,10 @@ from adapters.system.currencies import IsoCurrencies
 from domain.orders.checkout import CheckedOut, Checkout
 from domain.orders.messages import CustomerMessage, CustomerUnreachable
 from domain.orders.order import Effect, Order, OrderLine
+from domain.orders.settlement import Settlement
 from domain.orders.stock import StockItem
 from domain.orders.use_cases.apply_payment_events import apply_payment_events
+from domain.orders.use_cases.cancel_order import CancelOrder, CancelOrderHandler
 from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrder, ConfirmOrderHandler
 from domain.orders.use_cases.count_stock import CountStock, CountStockHandler
@@ -224,7 +226,10 @@ class House:
         )
         self.refresh_payment = RefreshPaymentHandler(payments_uow, gateways, clock, ids)
         self.check_payments = CheckPaymentsHandler(payments_uow, gateways, clock, ids, timedelta(hours=24))
-        service = InProcessPayments(self.create_payment, self.confirm_payment, RETURN_URL)
+        service = InProcessPayments(
+            self.create_payment, self.confirm_payment, self.cancel_payment, self.create_refund, RETURN_URL
+        )
+        settlement = Settlement(orders_uow, service, clock)
         checkout = Checkout(orders_uow, service, clock)
         self.create_order = CreateOrderHandler(orders_uow, clock)
         self.change_order = ChangeOrderHandler(orders_uow, clock)
@@ -233,13 +238,14 @@ class House:
         self.fulfil_order = FulfilOrderHandler(orders_uow, clock)
         self.count_stock = CountStockHandler(orders_uow, clock)
         self.get_stock = GetStockHandler(orders_uow)
-        self.recover_attempts = RecoverAttemptsHandler(orders_uow, checkout, clock)
         self.notify_warehouse = NotifyWarehouseHandler(orders_uow, world.notes, clock)
         self.tell_customer = TellCustomerHandler(orders_uow, world.letters)
         self.read_story = ReadStoryHandler(payments_uow, IsoCurrencies())
         self.explain_order = ExplainOrderHandler(
             orders_uow, self.get_order, self.read_story, MemoryProgress(world.orders)
         )
+        self.recover_attempts = RecoverAttemptsHandler(orders_uow, checkout, settlement, clock)
+        self.cancel_order = CancelOrderHandler(orders_uow, settlement, clock)
 
     # Requests, with the values that most tests want
 
@@ -279,6 +285,11 @@ class House:
         fields: dict[str, Any] = {"caller": CUSTOMER, "payment_method_token": token, **changes}
         request_id = request_id or self.ids.request_id()
         return await self.retry_payment(RetryPayment(request_id=request_id, order_id=order_id, **fields))
+
+    async def call_off(self, order_id: str, *, request_id: str | None = None, **changes: Any) -> Order:
+        fields: dict[str, Any] = {"caller": CUSTOMER, "reason": "changed their mind", **changes}
+        request_id = request_id or self.ids.request_id()
+        return await self.cancel_order(CancelOrder(request_id=request_id, order_id=order_id, **fields))
 
     async def pay(
         self,

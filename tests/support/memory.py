@@ -19,9 +19,9 @@ from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from adapters.cloudevents import payment_events
+from domain.orders.attempt import CHECKOUT_KINDS, Attempt, AttemptStatus
 from domain.orders.history import Entry, Recorded
 from domain.orders.order import Effect, Order
-from domain.orders.ports import Attempt, AttemptStatus
 from domain.orders.progress import EffectProgress, EventProgress
 from domain.orders.states import ORDER_TRANSITIONS
 from domain.orders.stock import Shelf, StockChange, StockItem, summed
@@ -649,6 +649,8 @@ class MemoryOrders:
             self._note(order)
             self.transaction.effects.extend(order.take_effects())
             changes += order.take_stock_changes()
+            for attempt in order.take_attempts():
+                await self.transaction.update("attempt", attempt.attempt_id, attempt)
             await self.transaction.update("order", order.order_id, order)
         for change in summed(changes):
             await self._move(change, max(order.updated_at for order in orders))
@@ -737,6 +739,10 @@ class MemoryStock:
         )[:limit]
 
 
+def _is_open_checkout(attempt: Attempt) -> bool:
+    return attempt.kind in CHECKOUT_KINDS and _is_open(attempt)
+
+
 @dataclass(slots=True)
 class MemoryAttempts:
     transaction: Transaction
@@ -747,14 +753,14 @@ class MemoryAttempts:
 
     async def open_of(self, order_id: str) -> Attempt | None:
         attempts: list[Attempt] = await self.transaction.read_all("attempt")
-        return next((row for row in attempts if row.order_id == order_id and _is_open(row)), None)
+        return next((row for row in attempts if row.order_id == order_id and _is_open_checkout(row)), None)
 
     async def put(self, attempt: Attempt) -> None:
-        if _is_open(attempt):
+        if _is_open_checkout(attempt):
             await self.transaction.lock(f"open attempt of {attempt.order_id}")
             other = await self.open_of(attempt.order_id)
             if other is not None and other.attempt_id != attempt.attempt_id:
-                raise ConstraintViolated("attempt_open_order")
+                raise ConstraintViolated("attempt_open_checkout")
         await self.transaction.update("attempt", attempt.attempt_id, attempt)
 
     async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Attempt]:

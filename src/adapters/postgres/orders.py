@@ -15,9 +15,9 @@ from adapters.postgres.history import PostgresHistory
 from adapters.postgres.rows import HotRows, from_row, to_row
 from adapters.postgres.stock import PostgresStock, move_stock
 from adapters.postgres.unit_of_work import UnitOfWork
+from domain.orders.attempt import Attempt
 from domain.orders.history import Entry
 from domain.orders.order import Effect, Order
-from domain.orders.ports import Attempt
 from outbox import Event, Outbox
 from outbox.database import driver_of
 
@@ -57,6 +57,9 @@ class PostgresOrders:
         noted = history.columns_of(_noted(orders))
         await driver.execute(_UPDATE, *zip(*map(_changing, orders), strict=True), *noted)
         await move_stock(driver, changes, max(order.updated_at for order in orders))
+        attempts = [_ATTEMPTS.values(attempt) for order in orders for attempt in order.take_attempts()]
+        if attempts:
+            await driver.executemany(_PUT_ATTEMPT, attempts)
         effects = [self.encode(effect) for order in orders for effect in order.take_effects()]
         if effects:
             await self.outbox.append(self.connection, effects)
@@ -106,7 +109,7 @@ _INSERT = history.beside(_HOT.insert(*_DERIVED), _HOT.width + len(_DERIVED))
 _LOCK = f"{_HOT.select()} WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE"
 _CHANGING = (
     *("status", "attention", "payments", "confirmed_at", "accepted_at", "fulfilled_at", "updated_at"),
-    "version",
+    *("version", "cancellation"),
     *("amount_paid", "amount_refunded", "reserved"),
 )
 _UPDATE_DRAFT = history.beside(_HOT.update_one("order_id", *_DERIVED), _HOT.width + len(_DERIVED))
@@ -124,10 +127,14 @@ def _changing(order: Order) -> tuple[Any, ...]:
     return (
         *(order.order_id, order.status, order.attention, msgspec.json.encode(order.payments).decode()),
         *(order.confirmed_at, order.accepted_at, order.fulfilled_at, order.updated_at),
-        order.version,
+        *(order.version, _json(order.cancellation)),
         *(order.amount_paid, order.amount_refunded),
-        None if order.reserved is None else msgspec.json.encode(order.reserved).decode(),
+        _json(order.reserved),
     )
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else msgspec.json.encode(value).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +171,10 @@ class PostgresAttempts:
 
 _ATTEMPTS = HotRows(Attempt, tables.attempt)
 _GET_ATTEMPT = f"{_ATTEMPTS.select()} WHERE attempt_id = $1"
-_OPEN_ATTEMPT = f"{_ATTEMPTS.select()} WHERE order_id = $1 AND status = 'STARTED'"
+_OPEN_ATTEMPT = f"""
+    {_ATTEMPTS.select()}
+    WHERE order_id = $1 AND status = 'STARTED' AND kind IN ('CREATE', 'CONFIRM')
+"""
 _PUT_ATTEMPT = _ATTEMPTS.put("attempt_id")
 
 

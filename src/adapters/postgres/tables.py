@@ -112,7 +112,7 @@ orders = Table(
     Column("order_id", Text, primary_key=True),
     *map(_text, ("user_id", "currency", "status", "attention")),
     *map(_amount, ("shipping_amount", "total_amount", "amount_paid", "amount_refunded")),
-    *(Column(name, JSONB) for name in ("lines", "customer", "metadata", "payments")),
+    *(Column(name, JSONB) for name in ("lines", "customer", "metadata", "payments", "cancellation")),
     *map(_time, ("created_at", "updated_at", "confirmed_at", "accepted_at", "fulfilled_at")),
     Column("reserved", JSONB(none_as_null=True)),
     Column("version", Integer),
@@ -134,9 +134,10 @@ attempt = Table(
     metadata,
     Column("attempt_id", Text, primary_key=True),
     *map(_text, ("order_id", "kind", "return_url", "capture_method", "payment_id", "payment_method_token")),
-    *map(_text, ("status", "error", "setup_future_usage")),
+    *map(_text, ("status", "error", "setup_future_usage", "reason", "requested_by")),
     *map(_time, ("created_at", "next_check_at")),
-    Column("off_session", Boolean),
+    *(Column(name, Boolean) for name in ("off_session", "gives_way")),
+    _amount("amount"),
     schema="orders",
 )
 

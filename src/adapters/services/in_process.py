@@ -1,19 +1,24 @@
 """The two services calling each other within one process, as themselves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from domain.orders.attempt import Attempt
 from domain.orders.errors import OrderNotFound
 from domain.orders.order import Order
-from domain.orders.ports import Attempt, PaymentView
+from domain.orders.ports import PaymentView, RefundView
 from domain.orders.use_cases.read_orders import GetPaymentTermsHandler
 from domain.payments.gateway import Address, CaptureMethod, Customer, FutureUsage, LineItem
 from domain.payments.payment import Payment
 from domain.payments.ports import OrderTerms
+from domain.payments.use_cases.cancel_payment import CancelPayment, CancelPaymentHandler
 from domain.payments.use_cases.confirm_payment import ConfirmPayment, ConfirmPaymentHandler
 from domain.payments.use_cases.create_payment import CreatePayment, CreatePaymentHandler
+from domain.payments.use_cases.create_refund import CreateRefund, CreateRefundHandler
 from domain.shared.callers import Caller
 
-ORDERS = Caller(subject="orders", scopes=frozenset({"payments:read", "payments:write", "users:any"}))
+ORDERS = Caller(
+    subject="orders", scopes=frozenset({"payments:read", "payments:write", "refunds:create", "users:any"})
+)
 """The order service, as the payment service knows it. Whose order it is was decided before it calls."""
 
 
@@ -23,6 +28,8 @@ class InProcessPayments:
 
     create: CreatePaymentHandler
     confirm_payment: ConfirmPaymentHandler
+    cancel_payment: CancelPaymentHandler
+    create_refund: CreateRefundHandler
     return_url: str
 
     async def pay(self, order: Order, attempt: Attempt) -> PaymentView:
@@ -61,6 +68,42 @@ class InProcessPayments:
         )
         return _view(payment)
 
+    async def cancel(self, attempt: Attempt) -> PaymentView:
+        payment = await self.cancel_payment(
+            CancelPayment(
+                request_id=attempt.attempt_id,
+                caller=ORDERS,
+                payment_id=attempt.payment_id or "",
+                reason=attempt.reason,
+                gives_way=attempt.gives_way,
+            )
+        )
+        return _view(payment)
+
+    async def refund(self, attempt: Attempt) -> RefundView:
+        refund = await self.create_refund(
+            CreateRefund(
+                request_id=attempt.attempt_id,
+                caller=_for_somebody(attempt.requested_by),
+                payment_id=attempt.payment_id or "",
+                amount=attempt.amount,
+                currency=None,
+                reason=attempt.reason or "order_canceled",
+            )
+        )
+        return RefundView(
+            refund_id=refund.refund_id,
+            payment_id=refund.payment_id,
+            amount=refund.amount,
+            currency=refund.currency,
+            reason=refund.reason,
+            status=refund.status,
+            failure_reason=refund.failure_reason,
+            operation_unknown=refund.operation_unknown,
+            created_at=refund.created_at,
+            updated_at=refund.updated_at,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class InProcessOrderTerms:
@@ -84,6 +127,11 @@ class InProcessOrderTerms:
 
 def _future_usage(attempt: Attempt) -> FutureUsage | None:
     return FutureUsage(attempt.setup_future_usage) if attempt.setup_future_usage else None
+
+
+def _for_somebody(subject: str | None) -> Caller:
+    """The order service acting for the person who asked for it: limits and approval go by the person."""
+    return ORDERS if subject is None else replace(ORDERS, subject=subject, actor=ORDERS.subject)
 
 
 def _view(payment: Payment) -> PaymentView:

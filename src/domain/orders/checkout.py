@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-from domain.orders.errors import CheckoutInProgress, OrderNotFound
+from domain.orders.attempt import Attempt, AttemptKind, AttemptStatus
+from domain.orders.errors import CheckoutInProgress, OrderNotFound, OrderStateForbids
 from domain.orders.history import answered
 from domain.orders.order import Order
 from domain.orders.ports import (
-    Attempt,
-    AttemptKind,
-    AttemptStatus,
     OrdersUnitOfWork,
     PaymentService,
     PaymentView,
@@ -48,6 +46,10 @@ class Checkout:
             raise
         return await self._answered(attempt, payment)
 
+    async def give_up(self, attempt: Attempt) -> None:
+        """Make no call for an attempt that nobody wants any more: the cancellation of its order goes on."""
+        await self._refused(attempt, OrderStateForbids("the order is being canceled"))
+
     async def _answered(self, attempt: Attempt, payment: PaymentView) -> CheckedOut:
         async with self.unit_of_work() as uow:
             order = await find(uow, attempt.order_id)
@@ -57,9 +59,10 @@ class Checkout:
                     payment.payment_id, payment.gateway_payment_intent_id, payment.status, self.clock.now()
                 )
                 outcome = "UNKNOWN" if payment.operation_unknown else payment.status
-                order.note(answered(attempt.attempt_id, payment.payment_id, outcome))
                 if not payment.operation_unknown:  # else recovery asks again, until the gateway's word is in
                     attempt.finish(AttemptStatus.DONE)
+                    self._go_on_canceling(order, attempt)
+                order.note(answered(attempt.attempt_id, payment.payment_id, outcome))
                 await uow.orders.save([order])
                 await uow.attempts.put(attempt)
                 await uow.commit()
@@ -76,11 +79,17 @@ class Checkout:
                 # The payment stands, and only its next confirmation can pay this order.
                 order.link_payment(refusal.payment_id, None, "REQUIRES_PAYMENT_METHOD", now)
             order.attempt_refused(now)
-            order.note(answered(saved.attempt_id, saved.payment_id, refusal.code))
             saved.finish(AttemptStatus.REFUSED, refusal.code)
+            self._go_on_canceling(order, saved)
+            order.note(answered(saved.attempt_id, saved.payment_id, refusal.code))
             await uow.orders.save([order])
             await uow.attempts.put(saved)
             await uow.commit()
+
+    def _go_on_canceling(self, order: Order, attempt: Attempt) -> None:
+        """A cancellation that waited for this attempt is carried on by recovery, from now."""
+        now = self.clock.now()
+        order.go_on_canceling(now, key=f"{attempt.attempt_id}-off", check_at=now)
 
 
 async def find(uow: OrdersUnitOfWork, order_id: str, caller: Caller | None = None) -> Order:

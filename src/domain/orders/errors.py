@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from domain.shared.errors import Conflict, FieldFault, NotFound, Refused
+from domain.shared.errors import Conflict, FieldFault, Forbidden, NotFound, Refused
 
 
 class OrderNotFound(NotFound):
@@ -81,3 +81,21 @@ class SkuUntracked(NotFound):
     """Nobody ever counted this SKU: it is always available."""
 
     code = "sku_untracked"
+
+
+class CancellationRefunds(Forbidden):
+    """Money was taken for this order: canceling it gives that back, which needs the scope refunds:create."""
+
+    code = "cancellation_refunds"
+
+
+class RefundLineUnknown(Refused):
+    """The order has no line of this SKU."""
+
+    code = "refund_line_unknown"
+
+
+class RefundQuantityExceeds(Refused):
+    """More than what was ordered and not yet refunded cannot be refunded."""
+
+    code = "refund_quantity_exceeds"

@@ -1,7 +1,7 @@
 """The order: what was bought, and where its payment stands.
 
-`confirm` and `attempt_again` are what a client may ask; every other change of status follows from
-a payment event. The totals of its payments come with each event, so applying one sets them and
+`confirm`, `attempt_again` and `call_off` are what a client may ask; every other change of status
+follows from a payment event. The totals of its payments come with each event, so applying one sets them and
 never adds to them.
 """
 
@@ -11,6 +11,8 @@ from enum import StrEnum
 from uuid import UUID
 
 from domain.orders import stock
+from domain.orders.attempt import NOTHING_TO_REFUND, Attempt, AttemptKind
+from domain.orders.cancellation import Cancellation
 from domain.orders.errors import DiscountExceedsLine, OrderStateForbids, StockInsufficient, TotalOutOfRange
 from domain.orders.history import RULES, Entry, Step, applied, explain
 from domain.orders.stock import NOTHING_TRACKED, Shelf, StockChange
@@ -113,6 +115,10 @@ class OrderLine:
     def subtotal_amount(self) -> int:
         return self.quantity * self.unit_amount
 
+    @property
+    def total_amount(self) -> int:
+        return self.subtotal_amount - self.discount_amount + self.tax_amount
+
 
 @dataclass(slots=True, kw_only=True)
 class OrderPayment:
@@ -127,6 +133,17 @@ class OrderPayment:
     paid_at: datetime | None = None
     last_error: LastError | None = None
     next_action: NextAction | None = None
+
+    @property
+    def amount_kept(self) -> int:
+        return self.amount_captured - self.amount_refunded
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is over, and nothing of it is held: a success without its amount is not told yet."""
+        if self.status == "SUCCEEDED":
+            return self.amount_captured > 0 and self.amount_kept == 0
+        return self.status == "CANCELED" and self.amount_kept == 0
 
 
 class EffectType(StrEnum):
@@ -170,11 +187,14 @@ class Order:
     fulfilled_at: datetime | None = None
     reserved: dict[str, int] | None = None
     """What it holds of each tracked SKU; None while it holds nothing, not even of untracked ones."""
+    cancellation: Cancellation | None = None
+    """Pending until the side of the money is known, then the record of why the order is canceled."""
     version: int = 1
     _stock_changes: list[StockChange] = field(default_factory=list, repr=False)
     _effects: list[Effect] = field(default_factory=list, repr=False)
     _history: list[Entry] = field(default_factory=list, repr=False)
     _steps: list[Step] = field(default_factory=list, repr=False)
+    _attempts: list[Attempt] = field(default_factory=list, repr=False)
 
     @property
     def subtotal_amount(self) -> int:
@@ -205,8 +225,16 @@ class Order:
         return {line.sku for line in self.lines}
 
     @property
+    def amount_kept(self) -> int:
+        return self.amount_paid - self.amount_refunded
+
+    @property
+    def is_canceling(self) -> bool:
+        return self.cancellation is not None and self.status is not OrderStatus.CANCELED
+
+    @property
     def payable(self) -> bool:
-        return self.status in PAYABLE
+        return self.status in PAYABLE and not self.is_canceling
 
     @property
     def latest_payment(self) -> OrderPayment | None:
@@ -241,6 +269,16 @@ class Order:
         changes, self._stock_changes = self._stock_changes, []
         return changes
 
+    @property
+    def attempts_asked_for(self) -> list[Attempt]:
+        """What it asks of the payment side, not yet saved."""
+        return list(self._attempts)
+
+    def take_attempts(self) -> list[Attempt]:
+        """What it asks of the payment side since the last call, for the transaction that saves this order."""
+        attempts, self._attempts = self._attempts, []
+        return attempts
+
     def check_totals(self) -> None:
         """Raises DiscountExceedsLine, which names every such line, or TotalOutOfRange."""
         faults = [
@@ -261,12 +299,14 @@ class Order:
 
     def confirm(self, now: datetime) -> None:
         """Checkout is complete; from here on the lines are frozen."""
+        self._check_not_canceling()
         if self.status is not OrderStatus.DRAFT:
             raise OrderStateForbids(f"an order in {self.status} cannot be confirmed")
         self.confirmed_at = now
         self._move(OrderStatus.PENDING_PAYMENT, now, "checkout is complete")
 
     def attempt_again(self, now: datetime) -> None:
+        self._check_not_canceling()
         if self.status not in (OrderStatus.PAYMENT_FAILED, OrderStatus.PENDING_PAYMENT):
             raise OrderStateForbids(f"an order in {self.status} takes no further payment attempt")
         self._move(OrderStatus.PENDING_PAYMENT, now, "another attempt to pay begins")
@@ -300,6 +340,77 @@ class Order:
                 known.status = status  # which no event tells: the next one may be days away
         self.updated_at = now
 
+    def call_off(self, cancellation: Cancellation, *, key: str, check_at: datetime, busy: bool) -> None:
+        """Cancel it: at once where no money is concerned, else once that is given up or given back.
+
+        `busy`: a checkout's attempt is not answered yet, and its answer carries the cancellation on.
+        Raises OrderStateForbids.
+        """
+        if self.fulfilled_at is not None or self.status in (OrderStatus.FULFILLED, OrderStatus.REFUNDED):
+            raise OrderStateForbids(f"an order in {self.status} cannot be canceled")
+        self.cancellation = cancellation
+        self.updated_at = cancellation.requested_at
+        if not busy:
+            self.go_on_canceling(cancellation.requested_at, key=key, check_at=check_at)
+
+    def go_on_canceling(self, now: datetime, *, key: str, check_at: datetime) -> None:
+        """Ask for what a pending cancellation needs; where that is nothing, it is done.
+
+        `key` begins the attempts' ids, `check_at` is when recovery makes them unless somebody else has.
+        """
+        if not self.is_canceling:
+            return
+        latest = self.latest_payment
+        for payment in self.payments:
+            if payment.status == "SUCCEEDED" or (payment is not latest and payment.amount_kept > 0):
+                kind, wanted = AttemptKind.REFUND, payment.amount_kept > 0
+            else:
+                kind, wanted = AttemptKind.CANCEL, payment is latest and payment.status != "CANCELED"
+            if wanted:
+                number = len(self._attempts)
+                self._ask(kind, payment, now, key=f"{key}-{number}" if number else key, check_at=check_at)
+        self.end_cancellation()
+
+    def settlement_refused(self, attempt: Attempt, now: datetime) -> None:
+        """The payment side did not do what `_ask` asked for."""
+        if not self.is_canceling or self.cancellation is None:
+            return
+        if self.cancellation.gives_way and attempt.kind is AttemptKind.CANCEL:
+            self.cancellation = None  # the payment goes on, and so does the checkout
+        elif attempt.kind is AttemptKind.REFUND and attempt.error != NOTHING_TO_REFUND:
+            self.cancellation = None
+            self.attention = "REFUND_FAILED"
+        # Else the payment's own events say when it can be canceled, or what it has taken.
+        self.updated_at = now
+
+    def end_cancellation(self) -> None:
+        """Where no payment is open and nothing is held any more, the order is canceled."""
+        if self.is_canceling and all(payment.is_settled for payment in self.payments):
+            self._step(OrderStatus.CANCELED, "the order is called off, and no money of it is held")
+
+    def _ask(
+        self, kind: AttemptKind, payment: OrderPayment, now: datetime, *, key: str, check_at: datetime
+    ) -> None:
+        """Ask the payment side to cancel this payment, or to give back all that is left of it."""
+        cancellation = self.cancellation
+        self._attempts.append(
+            Attempt(
+                attempt_id=key,
+                order_id=self.order_id,
+                kind=kind,
+                payment_id=payment.payment_id,
+                reason=cancellation.reason if cancellation else None,
+                requested_by=cancellation.requested_by if cancellation else None,
+                gives_way=cancellation is not None and cancellation.gives_way,
+                created_at=now,
+                next_check_at=check_at,
+            )
+        )
+
+    def _check_not_canceling(self) -> None:
+        if self.is_canceling:
+            raise OrderStateForbids("the order is being canceled")
+
     # What payment events bring
 
     def may_need_stock(self, event: PaymentEvent) -> bool:
@@ -317,10 +428,12 @@ class Order:
         payment = self._take_over(event)
         self.updated_at = max(self.updated_at, event.occurred_at)
         entry = applied(event, published_at)
+        self._give_way(event, payment)
         if payment is self.latest_payment:
             entry.rule = self._follow(event, shelf)
         else:
             entry.rule = self._follow_superseded(event)
+        self._follow_cancellation(event, payment)
         if self.attention != attention:
             entry.attention = self.attention or ""
         self.note(entry)
@@ -363,6 +476,7 @@ class Order:
         """
         if self.fulfilled_at is not None:
             return False
+        self._check_not_canceling()
         if self.status not in _SHIPPABLE:
             raise OrderStateForbids(f"an order in {self.status} cannot be fulfilled")
         self.accept_fulfilment(now)
@@ -383,6 +497,8 @@ class Order:
         if after not in HOLDS_NO_STOCK and not self._has_stock(shelf, after):
             return "the stock for it is gone"
         self._step(after, RULES[type(event)])
+        if self.is_canceling and not isinstance(event, PaymentCanceled):
+            return None  # nothing is to be shipped, and nobody to be asked to pay
         if after is OrderStatus.PAID:
             if event.amount_captured < self.total_amount:
                 self.attention = "CAPTURED_LESS_THAN_TOTAL"
@@ -434,6 +550,33 @@ class Order:
             after = OrderStatus.PROCESSING_FULFILLMENT if self.accepted_at else OrderStatus.PAID
         self._step(after, RULES[type(event)])
         return None
+
+    def _give_way(self, event: PaymentEvent, payment: OrderPayment) -> None:
+        """A checkout does not expire that was paid while its payment was being canceled."""
+        if (
+            self.is_canceling
+            and self.cancellation is not None
+            and self.cancellation.gives_way
+            and payment is self.latest_payment
+            and isinstance(event, PaymentAuthorized | PaymentSucceeded | PaymentCaptured)
+        ):
+            self.cancellation = None
+
+    def _follow_cancellation(self, event: PaymentEvent, payment: OrderPayment) -> None:
+        """What an event brings to a pending cancellation, which asked for its payment's end when it began."""
+        if not self.is_canceling or self.cancellation is None:
+            return
+        key, at = event.event_id.hex, event.occurred_at
+        match event:
+            case RefundFailed():
+                self.cancellation = None  # the order is what its money says, until a person decides
+            case PaymentSucceeded() | PaymentCaptured(final=True):
+                self._ask(AttemptKind.REFUND, payment, at, key=key, check_at=at)
+            case PaymentFailed() if payment is self.latest_payment and not self.cancellation.gives_way:
+                # The customer's bank was at work on it before, and it could not be canceled.
+                self._ask(AttemptKind.CANCEL, payment, at, key=key, check_at=at)
+            case PaymentCanceled() | RefundProcessed():
+                self.end_cancellation()
 
     def _take_over(self, event: PaymentEvent) -> OrderPayment:
         payment = self._payment(event.payment_id)

@@ -7,11 +7,11 @@ Lock order: orders by id, then stock by SKU, all that a transaction locks of eac
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 from types import TracebackType
 from typing import Protocol, Self
 
+from domain.orders.attempt import Attempt
 from domain.orders.history import Entry, Recorded
 from domain.orders.messages import CustomerMessage
 from domain.orders.order import Effect, Order
@@ -31,7 +31,8 @@ class Orders(Protocol):
         ...
 
     async def save(self, orders: Sequence[Order]) -> None:
-        """Write these orders, each one version on, with their entries of the history, effects and changes of stock.
+        """Write these orders, each one version on, with their entries of the history, effects, attempts and
+        changes of stock.
 
         What a draft holds (lines, customer, shipping, metadata) stays as it was.
         """
@@ -82,55 +83,11 @@ class Stock(Protocol):
         ...
 
 
-class AttemptKind(StrEnum):
-    CREATE = "CREATE"
-    """Make a payment for the order and confirm it."""
-    CONFIRM = "CONFIRM"
-    """Confirm the order's live payment again."""
-
-
-class AttemptStatus(StrEnum):
-    STARTED = "STARTED"
-    DONE = "DONE"
-    REFUSED = "REFUSED"
-
-
-CHECK_AFTER = timedelta(seconds=30)
-"""Longer than the payment side takes to answer; an attempt still open then was cut off."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Attempt:
-    """One call to the payment side, saved before it is made, so that it can be made again after a crash."""
-
-    attempt_id: str
-    order_id: str
-    kind: AttemptKind
-    return_url: str | None
-    capture_method: str
-    created_at: datetime
-    next_check_at: datetime
-    payment_id: str | None = None
-    payment_method_token: str | None = field(default=None, repr=False)
-    setup_future_usage: str | None = None
-    """How the method is to be saved with the customer, in the payment side's words."""
-    off_session: bool = False
-    """The customer is not there: the method must be one that they have saved."""
-    status: AttemptStatus = AttemptStatus.STARTED
-    error: str | None = None
-
-    def finish(self, status: AttemptStatus, error: str | None = None) -> None:
-        """The payment side has answered; the token is of no further use here."""
-        self.status = status
-        self.error = error
-        self.payment_method_token = None
-
-
 class Attempts(Protocol):
     async def get(self, attempt_id: str) -> Attempt | None: ...
 
     async def open_of(self, order_id: str) -> Attempt | None:
-        """The attempt of this order that is not answered yet."""
+        """The attempt at paying this order that is not answered yet; what gives money back is no such one."""
         ...
 
     async def put(self, attempt: Attempt) -> None: ...
@@ -186,6 +143,22 @@ class PaymentView:
     operation_unknown: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundView:
+    """A refund as the payment side answers it; the amount in minor units."""
+
+    refund_id: str
+    payment_id: str
+    amount: int
+    currency: str
+    reason: str | None
+    status: str
+    failure_reason: str | None
+    operation_unknown: bool
+    created_at: datetime
+    updated_at: datetime
+
+
 class PaymentService(Protocol):
     """The payment side. Raises what it answers: shared Refused and Conflict (nothing was begun), Unavailable."""
 
@@ -195,6 +168,17 @@ class PaymentService(Protocol):
 
     async def confirm(self, order: Order, attempt: Attempt) -> PaymentView:
         """Confirm the payment that the attempt names once more; the same at each repetition."""
+        ...
+
+    async def cancel(self, attempt: Attempt) -> PaymentView:
+        """Cancel the payment that the attempt names, or void its authorization; the same at each repetition."""
+        ...
+
+    async def refund(self, attempt: Attempt) -> RefundView:
+        """Give back what the attempt says of its payment, under its `refund_id`; the same at each repetition.
+
+        A refund that the gateway refused is an answer, and an event besides.
+        """
         ...
 
 

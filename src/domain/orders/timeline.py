@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from domain.orders.attempt import Attempt
 from domain.orders.history import Entry, EntryKind, Recorded
-from domain.orders.ports import Attempt
 from domain.orders.progress import EffectProgress, EventProgress
 from domain.shared.callers import Caller
 from domain.shared.timeline import TimelineEntry, TimelineKind, ids_of, known, stamp

@@ -76,6 +76,12 @@ class ChargeNotRefundable(Conflict):
     code = "charge_not_refundable"
 
 
+class NothingToRefund(Conflict):
+    """All that was captured is given back, or promised to refunds under way."""
+
+    code = "nothing_to_refund"
+
+
 class DisputeNotFound(NotFound):
     """There is no such dispute."""
 

@@ -188,6 +188,13 @@ class Payment:
         """Raises PaymentStateForbids; OperationInFlight while its creation is not decided."""
         self._check_status(CANCELABLE, "canceled")
 
+    def check_idle(self) -> None:
+        """Raises PaymentStateForbids while its bank is at work on it, OperationInFlight while the gateway is."""
+        if self.status is _S.PROCESSING:
+            raise PaymentStateForbids("the customer's bank is at work on the payment")
+        if self.in_flight is not None:
+            raise OperationInFlight
+
     def check_updatable(self) -> None:
         """Whether nothing of it was confirmed yet. Raises PaymentStateForbids, OperationInFlight."""
         self._check_status(UPDATABLE, "changed")
@@ -214,13 +221,17 @@ class Payment:
                 f"{amount} is more than the {self.amount_capturable} that can be captured", pointer="/amount"
             )
 
+    @property
+    def amount_refundable(self) -> int:
+        return self.amount_captured - self.amount_refunded - self.amount_refunding
+
     def promise_refund(self, amount: int, currency: str) -> None:
         """Count a refund that we begin. Raises RefundExceedsCaptured, CurrencyDiffers, PaymentStateForbids."""
         if currency != self.currency:
             raise CurrencyDiffers(f"the payment is in {self.currency}", pointer="/currency")
         if self.intent_id is None or self.amount_captured == 0:
             raise PaymentStateForbids("nothing was captured that could be refunded")
-        rest = self.amount_captured - self.amount_refunded - self.amount_refunding
+        rest = self.amount_refundable
         if amount > rest:
             raise RefundExceedsCaptured(
                 f"{amount} is more than the {rest} that can be refunded", pointer="/amount"

@@ -13,6 +13,7 @@ from domain.shared.timeline import TimelineKind
 from entrypoints.http.schemas.disputes import DisputeAnswer
 from entrypoints.http.schemas.inventory import StockAnswer
 from entrypoints.http.schemas.orders import (
+    CancelOrderBody,
     ChangeOrderBody,
     CheckoutBody,
     CreateOrderBody,
@@ -66,6 +67,7 @@ CHECKOUT = CheckoutBody(
     payment_method_token="pm_card_visa",
     return_url="https://shop.example/thanks",
 )
+CANCEL_ORDER = CancelOrderBody(reason="Ordered by mistake")
 ORDER = OrderAnswer(
     order_id=_ORDER,
     user_id="u_1",
@@ -94,6 +96,7 @@ ORDER = OrderAnswer(
     metadata={"channel": "web"},
     confirmed_at=_MADE,
     fulfilled_at=None,
+    cancellation=None,
     attention=None,
     payments=[
         OrderPaymentAnswer(

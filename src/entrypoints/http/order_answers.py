@@ -5,6 +5,7 @@ from typing import Any
 from litestar import Request
 from structlog.contextvars import bind_contextvars
 
+from domain.orders.cancellation import Cancellation
 from domain.orders.order import Order, OrderLine, OrderPayment
 from domain.orders.ports import PaymentView
 from domain.payments.gateway import IntentStatus
@@ -13,6 +14,7 @@ from domain.shared.idempotency import Answer
 from entrypoints.http.answers import result
 from entrypoints.http.queries import read_id
 from entrypoints.http.schemas.orders import (
+    CancellationAnswer,
     LatestPaymentAnswer,
     OrderAnswer,
     OrderLineAnswer,
@@ -54,12 +56,19 @@ def order_answer(order: Order, begun: PaymentView | None) -> OrderAnswer:
         metadata=order.metadata,
         confirmed_at=order.confirmed_at,
         fulfilled_at=order.fulfilled_at,
+        cancellation=_cancellation_answer(order.cancellation),
         attention=order.attention,
         payments=[_payment_answer(payment) for payment in order.payments],
         payment=_begun_answer(begun) if begun else _latest_answer(order.latest_payment),
         created_at=order.created_at,
         updated_at=order.updated_at,
     )
+
+
+def _cancellation_answer(cancellation: Cancellation | None) -> CancellationAnswer | None:
+    if cancellation is None:
+        return None
+    return CancellationAnswer(requested_at=cancellation.requested_at, reason=cancellation.reason)
 
 
 def _line_answer(line: OrderLine) -> OrderLineAnswer:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from domain.orders.attempt import Attempt, AttemptKind, AttemptStatus
+from domain.orders.cancellation import Cancellation
 from domain.orders.history import Entry, EntryKind, Recorded
 from domain.orders.order import (
     Address,
@@ -19,7 +21,6 @@ from domain.orders.order import (
     OrderPayment,
     OrderStatus,
 )
-from domain.orders.ports import Attempt, AttemptKind, AttemptStatus
 from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
 from tests.contract.repositories.conftest import Orders
 from tests.support.house import START
@@ -100,6 +101,7 @@ async def test_an_order_comes_back_as_it_was_kept(orders: Orders) -> None:
         ],
         accepted_at=LATER,
         fulfilled_at=LATER,
+        cancellation=Cancellation(requested_at=LATER, reason="by mistake", requested_by="u_1"),
     )
     await keep(orders, order)
     assert await load(orders) == order
@@ -114,6 +116,7 @@ async def test_a_changed_order_is_one_version_on(orders: Orders) -> None:
         order.note(CONFIRMED)
         order.link_payment("pay_1", "pi_1", "SUCCEEDED", LATER)
         order.attention, order.accepted_at, order.fulfilled_at = "DISPUTED", LATER, LATER
+        order.cancellation = Cancellation(requested_at=LATER, reason=None, requested_by=None)
         await uow.orders.save([order])
         await uow.commit()
     saved = await load(orders)
@@ -307,6 +310,30 @@ async def test_an_attempt_is_put_changed_and_found_open(orders: Orders) -> None:
         assert saved == attempt
         assert saved.payment_method_token is None
         assert await uow.attempts.open_of("ord_1") is None
+
+
+async def test_attempts_that_an_order_asks_for_are_saved_with_it(orders: Orders) -> None:
+    order = an_order(status=OrderStatus.PAID)
+    taken: dict[str, Any] = {"status": "SUCCEEDED", "amount_captured": 500}
+    order.payments = [
+        OrderPayment(payment_id=f"pay_{n}", gateway_payment_intent_id=f"pi_{n}", **taken) for n in range(2)
+    ]
+    await keep(orders, order)
+    async with orders.unit_of_work() as uow:
+        order = (await uow.orders.lock(["ord_1"]))["ord_1"]
+        cancellation = Cancellation(requested_at=LATER, reason="by mistake", requested_by="u_1")
+        order.call_off(cancellation, key="off", check_at=LATER, busy=False)
+        asked = order.attempts_asked_for
+        await uow.orders.save([order])
+        await uow.attempts.put(an_attempt())  # money given back is no attempt at paying
+        await uow.commit()
+    async with orders.unit_of_work() as uow:
+        assert [await uow.attempts.get(attempt.attempt_id) for attempt in asked] == asked
+        assert {(one.kind, one.payment_id, one.requested_by, one.reason) for one in asked} == {
+            (AttemptKind.REFUND, "pay_0", "u_1", "by mistake"),
+            (AttemptKind.REFUND, "pay_1", "u_1", "by mistake"),
+        }
+        assert await uow.attempts.open_of("ord_1") == an_attempt()
 
 
 async def test_due_attempts_are_taken_once(orders: Orders) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from domain.orders.cancellation import Cancellation
 from domain.orders.order import Order, OrderLine, OrderStatus
 from domain.orders.use_cases.replay_order import Difference, differences, replay_order
 from domain.shared.payment_events import (
@@ -124,3 +125,28 @@ def test_a_fulfilled_order_agrees() -> None:
     order.accept_fulfilment(START)
     order.status, order.fulfilled_at = OrderStatus.FULFILLED, LATER
     assert list(differences(order, replay_order(order, [an_event(PaymentSucceeded)]))) == []
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [],
+        numbered((PaymentAuthorized, {}), (PaymentCanceled, {})),
+        numbered((PaymentFailed, {}), (PaymentCanceled, {})),
+        numbered(
+            (PaymentSucceeded, {}),
+            (RefundProcessed, {**REFUNDED, "amount": 1000, "amount_refunded": 1000}),
+            (RefundFailed, {**REFUNDED, "amount": 1000, "amount_refunded": 0}),
+        ),
+    ],
+)
+def test_a_canceled_order_agrees(events: list[PaymentEvent]) -> None:
+    order = confirmed()
+    for event in events[:1]:
+        order.apply(event)
+    off = Cancellation(requested_at=START, reason=None, requested_by="u_1")
+    order.call_off(off, key="off", check_at=START, busy=False)
+    for event in events[1:]:
+        order.apply(event)
+    assert order.status is OrderStatus.CANCELED
+    assert list(differences(order, replay_order(order, events))) == []

@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from domain.orders.attempt import CHECK_AFTER, Attempt, AttemptKind
 from domain.orders.checkout import CheckedOut, Checkout, begun_before, find
 from domain.orders.history import requested
-from domain.orders.ports import CHECK_AFTER, Attempt, AttemptKind, UnitOfWorkFactory
+from domain.orders.ports import UnitOfWorkFactory
 from domain.shared.callers import Caller
 from domain.shared.errors import VersionStale
 from domain.shared.system import Clock

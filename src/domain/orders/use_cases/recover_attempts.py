@@ -1,10 +1,13 @@
 """Take up payment attempts that a crash or an unreachable payment side left open."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from domain.orders.attempt import CHECKOUT_KINDS, Attempt, AttemptKind
 from domain.orders.checkout import Checkout
+from domain.orders.order import Order
 from domain.orders.ports import UnitOfWorkFactory
+from domain.orders.settlement import Settlement
 from domain.shared.errors import Conflict, Refused
 from domain.shared.system import Clock
 
@@ -15,6 +18,7 @@ HELD_FOR = timedelta(minutes=1)
 class RecoverAttemptsHandler:
     unit_of_work: UnitOfWorkFactory
     checkout: Checkout
+    settlement: Settlement
     clock: Clock
 
     async def __call__(self, *, limit: int = 20) -> int:
@@ -29,7 +33,18 @@ class RecoverAttemptsHandler:
             if order is None:
                 continue  # the attempt's foreign key makes this impossible; there is nothing to pay
             try:
-                await self.checkout.carry_out(attempt, order)
+                await self._carry_out(attempt, order)
             except (Refused, Conflict):
                 continue  # the refusal is saved as the attempt's outcome; here nobody waits for the answer
         return len(due)
+
+    async def _carry_out(self, attempt: Attempt, order: Order) -> None:
+        if attempt.kind not in CHECKOUT_KINDS:
+            await self.settlement.carry_out(attempt)
+        elif not order.is_canceling:
+            await self.checkout.carry_out(attempt, order)
+        elif attempt.kind is AttemptKind.CONFIRM:
+            await self.checkout.give_up(attempt)
+        else:
+            # Whether its payment was made is to be found out; confirmed it must not be any more.
+            await self.checkout.carry_out(replace(attempt, payment_method_token=None), order)

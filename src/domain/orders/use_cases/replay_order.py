@@ -21,9 +21,9 @@ def replay_order(order: Order, events: Sequence[PaymentEvent]) -> Order:
     """A copy of the order as it stood after its confirmation, to which all these events were applied.
 
     The events of each payment must be there from the first on and in their order. What the warehouse did
-    is taken over from the order, and so is a further attempt that a client began after the last event,
-    for no payment event tells of either. So is whether there was stock for money that came late. Nothing
-    else is: an order that a client canceled differs.
+    is taken over from the order, and so are a further attempt that a client began after the last event
+    and a cancellation, for no payment event tells of these. So is whether there was stock for money that
+    came late.
     """
     shelf = _sold_out(order) if order.amount_paid and order.status in HOLDS_NO_STOCK else NOTHING_TRACKED
     copy = replace(
@@ -38,12 +38,15 @@ def replay_order(order: Order, events: Sequence[PaymentEvent]) -> Order:
         _history=[],
         _steps=[],
         _stock_changes=[],
+        _attempts=[],
     )
     for event in events:
         copy.apply(event, shelf)
         copy.take_stock_changes()
         if copy.status is OrderStatus.PAID and order.accepted_at is not None:
             copy.accept_fulfilment(order.accepted_at)
+    if order.status is OrderStatus.CANCELED:
+        copy.end_cancellation()
     if order.fulfilled_at is not None and copy.status is OrderStatus.PROCESSING_FULFILLMENT:
         copy.status = OrderStatus.FULFILLED
     if order.status is OrderStatus.PENDING_PAYMENT and copy.status is OrderStatus.PAYMENT_FAILED:

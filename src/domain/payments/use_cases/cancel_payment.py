@@ -18,6 +18,8 @@ class CancelPayment:
     caller: Caller
     payment_id: str
     reason: str | None = None
+    gives_way: bool = False
+    """Leave a payment alone that somebody is at work on: the customer's bank, or another call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class CancelPaymentHandler:
         PaymentStateForbids, OperationInFlight, GatewayRefusedRequest.
         """
         operation_id = f"{command.request_id}-cancel"
-        await self._find_intent(command)
+        if not command.gives_way:
+            await self._find_intent(command)
         async with self.unit_of_work() as uow:
             payment = await uow.payments.lock(command.payment_id)
             begun = await uow.operations.get(operation_id)
@@ -68,6 +71,8 @@ class CancelPaymentHandler:
 
     def _cancellation(self, command: CancelPayment, payment: Payment, operation_id: str) -> Operation:
         payment.check_cancelable()
+        if command.gives_way:
+            payment.check_idle()
         gateway, now = self.gateways.to_begin(payment.gateway), self.clock.now()
         if payment.amount_captured:
             kind = OperationKind.RELEASE

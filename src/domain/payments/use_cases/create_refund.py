@@ -6,6 +6,7 @@ from domain.payments.errors import (
     ChargeDisputed,
     ChargeNotRefundable,
     GatewayRefusedRequest,
+    NothingToRefund,
     PaymentNotFound,
     RefundNotFound,
 )
@@ -32,8 +33,10 @@ class CreateRefund:
     request_id: str
     caller: Caller
     payment_id: str
-    amount: int
-    currency: str
+    amount: int | None
+    """None: all that is left."""
+    currency: str | None
+    """None: the payment's own."""
     reason: str
 
 
@@ -47,8 +50,8 @@ class CreateRefundHandler:
     async def __call__(self, command: CreateRefund) -> Refund:
         """The refund after the gateway's answer; one that the gateway refused is FAILED.
 
-        Raises PaymentNotFound, RefundExceedsCaptured, CurrencyDiffers, PaymentStateForbids, and
-        ChargeDisputed or ChargeNotRefundable also where only the gateway knew.
+        Raises PaymentNotFound, RefundExceedsCaptured, NothingToRefund, CurrencyDiffers,
+        PaymentStateForbids, and ChargeDisputed or ChargeNotRefundable also where only the gateway knew.
         """
         refund_id = f"ref_{command.request_id}"
         async with self.unit_of_work() as uow:
@@ -62,8 +65,11 @@ class CreateRefundHandler:
                 disputes = await uow.disputes.of_payment(payment.payment_id)
                 if any(not dispute.charge_refundable for dispute in disputes):
                     raise ChargeDisputed
-                payment.promise_refund(command.amount, command.currency)
-                refund = self._refund(command, refund_id)
+                amount = payment.amount_refundable if command.amount is None else command.amount
+                if amount == 0:
+                    raise NothingToRefund
+                payment.promise_refund(amount, command.currency or payment.currency)
+                refund = self._refund(command, refund_id, amount, payment.currency)
                 operation = self._operation(command, payment, refund)
                 await uow.refunds.add(refund)
                 await start(uow, payment, operation)
@@ -80,13 +86,13 @@ class CreateRefundHandler:
             raise _NOT_REFUNDABLE[saved.failure_reason]
         return saved
 
-    def _refund(self, command: CreateRefund, refund_id: str) -> Refund:
+    def _refund(self, command: CreateRefund, refund_id: str, amount: int, currency: str) -> Refund:
         now = self.clock.now()
         return Refund(
             refund_id=refund_id,
             payment_id=command.payment_id,
-            amount=command.amount,
-            currency=command.currency,
+            amount=amount,
+            currency=currency,
             reason=command.reason,
             status=RefundStatus.PENDING,
             requested_by=command.caller.subject,

@@ -21,6 +21,7 @@ from entrypoints.http.schemas.values import (
     CurrencyCode,
     Metadata,
     MetadataChanges,
+    Reason,
     Strict,
     Token,
     Url,
@@ -68,6 +69,10 @@ class FulfilBody(Strict):
     """Nothing is to be said."""
 
 
+class CancelOrderBody(Strict):
+    reason: Reason | None = None
+
+
 class ListOrdersQuery(Strict):
     status: OrderStatus | None = None
     user_id: UserId | None = None
@@ -108,6 +113,14 @@ class LatestPaymentAnswer(Answered):
     """`UNKNOWN` while the gateway's word on the attempt is still out."""
 
 
+class CancellationAnswer(Answered):
+    """Pending until the side of the money is known; on a canceled order, why it is."""
+
+    requested_at: datetime
+    reason: str | None
+    """As it was asked, or `checkout_expired`."""
+
+
 class OrderAnswer(Answered):
     """An order; amounts in minor units of `currency`."""
 
@@ -128,6 +141,7 @@ class OrderAnswer(Answered):
     confirmed_at: datetime | None
     """When its checkout was complete: from then on the lines are frozen."""
     fulfilled_at: datetime | None
+    cancellation: CancellationAnswer | None
     attention: str | None
     """What a person must look at, if anything."""
     payments: list[OrderPaymentAnswer]

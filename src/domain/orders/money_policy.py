@@ -1,0 +1,49 @@
+"""What becomes of money that comes late, twice, or not as it should: declared, one answer for each case.
+
+Whatever is chosen, the order shows the case as its `attention` while money is held that is not its own.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class OnMoney(StrEnum):
+    REFUND = "refund"
+    """Give it back at once, by an attempt that the event's transaction saves."""
+    FLAG = "flag"
+    """Leave it, for a person to decide."""
+
+
+class OnPaidAfterCancel(StrEnum):
+    REFUND = "refund"
+    REOPEN = "reopen"
+    """The order is paid after all, if its stock can be had again; else the money goes back."""
+    FLAG = "flag"
+
+
+class OnCapturedLess(StrEnum):
+    ACCEPT = "accept"
+    """The merchant captured what they shipped: nobody needs to look."""
+    FLAG = "flag"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoneyPolicy:
+    paid_after_cancel: OnPaidAfterCancel = OnPaidAfterCancel.REFUND
+    paid_twice: OnMoney = OnMoney.REFUND
+    """Money of a payment whose place another one has taken."""
+    amount_mismatch: OnMoney = OnMoney.FLAG
+    """Another amount or currency than the order's: something is broken, and a person should know what."""
+    paid_without_stock: OnMoney = OnMoney.REFUND
+    """Paid so late that the stock has gone to others."""
+    captured_less: OnCapturedLess = OnCapturedLess.FLAG
+
+
+PAID_AFTER_CANCEL = "PAID_AFTER_CANCEL"
+PAID_TWICE = "PAID_TWICE"
+SUPERSEDED_PAYMENT_CAPTURED = "SUPERSEDED_PAYMENT_CAPTURED"
+AMOUNT_MISMATCH = "AMOUNT_MISMATCH"
+REFUND_FAILED = "REFUND_FAILED"
+
+UNOWNED_MONEY = frozenset({PAID_AFTER_CANCEL, PAID_TWICE, SUPERSEDED_PAYMENT_CAPTURED, AMOUNT_MISMATCH})
+"""The attentions that are settled once the money they speak of is given back."""

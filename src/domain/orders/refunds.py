@@ -1,0 +1,94 @@
+"""Money given back for an order, and what share of its lines a refund is worth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from domain.orders.errors import RefundLineUnknown, RefundQuantityExceeds
+
+
+class OrderRefundStatus(StrEnum):
+    PENDING = "PENDING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundedLine:
+    sku: str
+    quantity: int
+
+
+@dataclass(slots=True, kw_only=True)
+class OrderRefund:
+    """A refund as far as we have asked for it, or its events have told."""
+
+    refund_id: str
+    payment_id: str
+    amount: int
+    reason: str | None
+    lines: tuple[RefundedLine, ...] = ()
+    restock: bool = False
+    """Whether the goods of these lines go back to stock once the money is given back."""
+    status: OrderRefundStatus = OrderRefundStatus.PENDING
+
+
+class PricedLine(Protocol):
+    """An order's line, as far as its price goes."""
+
+    @property
+    def sku(self) -> str: ...
+
+    @property
+    def quantity(self) -> int: ...
+
+    @property
+    def total_amount(self) -> int: ...
+
+
+def amount_of(
+    wanted: Sequence[RefundedLine], lines: Sequence[PricedLine], refunds: Sequence[OrderRefund]
+) -> int:
+    """What these quantities are worth, after what `refunds` have given back for the same SKUs.
+
+    A line's first n of q pieces are worth its total times n / q, rounded down, and a refund the difference
+    of two such values: however a line is split up, all its refunds together are the line to the cent.
+    Several lines of one SKU are given back in their order. Raises RefundLineUnknown, RefundQuantityExceeds.
+    """
+    amount = 0
+    for index, one in enumerate(wanted):
+        of_sku = [line for line in lines if line.sku == one.sku]
+        if not of_sku:
+            raise RefundLineUnknown(f"the order has no {one.sku}", pointer=f"/lines/{index}/sku")
+        before = _given_back(one.sku, refunds) + sum(
+            earlier.quantity for earlier in wanted[:index] if earlier.sku == one.sku
+        )
+        left = sum(line.quantity for line in of_sku) - before
+        if one.quantity > left:
+            raise RefundQuantityExceeds(
+                f"{one.quantity} is more than the {left} that are left of {one.sku}",
+                pointer=f"/lines/{index}/quantity",
+            )
+        amount += _worth(of_sku, before + one.quantity) - _worth(of_sku, before)
+    return amount
+
+
+def _given_back(sku: str, refunds: Sequence[OrderRefund]) -> int:
+    return sum(
+        line.quantity
+        for refund in refunds
+        if refund.status is not OrderRefundStatus.FAILED
+        for line in refund.lines
+        if line.sku == sku
+    )
+
+
+def _worth(lines: Sequence[PricedLine], quantity: int) -> int:
+    """What the first pieces of these lines are worth together."""
+    worth = 0
+    for line in lines:
+        taken = min(quantity, line.quantity)
+        worth += line.total_amount * taken // line.quantity
+        quantity -= taken
+    return worth
