@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 
 _BEFORE_MONEY = ["DRAFT", "PENDING_PAYMENT", "AWAITING_USER_PAYMENT_ACTION", "AUTHORIZED", "PAYMENT_FAILED"]
 _LATER = ["PAID", "PROCESSING_FULFILLMENT", "FULFILLED", "PARTIALLY_REFUNDED", "REFUNDED", "CANCELED"]
