@@ -114,14 +114,17 @@ async def held_and_summed(engine: AsyncEngine) -> tuple[dict[str, int], dict[str
     async with engine.connect() as connection:
         held = await connection.execute(
             text("""
-                SELECT key, sum(value::bigint) FROM orders.orders, jsonb_each_text(reserved)
+                SELECT key, sum(value::bigint) AS held FROM orders.orders, jsonb_each_text(reserved)
                 GROUP BY key ORDER BY key
             """)
         )
         summed = await connection.execute(
             text("SELECT sku, reserved FROM orders.inventory WHERE reserved > 0 ORDER BY sku")
         )
-        return {sku: int(n) for sku, n in held}, dict(summed.tuples())
+        return (
+            {row.key: int(row.held) for row in held},
+            {row.sku: row.reserved for row in summed},
+        )
 
 
 async def test_after_a_storm_orders_hold_what_the_stock_says(
