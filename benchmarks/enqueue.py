@@ -2,15 +2,12 @@
 
 import statistics
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.cloudevents import payment_events
-from adapters.postgres.payments import EventEncoder, PostgresPaymentsUnitOfWork
+from adapters.postgres.payments import EventEncoder, PostgresPayments, PostgresPaymentsUnitOfWork
+from adapters.postgres.transaction import Transaction
 from adapters.system.clock import SystemClock
 from adapters.system.ids import SystemIds
 from benchmarks.scenario import NOW, TRACEPARENT
@@ -21,18 +18,23 @@ from domain.payments.use_cases.receive_webhook import ReceiveWebhook, ReceiveWeb
 from domain.payments.webhook import WebhookOutcome
 from domain.shared.payment_events import CardMethod, PaymentEvent
 from entrypoints.bootstrap import Container
-from outbox import Event, Outbox
+from outbox import Event
 
 TRANSACTIONS = 1_000  # of each kind, in turn
 
 
-class _NoOutbox(Outbox):
+class _NoOutbox(PostgresPayments):
     """The same transaction without it."""
 
-    async def append_with(
-        self, connection: AsyncConnection, events: Sequence[Event], statement: str, *parameters: Any
-    ) -> None:
-        await super().append_with(connection, (), statement, *parameters)
+    async def save(self, payment: Payment) -> None:
+        payment.take_events()
+        await super().save(payment)
+
+
+class _NoOutboxUnitOfWork(PostgresPaymentsUnitOfWork):
+    def _open(self, transaction: Transaction) -> None:
+        super()._open(transaction)
+        self.payments = _NoOutbox(transaction, self._outbox, self._encode)
 
 
 @dataclass(slots=True)
@@ -79,14 +81,14 @@ async def measure(container: Container) -> dict[str, float]:
     ids = SystemIds()
     reports = _Reports(ids)
     handlers = {
-        name: _handler(container, outbox, reports, ids, encode)
-        for name, outbox, encode in (
+        name: _handler(container, kind, reports, ids, encode)
+        for name, kind, encode in (
             (
                 "with",
-                container.payments.outbox,
+                PostgresPaymentsUnitOfWork,
                 partial(payment_events.encode, traceparent=lambda: TRACEPARENT),
             ),
-            ("without", _NoOutbox("payments"), _not_encoded),
+            ("without", _NoOutboxUnitOfWork, _not_encoded),
         )
     }
     command = ReceiveWebhook("stripe", b"{}" * 1_000, "")
@@ -108,9 +110,13 @@ async def measure(container: Container) -> dict[str, float]:
 
 
 def _handler(
-    container: Container, outbox: Outbox, reports: _Reports, ids: SystemIds, encode: EventEncoder
+    container: Container,
+    kind: type[PostgresPaymentsUnitOfWork],
+    reports: _Reports,
+    ids: SystemIds,
+    encode: EventEncoder,
 ) -> ReceiveWebhookHandler:
-    uow = partial(PostgresPaymentsUnitOfWork, container.payments.engine, outbox, encode, lambda: None)
+    uow = partial(kind, container.payments.engine, container.payments.outbox, encode, lambda: None)
     gateways = Gateways([Account(container.payments.gateways.of("stripe"), reports)])
     return ReceiveWebhookHandler(uow, gateways, SystemClock(), ids)
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres.unit_of_work import make_engine
+from adapters.postgres.engine import make_engine
 from benchmarks.machine import a_machine
 from outbox import Event, OrderedInbox, Outbox, Relay
 from outbox.testing.memory import InMemoryPublisher

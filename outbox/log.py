@@ -13,6 +13,8 @@ from outbox.partitions import Dropped
 from outbox.rows import arrays_of
 from outbox.schema import log_ddl
 
+_ONE = "$1::uuid, $2::text, $3::text, $4::bigint, $5::text, $6::text::jsonb, $7::text::jsonb, $8::smallint"
+
 
 class Outbox:
     """The log in one PostgreSQL schema.
@@ -25,19 +27,16 @@ class Outbox:
             raise ValueError("lanes must lie between 1 and 1000")
         self.schema = identifier(schema)
         self.lanes = lanes
-        # One statement whatever the number of rows; positions are drawn in the order given.
         columns = "id, topic, stream, sequence, type, payload, headers, lane"
-        self._append = f"""
-            INSERT INTO {schema}.outbox_event ({columns})
+        self._insert = f"INSERT INTO {schema}.outbox_event ({columns})"
+        # One statement whatever the number of rows; positions are drawn in the order given.
+        self._many = f"""
             SELECT id, topic, stream, sequence, type, payload::jsonb, headers::jsonb, lane
             FROM unnest(
                 $1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[],
                 $8::smallint[]
             ) WITH ORDINALITY AS e ({columns}, ordinal)
-            ORDER BY ordinal
             """
-        self._insert_one = f"INSERT INTO {schema}.outbox_event ({columns}) VALUES"
-        self._with_one: dict[str, str] = {}
 
     @property
     def channel(self) -> str:
@@ -54,36 +53,23 @@ class Outbox:
         Events of one ordered stream must be appended under a lock of the caller's that is held until
         the commit (its counter's row): that lock is what makes position order stream order.
         """
-        if not events:
-            return
-        driver = await driver_of(connection)
-        lanes = [lane_of(event.stream, self.lanes) for event in events]
-        await driver.execute(self._append, *arrays_of(events).values(), lanes)
+        if events:
+            statement, parameters = self.insertion(events)
+            await (await driver_of(connection)).execute(statement, *parameters)
 
-    async def append_with(
-        self, connection: AsyncConnection, events: Sequence[Event], statement: str, *parameters: Any
-    ) -> None:
-        """As `append`, and execute this INSERT, UPDATE or DELETE of the caller's, with its parameters ($1, $2 …).
+    def insertion(self, events: Sequence[Event], *, condition: str = "true") -> tuple[str, list[Any]]:
+        """The statement that `append` would execute, and its parameters ($1, $2 …), to travel with another one.
 
-        A single event, which is all that most business transactions have, travels in the caller's
-        statement: half of what an append costs is its round trip.
+        As a part of it (`WITH business AS (UPDATE …) INSERT …`): half of what an append costs is its round
+        trip. `condition` is SQL that must hold for the events to be written. Raises ValueError for none.
         """
-        driver = await driver_of(connection)
-        if len(events) != 1:
-            await driver.execute(statement, *parameters)
-            await self.append(connection, events)
-            return
-        together = self._with_one.get(statement)
-        if together is None:
-            together = self._with_one[statement] = self._beside(statement, len(parameters))
-        values = (value for (value,) in arrays_of(events).values())
-        await driver.execute(together, *parameters, *values, lane_of(events[0].stream, self.lanes))
-
-    def _beside(self, statement: str, last: int) -> str:
-        """The statement with an event inserted by the parameters after its last one."""
-        casts = ("", "", "", "", "", "::text::jsonb", "::text::jsonb", "")
-        event = ", ".join(f"${number}{cast}" for number, cast in enumerate(casts, last + 1))
-        return f"WITH business AS ({statement}) {self._insert_one} ({event})"
+        if not events:
+            raise ValueError("there is no event")
+        lanes = [lane_of(event.stream, self.lanes) for event in events]
+        arrays = [*arrays_of(events).values(), lanes]
+        if len(events) == 1:
+            return f"{self._insert} SELECT {_ONE} WHERE {condition}", [value for (value,) in arrays]
+        return f"{self._insert} {self._many} WHERE {condition} ORDER BY ordinal", arrays
 
     async def ensure_partitions(self, connection: AsyncConnection, *, days_ahead: int = 7) -> None:
         """Make the partitions of today (UTC) and the days ahead that are missing; never commits.

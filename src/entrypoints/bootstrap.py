@@ -18,11 +18,11 @@ from adapters.cloudevents import order_effects, payment_events
 from adapters.dramatiq.broker import UnknownBroker, make_broker
 from adapters.dramatiq.readiness import check_broker
 from adapters.notifications.log import LogWarehouseNotifier
+from adapters.postgres.engine import make_engine
 from adapters.postgres.idempotency import PostgresIdempotencyStore
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
 from adapters.postgres.readiness import check_database
-from adapters.postgres.unit_of_work import make_engine
 from adapters.security.keys import KeyFile, KeySource, read_public_keys
 from adapters.security.snapshots import ORDER_TERMS, SnapshotSigner
 from adapters.security.tokens import JwtIssuer, JwtVerifier

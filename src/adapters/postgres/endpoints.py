@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import tables
 from adapters.postgres.rows import HotRows
+from adapters.postgres.transaction import Transaction, alone
 from domain.orders.webhooks.delivery import Delivery, DeliveryStatus
 from domain.orders.webhooks.endpoint import WebhookEndpoint
 from domain.orders.webhooks.ports import DeliveryCounts
-from outbox.database import driver_of
 
 _ENDPOINTS = HotRows(WebhookEndpoint, tables.webhook_endpoint)
 _DELIVERIES = HotRows(Delivery, tables.webhook_delivery)
@@ -20,11 +19,11 @@ _DELIVERIES = HotRows(Delivery, tables.webhook_delivery)
 
 @dataclass(frozen=True, slots=True)
 class PostgresEndpoints:
-    connection: AsyncConnection
+    transaction: Transaction
 
     async def add(self, endpoint: WebhookEndpoint) -> None:
         await self._execute(
-            f"{_ENDPOINTS.insert()} ON CONFLICT (endpoint_id) DO NOTHING", *_ENDPOINTS.values(endpoint)
+            f"{alone(_ENDPOINTS.insert())} ON CONFLICT (endpoint_id) DO NOTHING", *_ENDPOINTS.values(endpoint)
         )
 
     async def get(self, endpoint_id: str) -> WebhookEndpoint | None:
@@ -34,21 +33,21 @@ class PostgresEndpoints:
         return await self._one(f"{_GET_ENDPOINT} FOR UPDATE", endpoint_id)
 
     async def save(self, endpoint: WebhookEndpoint) -> None:
-        await self._execute(_ENDPOINTS.update_one("endpoint_id"), *_ENDPOINTS.values(endpoint))
+        await self._execute(alone(_ENDPOINTS.update_one("endpoint_id")), *_ENDPOINTS.values(endpoint))
 
     async def all(self) -> Sequence[WebhookEndpoint]:
-        rows = await (await driver_of(self.connection)).fetch(_ALL_ENDPOINTS)
+        rows = await (await self.transaction.locking()).fetch(_ALL_ENDPOINTS)
         return [_ENDPOINTS.read(row) for row in rows]
 
     async def remove_deleted(self) -> None:
         await self._execute(_REMOVE_DELETED)
 
     async def _one(self, query: str, endpoint_id: str) -> WebhookEndpoint | None:
-        row = await (await driver_of(self.connection)).fetchrow(query, endpoint_id)
+        row = await (await self.transaction.locking()).fetchrow(query, endpoint_id)
         return _ENDPOINTS.read(row) if row else None
 
     async def _execute(self, statement: str, *values: object) -> None:
-        await (await driver_of(self.connection)).execute(statement, *values)
+        await (await self.transaction.locking()).execute(statement, *values)
 
 
 _GET_ENDPOINT = f"{_ENDPOINTS.select()} WHERE endpoint_id = $1 AND deleted_at IS NULL"
@@ -61,20 +60,20 @@ _REMOVE_DELETED = """
 
 @dataclass(frozen=True, slots=True)
 class PostgresDeliveries:
-    connection: AsyncConnection
+    transaction: Transaction
 
     async def add(self, deliveries: Sequence[Delivery]) -> int:
         columns = zip(*(_inserted(one) for one in deliveries), strict=True)
         return await self._count(_ADD, *(list(column) for column in columns))
 
     async def get(self, delivery_id: str) -> Delivery | None:
-        row = await (await driver_of(self.connection)).fetchrow(_GET_DELIVERY, delivery_id)
+        row = await (await self.transaction.locking()).fetchrow(_GET_DELIVERY, delivery_id)
         return _DELIVERIES.read(row) if row else None
 
     async def claim(
         self, *, busy: Mapping[str, int], per_endpoint: int, limit: int, now: datetime, until: datetime
     ) -> Sequence[Delivery]:
-        driver = await driver_of(self.connection)
+        driver = await self.transaction.locking()
         rows = await driver.fetch(
             _CLAIM, list(busy.keys()), list(busy.values()), per_endpoint, limit, now, until
         )
@@ -93,7 +92,7 @@ class PostgresDeliveries:
     async def list(
         self, *, endpoint_id: str, status: DeliveryStatus | None, after: str | None, limit: int
     ) -> Sequence[Delivery]:
-        rows = await (await driver_of(self.connection)).fetch(_LIST, endpoint_id, status, after, limit)
+        rows = await (await self.transaction.locking()).fetch(_LIST, endpoint_id, status, after, limit)
         return [_DELIVERIES.read(row) for row in rows]
 
     async def replay(self, delivery_ids: Collection[str], now: datetime) -> int:
@@ -109,7 +108,7 @@ class PostgresDeliveries:
         finished_before: datetime,
         limit: int,
     ) -> Sequence[str]:
-        rows = await (await driver_of(self.connection)).fetch(
+        rows = await (await self.transaction.locking()).fetch(
             _FINISHED, endpoint_id, [*statuses], since, until, finished_before, limit
         )
         return [row["delivery_id"] for row in rows]
@@ -118,12 +117,12 @@ class PostgresDeliveries:
         return await self._count(_FORGET, finished_before, limit)
 
     async def counts(self, now: datetime) -> DeliveryCounts:
-        row = await (await driver_of(self.connection)).fetchrow(_COUNTS, now)
+        row = await (await self.transaction.locking()).fetchrow(_COUNTS, now)
         assert row is not None, "a row of aggregates is always there"
         return DeliveryCounts(**dict(row))
 
     async def _count(self, statement: str, *values: object) -> int:
-        done: str = await (await driver_of(self.connection)).execute(statement, *values)
+        done: str = await (await self.transaction.locking()).execute(statement, *values)
         return int(done.rpartition(" ")[2])
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.unit_of_work import (
+from adapters.postgres.engine import (
     DatabaseUnavailable,
-    autocommitting,
-    live_driver,
+    driver_of_pooled,
     lost_connection,
+    take_connection,
 )
 from domain.shared.idempotency import (
     KEEP_DAYS,
@@ -107,7 +107,7 @@ class PostgresIdempotencyStore:
             raise ValueError(f"not a plain SQL identifier: {schema!r}")
         # Every method is one statement, so each is its own transaction without BEGIN and COMMIT
         # around it: two round trips less on every mutating call.
-        self._engine = autocommitting(engine)
+        self._engine = engine
         table = f"{schema}.idempotency_key"
         self._begin = _BEGIN.format(table=table)
         self._find = _FIND.format(table=table)
@@ -151,13 +151,15 @@ class PostgresIdempotencyStore:
     async def _connected(self) -> "AsyncIterator[asyncpg.Connection[Any]]":
         """A connection for one statement. A lost one is raised as DatabaseUnavailable."""
         try:
-            async with self._engine.connect() as connection:
-                try:
-                    yield await live_driver(connection)
-                except BaseException as error:
-                    if lost_connection(error) or not isinstance(error, Exception):
-                        await connection.invalidate()
-                    raise
+            taken = await take_connection(self._engine)
+            try:
+                yield driver_of_pooled(taken)
+            except BaseException as error:
+                if lost_connection(error) or not isinstance(error, Exception):
+                    taken.invalidate()
+                raise
+            finally:
+                taken.close()
         except Exception as error:
             if lost_connection(error):
                 raise DatabaseUnavailable from error

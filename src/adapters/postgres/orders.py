@@ -7,44 +7,44 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import history, tables
 from adapters.postgres.endpoints import PostgresDeliveries, PostgresEndpoints
 from adapters.postgres.history import PostgresHistory
 from adapters.postgres.rows import HotRows, from_row, to_row
 from adapters.postgres.stock import PostgresStock, move_stock
+from adapters.postgres.transaction import Transaction, Write, appended
 from adapters.postgres.unit_of_work import UnitOfWork
 from domain.orders.attempt import Attempt
 from domain.orders.history import Entry
 from domain.orders.order import Effect, Order
 from outbox import Event, Outbox
-from outbox.database import driver_of
 
 EffectEncoder = Callable[[Effect], Event]
 
 
 @dataclass(slots=True)
 class PostgresOrders:
-    """`connection` may belong to a unit of work or to the inbox's transaction."""
+    """In the transaction of a unit of work, or of an inbox."""
 
-    connection: AsyncConnection
+    transaction: Transaction
     outbox: Outbox
     encode: EffectEncoder
     wrote_events: bool = False
 
     async def add(self, order: Order) -> None:
-        driver = await driver_of(self.connection)
-        await driver.execute(
-            _INSERT, *_HOT.values(order), *_derived(order).values(), *history.columns_of(_noted([order]))
+        values = (*_HOT.values(order), *_derived(order).values())
+        await self.transaction.write(
+            Write(order.order_id, _INSERT, values), *history.written(_noted([order]))
         )
 
     async def get(self, order_id: str) -> Order | None:
-        row = await (await driver_of(self.connection)).fetchrow(_GET, order_id)
+        row = await (await self.transaction.reading()).fetchrow(_GET, order_id)
         return _HOT.read(row) if row else None
 
     async def lock(self, order_ids: Sequence[str]) -> dict[str, Order]:
-        driver = await driver_of(self.connection)
+        driver = await self.transaction.locking()
         return {row["order_id"]: _HOT.read(row) for row in await driver.fetch(_LOCK, order_ids)}
 
     async def save(self, orders: Sequence[Order]) -> None:
@@ -52,24 +52,26 @@ class PostgresOrders:
             return
         for order in orders:
             order.version += 1
-        driver = await driver_of(self.connection)
         changes = [change for order in orders for change in order.take_stock_changes()]
-        noted = history.columns_of(_noted(orders))
-        await driver.execute(_UPDATE, *zip(*map(_changing, orders), strict=True), *noted)
-        await move_stock(driver, changes, max(order.updated_at for order in orders))
-        attempts = [_ATTEMPTS.values(attempt) for order in orders for attempt in order.take_attempts()]
-        if attempts:
-            await driver.executemany(_PUT_ATTEMPT, attempts)
+        attempts = [attempt for order in orders for attempt in order.take_attempts()]
         effects = [self.encode(effect) for order in orders for effect in order.take_effects()]
-        if effects:
-            await self.outbox.append(self.connection, effects)
-            self.wrote_events = True
+        row = " ".join(order.order_id for order in orders)
+        columns = list(zip(*map(_changing, orders), strict=True))
+        await self.transaction.write(
+            Write(row, _UPDATE, columns),
+            *history.written(_noted(orders)),
+            *map(_put, attempts),
+            *appended(self.outbox, effects),
+        )
+        await move_stock(self.transaction, changes, max(order.updated_at for order in orders))
+        self.wrote_events = self.wrote_events or bool(effects)
 
     async def save_draft(self, order: Order) -> None:
         order.version += 1
-        noted = history.columns_of(_noted([order]))
-        driver = await driver_of(self.connection)
-        await driver.execute(_UPDATE_DRAFT, *_HOT.values(order), *_derived(order).values(), *noted)
+        values = (*_HOT.values(order), *_derived(order).values())
+        await self.transaction.write(
+            Write(order.order_id, _UPDATE_DRAFT, values), *history.written(_noted([order]))
+        )
 
     async def list(
         self, *, status: str | None, user_id: str | None, order_id: str | None, after: str | None, limit: int
@@ -85,7 +87,7 @@ class PostgresOrders:
                 wanted = wanted.where(column == value)
         if after is not None:
             wanted = wanted.where(columns.order_id < after)
-        rows = (await self.connection.execute(wanted)).mappings()
+        rows = (await (await self.transaction.sqlalchemy()).execute(wanted)).mappings()
         return [from_row(Order, row) for row in rows]
 
 
@@ -105,15 +107,15 @@ def _derived(order: Order) -> dict[str, int]:
 _HOT = HotRows(Order, tables.orders)
 _GET = f"{_HOT.select()} WHERE order_id = $1"
 _DERIVED = ("total_amount", "amount_paid", "amount_refunded")
-_INSERT = history.beside(_HOT.insert(*_DERIVED), _HOT.width + len(_DERIVED))
+_INSERT = _HOT.insert(*_DERIVED)
 _LOCK = f"{_HOT.select()} WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE"
 _CHANGING = (
     *("status", "attention", "payments", "confirmed_at", "accepted_at", "fulfilled_at", "updated_at"),
     *("version", "cancellation"),
     *("amount_paid", "amount_refunded", "reserved"),
 )
-_UPDATE_DRAFT = history.beside(_HOT.update_one("order_id", *_DERIVED), _HOT.width + len(_DERIVED))
-_UPDATE = history.beside(_HOT.update("order_id", *_CHANGING), len(_CHANGING) + 1)
+_UPDATE_DRAFT = _HOT.update_one("order_id", *_DERIVED)
+_UPDATE = _HOT.update("order_id", *_CHANGING)
 
 
 def _noted(orders: Sequence[Order]) -> Iterator[tuple[str, Entry]]:
@@ -139,7 +141,7 @@ def _json(value: object) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class PostgresAttempts:
-    connection: AsyncConnection
+    transaction: Transaction
 
     async def get(self, attempt_id: str) -> Attempt | None:
         return await self._one(_GET_ATTEMPT, attempt_id)
@@ -148,10 +150,10 @@ class PostgresAttempts:
         return await self._one(_OPEN_ATTEMPT, order_id)
 
     async def put(self, attempt: Attempt) -> None:
-        await (await driver_of(self.connection)).execute(_PUT_ATTEMPT, *_ATTEMPTS.values(attempt))
+        await self.transaction.write(_put(attempt))
 
     async def _one(self, query: str, value: str) -> Attempt | None:
-        row = await (await driver_of(self.connection)).fetchrow(query, value)
+        row = await (await self.transaction.reading()).fetchrow(query, value)
         return _ATTEMPTS.read(row) if row else None
 
     async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Attempt]:
@@ -163,7 +165,7 @@ class PostgresAttempts:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        rows = await self.connection.execute(
+        rows = await (await self.transaction.sqlalchemy()).execute(
             update(table).where(table.c.attempt_id.in_(due)).values(next_check_at=until).returning(*table.c)
         )
         return [from_row(Attempt, row) for row in rows.mappings()]
@@ -176,6 +178,10 @@ _OPEN_ATTEMPT = f"""
     WHERE order_id = $1 AND status = 'STARTED' AND kind IN ('CREATE', 'CONFIRM')
 """
 _PUT_ATTEMPT = _ATTEMPTS.put("attempt_id")
+
+
+def _put(attempt: Attempt) -> Write:
+    return Write(attempt.attempt_id, _PUT_ATTEMPT, _ATTEMPTS.values(attempt))
 
 
 class PostgresOrdersUnitOfWork(UnitOfWork):
@@ -195,13 +201,13 @@ class PostgresOrdersUnitOfWork(UnitOfWork):
         self._outbox = outbox
         self._encode = encode
 
-    def _open(self, connection: AsyncConnection) -> None:
-        self.orders = PostgresOrders(connection, self._outbox, self._encode)
-        self.stock = PostgresStock(connection)
-        self.attempts = PostgresAttempts(connection)
-        self.history = PostgresHistory(connection)
-        self.endpoints = PostgresEndpoints(connection)
-        self.deliveries = PostgresDeliveries(connection)
+    def _open(self, transaction: Transaction) -> None:
+        self.orders = PostgresOrders(transaction, self._outbox, self._encode)
+        self.stock = PostgresStock(transaction)
+        self.attempts = PostgresAttempts(transaction)
+        self.history = PostgresHistory(transaction)
+        self.endpoints = PostgresEndpoints(transaction)
+        self.deliveries = PostgresDeliveries(transaction)
 
     def _wrote_events(self) -> bool:
         return self.orders.wrote_events

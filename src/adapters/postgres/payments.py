@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 from sqlalchemy import Select, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import tables
 from adapters.postgres.rows import HotRows, from_row, to_row
 from adapters.postgres.stories import PostgresStories
+from adapters.postgres.transaction import Transaction, Write, appended
 from adapters.postgres.unit_of_work import UnitOfWork
 from adapters.postgres.webhooks import PostgresWebhooks
 from domain.payments.dispute import Dispute
@@ -26,54 +26,54 @@ from domain.payments.refund import Refund
 from domain.shared.errors import Malformed
 from domain.shared.payment_events import PaymentEvent
 from outbox import Event, Outbox
-from outbox.database import driver_of
 
 EventEncoder = Callable[[PaymentEvent], Event]
 
 
 @dataclass(slots=True)
 class PostgresPayments:
-    connection: AsyncConnection
+    transaction: Transaction
     outbox: Outbox
     encode: EventEncoder
     wrote_events: bool = False
 
     async def add(self, payment: Payment) -> None:
-        driver = await driver_of(self.connection)
-        try:
-            await driver.execute(_INSERT_PAYMENT, *_PAYMENTS.values(payment))
-        except asyncpg.UniqueViolationError as error:
-            if error.constraint_name == "payment_live_order":
-                raise PaymentInProgress from error
-            if error.constraint_name == "payment_pkey":
-                raise OperationInFlight from error  # the same request, running twice
-            raise
+        refusals = {"payment_live_order": PaymentInProgress, "payment_pkey": OperationInFlight}
+        await self.transaction.write(
+            Write(payment.payment_id, _INSERT_PAYMENT, _PAYMENTS.values(payment), refusals)
+        )
 
     async def get(self, payment_id: str) -> Payment | None:
-        return await self._one(_GET_PAYMENT, payment_id)
+        row = await (await self.transaction.reading()).fetchrow(_GET_PAYMENT, payment_id)
+        return _PAYMENTS.read(row) if row else None
 
     async def lock(self, payment_id: str) -> Payment | None:
-        return await self._one(_LOCK_PAYMENT, payment_id)
+        row = await (await self.transaction.locking()).fetchrow(_LOCK_PAYMENT, payment_id)
+        return _PAYMENTS.read(row) if row else None
 
     async def find_by_intent(self, gateway: str, intent_id: str) -> str | None:
-        driver = await driver_of(self.connection)
+        driver = await self.transaction.reading()
         found: str | None = await driver.fetchval(_FIND_PAYMENT, gateway, intent_id)
         return found
 
     async def save(self, payment: Payment) -> None:
         payment.version += 1
         events = [self.encode(event) for event in payment.take_events()]
-        values = _PAYMENTS.values(payment)
-        await self.outbox.append_with(self.connection, events, _UPDATE_PAYMENT, *values)
+        await self.transaction.write(
+            Write(payment.payment_id, _UPDATE_PAYMENT, _PAYMENTS.values(payment)),
+            *appended(self.outbox, events),
+        )
         self.wrote_events = self.wrote_events or bool(events)
 
     async def forget(self, payment: Payment) -> None:
         for table in (tables.operation, tables.payment):
-            await self.connection.execute(delete(table).where(table.c.payment_id == payment.payment_id))
+            await (await self.transaction.sqlalchemy()).execute(
+                delete(table).where(table.c.payment_id == payment.payment_id)
+            )
 
     async def count_attentions(self) -> Mapping[str, int]:
         table = tables.payment
-        rows = await self.connection.execute(
+        rows = await (await self.transaction.sqlalchemy()).execute(
             select(table.c.attention, func.count().label("payments"))
             .where(table.c.attention.is_not(None))
             .group_by(table.c.attention)
@@ -82,7 +82,7 @@ class PostgresPayments:
 
     async def begin_look_up(self, payment_id: str, *, now: datetime, not_since: datetime) -> bool:
         table = tables.payment
-        begun = await self.connection.scalar(
+        begun = await (await self.transaction.sqlalchemy()).scalar(
             update(table)
             .where(
                 table.c.payment_id == payment_id,
@@ -115,16 +115,18 @@ class PostgresPayments:
 
     async def _take(self, wanted: "Select[Any]", limit: int) -> Sequence[Payment]:
         """Lock rows that nobody else has in hand."""
-        rows = await self.connection.execute(wanted.limit(limit).with_for_update(skip_locked=True))
+        rows = await (await self.transaction.sqlalchemy()).execute(
+            wanted.limit(limit).with_for_update(skip_locked=True)
+        )
         return [from_row(Payment, row) for row in rows.mappings()]
 
     async def put_off(self, payment_id: str, check_at: datetime | None) -> None:
-        await self.connection.execute(
+        await (await self.transaction.sqlalchemy()).execute(
             update(tables.payment).where(tables.payment.c.payment_id == payment_id).values(check_at=check_at)
         )
 
     async def mark_operation_unknown(self, payment: Payment) -> None:
-        await self.connection.execute(
+        await (await self.transaction.sqlalchemy()).execute(
             update(tables.payment)
             .where(tables.payment.c.payment_id == payment.payment_id)
             .values(operation_unknown=payment.operation_unknown, attention=payment.attention)
@@ -140,12 +142,8 @@ class PostgresPayments:
             wanted = wanted.where(tables.payment.c.user_id == user_id)
         if after is not None:
             wanted = wanted.where(tables.payment.c.payment_id < after)
-        rows = (await self.connection.execute(wanted)).mappings()
+        rows = (await (await self.transaction.sqlalchemy()).execute(wanted)).mappings()
         return [from_row(Payment, row) for row in rows]
-
-    async def _one(self, query: str, *values: str) -> Payment | None:
-        row = await (await driver_of(self.connection)).fetchrow(query, *values)
-        return _PAYMENTS.read(row) if row else None
 
 
 _PAYMENTS = HotRows(Payment, tables.payment)
@@ -158,10 +156,10 @@ _FIND_PAYMENT = f"SELECT payment_id FROM {tables.payment.fullname} WHERE gateway
 
 @dataclass(frozen=True, slots=True)
 class PostgresRefunds:
-    connection: AsyncConnection
+    transaction: Transaction
 
     async def add(self, refund: Refund) -> None:
-        await self.connection.execute(insert(tables.refund).values(to_row(refund)))
+        await (await self.transaction.sqlalchemy()).execute(insert(tables.refund).values(to_row(refund)))
 
     async def get(self, refund_id: str) -> Refund | None:
         return await self._one(select(tables.refund).where(tables.refund.c.refund_id == refund_id))
@@ -174,27 +172,27 @@ class PostgresRefunds:
     async def save(self, refund: Refund) -> None:
         refund.version += 1
         values = to_row(refund)
-        await self.connection.execute(
+        await (await self.transaction.sqlalchemy()).execute(
             update(tables.refund).where(tables.refund.c.refund_id == values.pop("refund_id")).values(values)
         )
 
     async def _one(self, wanted: "Select[Any]") -> Refund | None:
-        row = (await self.connection.execute(wanted)).mappings().one_or_none()
+        row = (await (await self.transaction.sqlalchemy()).execute(wanted)).mappings().one_or_none()
         return from_row(Refund, row) if row else None
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresDisputes:
-    connection: AsyncConnection
+    transaction: Transaction
 
     async def get(self, gateway_dispute_id: str) -> Dispute | None:
         wanted = select(tables.dispute).where(tables.dispute.c.gateway_dispute_id == gateway_dispute_id)
-        row = (await self.connection.execute(wanted)).mappings().one_or_none()
+        row = (await (await self.transaction.sqlalchemy()).execute(wanted)).mappings().one_or_none()
         return from_row(Dispute, row) if row else None
 
     async def put(self, dispute: Dispute) -> None:
         values = {**to_row(dispute), "closed": dispute.status.closed}
-        await self.connection.execute(
+        await (await self.transaction.sqlalchemy()).execute(
             upsert(tables.dispute)
             .values(values)
             .on_conflict_do_update(index_elements=["gateway_dispute_id"], set_=values)
@@ -220,25 +218,26 @@ class PostgresDisputes:
         )
 
     async def _all(self, wanted: "Select[Any]") -> Sequence[Dispute]:
-        rows = (await self.connection.execute(wanted)).mappings()
+        rows = (await (await self.transaction.sqlalchemy()).execute(wanted)).mappings()
         return [from_row(Dispute, row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresOperations:
-    connection: AsyncConnection
+    transaction: Transaction
 
     async def add(self, operation: Operation) -> None:
-        driver = await driver_of(self.connection)
-        await driver.execute(_INSERT_OPERATION, *_OPERATIONS.values(operation))
+        await self._write(_INSERT_OPERATION, operation)
 
     async def get(self, operation_id: str) -> Operation | None:
-        row = await (await driver_of(self.connection)).fetchrow(_GET_OPERATION, operation_id)
+        row = await (await self.transaction.reading()).fetchrow(_GET_OPERATION, operation_id)
         return _OPERATIONS.read(row) if row else None
 
     async def save(self, operation: Operation) -> None:
-        driver = await driver_of(self.connection)
-        await driver.execute(_UPDATE_OPERATION, *_OPERATIONS.values(operation))
+        await self._write(_UPDATE_OPERATION, operation)
+
+    async def _write(self, statement: str, operation: Operation) -> None:
+        await self.transaction.write(Write(operation.operation_id, statement, _OPERATIONS.values(operation)))
 
     async def take_due(
         self, *, now: datetime, until: datetime, limit: int, besides: Collection[str] = ()
@@ -254,7 +253,7 @@ class PostgresOperations:
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        rows = await self.connection.execute(
+        rows = await (await self.transaction.sqlalchemy()).execute(
             update(tables.operation)
             .where(tables.operation.c.operation_id.in_(due))
             .values(next_check_at=until)
@@ -276,10 +275,10 @@ _FIND_CUSTOMER = f"""
 
 @dataclass(frozen=True, slots=True)
 class PostgresCustomers:
-    connection: AsyncConnection
+    transaction: Transaction
 
     async def find(self, gateway: str, user_id: str) -> str | None:
-        driver = await driver_of(self.connection)
+        driver = await self.transaction.reading()
         found: str | None = await driver.fetchval(_FIND_CUSTOMER, gateway, user_id)
         return found
 
@@ -288,10 +287,10 @@ class PostgresCustomers:
         wanted = select(table.c.user_id).where(
             table.c.gateway == gateway, table.c.gateway_customer_id == gateway_customer_id
         )
-        return await self.connection.scalar(wanted.limit(1))
+        return await (await self.transaction.sqlalchemy()).scalar(wanted.limit(1))
 
     async def put(self, gateway: str, user_id: str, gateway_customer_id: str) -> str:
-        await self.connection.execute(
+        await (await self.transaction.sqlalchemy()).execute(
             upsert(tables.customer)
             .values(gateway=gateway, user_id=user_id, gateway_customer_id=gateway_customer_id)
             .on_conflict_do_nothing()
@@ -300,7 +299,7 @@ class PostgresCustomers:
 
     async def forget(self, gateway: str, user_id: str, gateway_customer_id: str) -> bool:
         kept = tables.customer.c
-        forgotten = await self.connection.execute(
+        forgotten = await (await self.transaction.sqlalchemy()).execute(
             delete(tables.customer).where(
                 kept.gateway == gateway,
                 kept.user_id == user_id,
@@ -312,7 +311,7 @@ class PostgresCustomers:
 
 @dataclass(frozen=True, slots=True)
 class PostgresEventLog:
-    connection: AsyncConnection
+    transaction: Transaction
     schema: str
 
     async def list(
@@ -321,7 +320,7 @@ class PostgresEventLog:
         # By transaction, not by position: positions commit out of order. Below the oldest running
         # transaction everything is decided, so what a reader has passed stays complete.
         xid, position = _parse_cursor(after)
-        rows = await self.connection.execute(
+        rows = await (await self.transaction.sqlalchemy()).execute(
             text(
                 f"""
                 SELECT xid::text AS xid, position, payload FROM {self.schema}.outbox_event
@@ -367,15 +366,15 @@ class PostgresPaymentsUnitOfWork(UnitOfWork):
         self._outbox = outbox
         self._encode = encode
 
-    def _open(self, connection: AsyncConnection) -> None:
-        self.payments = PostgresPayments(connection, self._outbox, self._encode)
-        self.refunds = PostgresRefunds(connection)
-        self.disputes = PostgresDisputes(connection)
-        self.operations = PostgresOperations(connection)
-        self.customers = PostgresCustomers(connection)
-        self.webhooks = PostgresWebhooks(connection)
-        self.events = PostgresEventLog(connection, self._outbox.schema)
-        self.stories = PostgresStories(connection, self._outbox.schema)
+    def _open(self, transaction: Transaction) -> None:
+        self.payments = PostgresPayments(transaction, self._outbox, self._encode)
+        self.refunds = PostgresRefunds(transaction)
+        self.disputes = PostgresDisputes(transaction)
+        self.operations = PostgresOperations(transaction)
+        self.customers = PostgresCustomers(transaction)
+        self.webhooks = PostgresWebhooks(transaction)
+        self.events = PostgresEventLog(transaction, self._outbox.schema)
+        self.stories = PostgresStories(transaction, self._outbox.schema)
 
     def _wrote_events(self) -> bool:
         return self.payments.wrote_events

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.engine import autocommitting
 from adapters.postgres.rows import from_row
-from adapters.postgres.unit_of_work import autocommitting
 from domain.orders.progress import EffectProgress, EventProgress
 
 _EFFECTS = text(

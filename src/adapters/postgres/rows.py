@@ -6,10 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar, get_args, get_type_hints
 
+import asyncpg
 import msgspec
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
+
+from adapters.postgres.transaction import AFTER
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 T = TypeVar("T")
@@ -49,13 +52,20 @@ class HotRows(Generic[T]):
         }
 
     def select(self) -> str:
-        columns = (f"{name}::text" if self._is_json(name) else name for name in self._names)
-        return f"SELECT {', '.join(columns)} FROM {self._table.fullname}"
+        return f"SELECT {self.columns()} FROM {self._table.fullname}"
+
+    def columns(self, table: str = "") -> str:
+        """What `read` takes, of this alias of the table."""
+        of = f"{table}." if table else ""
+        return ", ".join(
+            f"{of}{name}::text" if self._is_json(name) else f"{of}{name}" for name in self._names
+        )
 
     def insert(self, *besides: str) -> str:
-        """Of one row: the parameters are its `values`, then those of these other columns."""
+        """Of one row: the parameters are its `values`, then those of these other columns. To be a `Write`."""
         names = ", ".join((*self._names, *besides))
-        return f"INSERT INTO {self._table.fullname} ({names}) VALUES ({self._marks(len(besides))})"
+        marks = ", ".join(self._marks(*besides))
+        return f"INSERT INTO {self._table.fullname} ({names}) SELECT {marks} WHERE {AFTER}"
 
     @property
     def width(self) -> int:
@@ -63,10 +73,11 @@ class HotRows(Generic[T]):
         return len(self._names)
 
     def update_one(self, key: str, *besides: str) -> str:
-        """Of the row with this key, everything else in it: the parameters are those of `insert`."""
-        marks = zip((*self._names, *besides), self._marks(len(besides)).split(", "), strict=True)
+        """Of the row with this key, everything else in it: the parameters are those of `insert`. To be a `Write`."""
+        marks = zip((*self._names, *besides), self._marks(*besides), strict=True)
         changes = ", ".join(f"{name} = {mark}" for name, mark in marks if name != key)
-        return f"UPDATE {self._table.fullname} SET {changes} WHERE {key} = ${self._names.index(key) + 1}"
+        where = f"{key} = ${self._names.index(key) + 1} AND {AFTER}"
+        return f"UPDATE {self._table.fullname} SET {changes} WHERE {where}"
 
     def put(self, key: str) -> str:
         """Insert a row or, where its key is there, write it over: the parameters are its `values`."""
@@ -82,26 +93,29 @@ class HotRows(Generic[T]):
                 values[number] = msgspec.json.encode(values[number]).decode()
         return values
 
-    def _marks(self, besides: int = 0) -> str:
-        marks = [
-            f"${number}::text::jsonb" if self._is_json(name) else f"${number}"
-            for number, name in enumerate(self._names, 1)
+    def _marks(self, *besides: str) -> list[str]:
+        return [
+            f"${number}::text::jsonb" if self._is_json(name) else f"${number}::{self._type(name)}"
+            for number, name in enumerate((*self._names, *besides), 1)
         ]
-        return ", ".join([*marks, *(f"${len(marks) + number}" for number in range(1, besides + 1))])
+
+    def _type(self, name: str) -> str:
+        return str(self._table.c[name].type.compile(_DIALECT))
 
     def update(self, key: str, *names: str) -> str:
-        """Of many rows: the parameters are arrays, of the key and of each of these columns."""
-        types = {name: str(self._table.c[name].type.compile(_DIALECT)) for name in (key, *names)}
+        """Of many rows: the parameters are arrays, of the key and of each of these columns. To be a `Write`."""
+        types = {name: self._type(name) for name in (key, *names)}
         sent = {name: "text" if kind == "JSONB" else kind for name, kind in types.items()}
         arrays = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(sent.values(), 1))
         values = ", ".join(f"{name} = new.{name}::{types[name]}" for name in names)
         return f"""
             UPDATE {self._table.fullname} AS old SET {values}
-            FROM unnest({arrays}) AS new ({", ".join(sent)}) WHERE old.{key} = new.{key}
+            FROM unnest({arrays}) AS new ({", ".join(sent)}) WHERE old.{key} = new.{key} AND {AFTER}
         """
 
-    def read(self, row: Mapping[str, Any]) -> T:
-        values = dict(row)
+    def read(self, row: "asyncpg.Record", first: int = 0) -> T:
+        """The dataclass of these columns, which begin at number `first` of the row."""
+        values = dict(zip(self._names, row[first : first + self.width], strict=True))
         for name, decode in self._json.items():
             if values[name] is not None:
                 values[name] = decode(values[name])

@@ -3,58 +3,52 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-import asyncpg
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import tables
 from adapters.postgres.rows import HotRows
+from adapters.postgres.transaction import Transaction, alone
 from domain.orders.stock import Shelf, StockChange, StockItem, summed
-from outbox.database import driver_of
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresStock:
-    connection: AsyncConnection
+    transaction: Transaction
 
     async def get(self, sku: str) -> StockItem | None:
-        row = await (await driver_of(self.connection)).fetchrow(_GET, sku)
+        row = await (await self.transaction.reading()).fetchrow(_GET, sku)
         return _HOT.read(row) if row else None
 
     async def lock(self, skus: Collection[str]) -> Shelf:
-        driver = await driver_of(self.connection)
+        driver = await self.transaction.locking()
         return Shelf({row["sku"]: _HOT.read(row) for row in await driver.fetch(_LOCK, list(skus))})
 
     async def add(self, item: StockItem) -> bool:
-        driver = await driver_of(self.connection)
+        driver = await self.transaction.locking()
         done: str = await driver.execute(_ADD, *_HOT.values(item))
         return done == "INSERT 0 1"
 
     async def save(self, item: StockItem) -> None:
         item.version += 1
-        await (await driver_of(self.connection)).execute(_SAVE, *_HOT.values(item))
+        await (await self.transaction.locking()).execute(_SAVE, *_HOT.values(item))
 
     async def list(self, *, after: str | None, limit: int) -> Sequence[StockItem]:
-        driver = await driver_of(self.connection)
+        driver = await self.transaction.reading()
         return [_HOT.read(row) for row in await driver.fetch(_LIST, after or "", limit)]
 
 
-async def move_stock(
-    driver: "asyncpg.Connection[Any]", changes: Iterable[StockChange], now: datetime
-) -> None:
+async def move_stock(transaction: Transaction, changes: Iterable[StockChange], now: datetime) -> None:
     """Let the sums follow what orders reserve, release, consume and give back: one statement, or none."""
     sums = summed(changes)
     if sums:
         columns = zip(*((one.sku, one.on_hand, one.reserved) for one in sums), strict=True)
-        await driver.execute(_MOVE, *columns, now)
+        await (await transaction.locking()).execute(_MOVE, *columns, now)
 
 
 _HOT = HotRows(StockItem, tables.inventory)
 _GET = f"{_HOT.select()} WHERE sku = $1"
 _LOCK = f"{_HOT.select()} WHERE sku = ANY ($1::text[]) ORDER BY sku FOR UPDATE"
-_ADD = f"{_HOT.insert()} ON CONFLICT (sku) DO NOTHING"
-_SAVE = _HOT.update_one("sku")
+_ADD = f"{alone(_HOT.insert())} ON CONFLICT (sku) DO NOTHING"
+_SAVE = alone(_HOT.update_one("sku"))
 _LIST = f"{_HOT.select()} WHERE sku > $1 ORDER BY sku LIMIT $2"
 # Locked in order first: an UPDATE alone takes its rows as its plan comes by them.
 _MOVE = """

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Table, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import tables
 from adapters.postgres.rows import from_row
+from adapters.postgres.transaction import Transaction
 from domain.payments.dispute import Dispute
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
@@ -23,7 +23,7 @@ NEWEST = 500
 
 @dataclass(frozen=True, slots=True)
 class PostgresStories:
-    connection: AsyncConnection
+    transaction: Transaction
     schema: str
 
     async def of_order(self, order_id: str) -> Sequence[PaymentStory]:
@@ -46,13 +46,13 @@ class PostgresStories:
     ) -> list[T]:
         """The newest rows of this key, the oldest of them first; what is given `instead` is not read."""
         wanted = select(*(column for column in table.c if column.name not in instead))
-        found = await self.connection.execute(
+        found = await (await self.transaction.sqlalchemy()).execute(
             wanted.where(table.c[key] == value).order_by(table.c[order].desc()).limit(NEWEST)
         )
         return [from_row(kind, {**row, **instead}) for row in found.mappings()][::-1]
 
     async def _events(self, payment_id: str) -> list[CommittedEvent]:
-        found = await self.connection.execute(
+        found = await (await self.transaction.sqlalchemy()).execute(
             text(
                 f"""
                 SELECT id AS event_id, type, sequence, created_at AS committed_at

@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import tables
 from adapters.postgres.rows import HotRows, from_row
+from adapters.postgres.transaction import Transaction, alone
 from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome, WebhookTypeCount
-from outbox.database import driver_of
 
 _table = tables.webhook_event
 _waiting = _table.c.payment_id.is_(None) & _table.c.intent_id.is_not(None) & _table.c.body.is_not(None)
@@ -22,7 +21,7 @@ def _is(gateway: str, event_id: str) -> ColumnElement[bool]:
 
 
 _ROWS = HotRows(StoredWebhook, _table)
-_INSERT = f"{_ROWS.insert()} ON CONFLICT DO NOTHING RETURNING 1"
+_INSERT = f"{alone(_ROWS.insert())} ON CONFLICT DO NOTHING RETURNING 1"
 _IS_KEPT = f"SELECT 1 FROM {_table.fullname} WHERE gateway = $1 AND event_id = $2"
 _LOCK_INTENT = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 _HAS_WAITING = f"""
@@ -44,14 +43,14 @@ _FORGET = f"DELETE FROM {_table.fullname} WHERE ctid = ANY (ARRAY({_OLDEST.forma
 
 @dataclass(frozen=True, slots=True)
 class PostgresWebhooks:
-    connection: AsyncConnection
+    transaction: Transaction
 
     async def insert(self, webhook: StoredWebhook) -> bool:
-        driver = await driver_of(self.connection)
+        driver = await self.transaction.locking()
         return await driver.fetchval(_INSERT, *_ROWS.values(webhook)) is not None
 
     async def is_kept(self, gateway: str, event_id: str) -> bool:
-        driver = await driver_of(self.connection)
+        driver = await self.transaction.reading()
         return await driver.fetchval(_IS_KEPT, gateway, event_id) is not None
 
     async def get(self, gateway: str, event_id: str) -> StoredWebhook | None:
@@ -81,7 +80,7 @@ class PostgresWebhooks:
         return await self._all(query)
 
     async def count_types(self, *, begin: datetime) -> Sequence[WebhookTypeCount]:
-        counted = await self.connection.execute(
+        counted = await (await self.transaction.sqlalchemy()).execute(
             select(
                 _table.c.type,
                 func.coalesce(_table.c.is_known, True).label("is_known"),
@@ -98,18 +97,18 @@ class PostgresWebhooks:
         self, gateway: str, event_id: str, outcome: WebhookOutcome, payment_id: str | None
     ) -> None:
         undecided = or_(_table.c.outcome.is_(None), _table.c.outcome != WebhookOutcome.APPLIED)
-        await self.connection.execute(
+        await (await self.transaction.sqlalchemy()).execute(
             update(_table)
             .where(_is(gateway, event_id), undecided)
             .values(outcome=outcome, payment_id=func.coalesce(payment_id, _table.c.payment_id))
         )
 
     async def lock_intent(self, gateway: str, intent_id: str) -> None:
-        driver = await driver_of(self.connection)
+        driver = await self.transaction.locking()
         await driver.execute(_LOCK_INTENT, f"{gateway} {intent_id}")
 
     async def has_waiting(self, gateway: str, intent_id: str) -> bool:
-        driver = await driver_of(self.connection)
+        driver = await self.transaction.reading()
         return await driver.fetchval(_HAS_WAITING, gateway, intent_id) is not None
 
     async def take_waiting(self, gateway: str, intent_id: str, payment_id: str) -> Sequence[StoredWebhook]:
@@ -135,7 +134,7 @@ class PostgresWebhooks:
             .where(_waiting, _table.c.gateway.not_in(besides))
             .limit(limit)
         )
-        return list((await self.connection.scalars(wanted)).all())
+        return list((await (await self.transaction.sqlalchemy()).scalars(wanted)).all())
 
     async def drop_bodies(self, *, received_before: datetime, limit: int) -> int:
         return await self._removed(_DROP_BODIES, received_before, limit)
@@ -144,10 +143,10 @@ class PostgresWebhooks:
         return await self._removed(_FORGET, received_before, limit)
 
     async def _removed(self, statement: str, received_before: datetime, limit: int) -> int:
-        done: str = await (await driver_of(self.connection)).execute(statement, received_before, limit)
+        done: str = await (await self.transaction.locking()).execute(statement, received_before, limit)
         return int(done.rpartition(" ")[2])
 
     async def _all(self, query: Any) -> list[StoredWebhook]:
-        rows = (await self.connection.execute(query)).mappings()
+        rows = (await (await self.transaction.sqlalchemy()).execute(query)).mappings()
         # Rows of a former version have neither outcome nor type known; it knew the types that it followed.
         return [from_row(StoredWebhook, {**row, "is_known": row["is_known"] is not False}) for row in rows]

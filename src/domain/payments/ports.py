@@ -22,7 +22,11 @@ from domain.shared.callers import Caller
 
 class Payments(Protocol):
     async def add(self, payment: Payment) -> None:
-        """Insert a new payment. Raises PaymentInProgress where its order has a live one."""
+        """Insert a new payment.
+
+        Raises, here or at the commit, PaymentInProgress where its order has a live one, and OperationInFlight
+        where the same request is running twice.
+        """
         ...
 
     async def get(self, payment_id: str) -> Payment | None: ...

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres.unit_of_work import make_engine
+from adapters.postgres.engine import make_engine
 from entrypoints.settings import Settings
 from entrypoints.worker.subscriptions import EFFECTS, ORDERS, SUBSCRIPTIONS, Subscription
 from outbox import Consumer, Event, Operations, OrderedInbox, Outbox, UnorderedInbox

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.cloudevents import payment_events
 from adapters.postgres.orders import PostgresOrders
+from adapters.postgres.transaction import Transaction
 from domain.orders.order import Effect, Order
 from domain.orders.use_cases.replay_order import Difference, differences, replay_order
 from entrypoints.operating.logs import Operating
@@ -60,7 +61,9 @@ async def _shadow_order(
 ) -> ShadowedOrder | None:
     """None for an order that is not ours."""
     async with engine.connect() as connection:
-        order = await PostgresOrders(connection, Outbox("orders"), _encode_nothing).get(order_id)
+        order = await PostgresOrders(Transaction.within(connection), Outbox("orders"), _encode_nothing).get(
+            order_id
+        )
         if order is None:
             return None
         streams = streams | {payment.payment_id for payment in order.payments}

@@ -8,8 +8,8 @@ from functools import partial
 import msgspec
 
 from adapters.cloudevents import payment_events
+from adapters.postgres.engine import make_engine
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
-from adapters.postgres.unit_of_work import make_engine
 from adapters.system.clock import SystemClock
 from adapters.system.ids import SystemIds
 from domain.payments.ports import UnitOfWorkFactory

@@ -12,6 +12,7 @@ from adapters.cloudevents import order_effects, payment_events
 from adapters.dramatiq.wire import PUBLISHED_AT
 from adapters.postgres.orders import PostgresOrders
 from adapters.postgres.stock import PostgresStock
+from adapters.postgres.transaction import Transaction
 from adapters.system.ids import SystemIds
 from domain.orders.messages import CustomerUnreachable
 from domain.orders.order import Effect, EffectType
@@ -42,12 +43,13 @@ class PaymentEventsHandler:
             trace = partial(spans.of, cause) if cause else current_traceparent
             return order_effects.encode(effect, self.container.ids.event_id, trace)
 
-        orders = PostgresOrders(connection, self.container.orders.outbox, encode)
+        transaction = Transaction.within(connection)
+        orders = PostgresOrders(transaction, self.container.orders.outbox, encode)
         decoded = [payment_events.decode(event) for event in events]
         published_at = {
             event.id: time for event in events if (time := event.headers.get(PUBLISHED_AT)) is not None
         }
-        stock = PostgresStock(connection)
+        stock = PostgresStock(transaction)
         foreign = await apply_payment_events(orders, stock, decoded, published_at)
         if logging.getLogger(__name__).isEnabledFor(logging.DEBUG):
             for event in decoded:

@@ -9,9 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.cloudevents import order_effects, payment_events
+from adapters.postgres.engine import make_engine
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
-from adapters.postgres.unit_of_work import make_engine
 from domain.orders.ports import OrdersUnitOfWork
 from domain.payments.ports import PaymentsUnitOfWork
 from outbox import Outbox

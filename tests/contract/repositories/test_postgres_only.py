@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.cloudevents import payment_events
+from adapters.postgres.engine import DatabaseUnavailable, driver_under, make_engine
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
-from adapters.postgres.unit_of_work import DatabaseUnavailable, driver_under, make_engine
 from adapters.postgres.webhooks import _DROP_BODIES, _FORGET
 from domain.payments.errors import PaymentInProgress
 from domain.payments.payment import Occasion
@@ -138,6 +138,7 @@ async def test_a_commit_after_a_failure_that_was_swallowed_is_refused(engine: As
         await uow.payments.add(a_payment())
         with contextlib.suppress(PaymentInProgress):
             await uow.payments.add(a_payment("pay_2"))
+            await uow.payments.get("pay_2")  # what was to be written is written before anything is read
         with pytest.raises(NotCommitted):
             await uow.commit()
     assert await _kept(engine) == []

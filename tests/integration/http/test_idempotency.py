@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from adapters.postgres.unit_of_work import DatabaseUnavailable
+from adapters.postgres.engine import DatabaseUnavailable
 from domain.shared.idempotency import LEASE_SECONDS, KeyOwner
 from entrypoints.http.idempotency import fingerprint_of
 from tests.integration.http.conftest import CART, CUSTOMER, REFUNDER, SERVICE, Api

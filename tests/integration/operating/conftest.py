@@ -10,9 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.cloudevents import order_effects, payment_events
+from adapters.postgres.engine import make_engine
 from adapters.postgres.orders import PostgresOrders
 from adapters.postgres.stock import PostgresStock
-from adapters.postgres.unit_of_work import make_engine
+from adapters.postgres.transaction import Transaction
 from adapters.system.ids import SystemIds
 from domain.orders.history import Entry, EntryKind
 from domain.orders.order import Effect, Order, OrderLine
@@ -41,7 +42,7 @@ class Shop:
         self.effects = UnorderedInbox("orders", "warehouse", self._carry_out, retry=retry)
 
     def _orders(self, connection: AsyncConnection) -> PostgresOrders:
-        return PostgresOrders(connection, self.log, self._encode)
+        return PostgresOrders(Transaction.within(connection), self.log, self._encode)
 
     def _encode(self, effect: Effect) -> Event:
         return order_effects.encode(effect, ids.event_id, lambda: None)
@@ -51,7 +52,9 @@ class Shop:
             if event.stream in self.refuses:
                 raise RuntimeError(f"cannot apply {event.id}")
         decoded = [payment_events.decode(event) for event in events]
-        await apply_payment_events(self._orders(connection), PostgresStock(connection), decoded)
+        await apply_payment_events(
+            self._orders(connection), PostgresStock(Transaction.within(connection)), decoded
+        )
 
     async def _carry_out(self, event: Event, /) -> None:
         if self.is_closed:

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from adapters.postgres.unit_of_work import make_engine
+from adapters.postgres.engine import make_engine
 from domain.shared.payment_events import PaymentFailed, PaymentSucceeded
 from entrypoints.operating.logs import CONSUMERS, operations_of
 from entrypoints.operating.metrics import SAMPLE_NAMES, Metrics

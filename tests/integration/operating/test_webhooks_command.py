@@ -13,8 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.cloudevents import payment_events
+from adapters.postgres.engine import make_engine
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
-from adapters.postgres.unit_of_work import make_engine
 from domain.payments.gateway import CaptureMethod, IntentStatus
 from domain.payments.payment import Payment
 from domain.payments.webhook import StoredWebhook, WebhookOutcome

@@ -11,8 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.cloudevents import order_effects
+from adapters.postgres.engine import make_engine
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
-from adapters.postgres.unit_of_work import make_engine
 from adapters.system.clock import SystemClock
 from adapters.system.ids import SystemIds
 from domain.orders.errors import OnHandBelowReserved, OrderStateForbids, StockInsufficient

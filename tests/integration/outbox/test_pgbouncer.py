@@ -13,7 +13,7 @@ import redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres.unit_of_work import make_engine
+from adapters.postgres.engine import make_engine
 from adapters.security.keys import create_keys
 from adapters.system.clock import SystemClock
 from entrypoints.bootstrap import Outside, build_container

@@ -7,7 +7,7 @@ from alembic import context
 from sqlalchemy import Connection, pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from adapters.postgres.unit_of_work import UNPREPARED
+from adapters.postgres.engine import UNPREPARED
 
 LOCK_SECONDS = 5
 """A migration that waits longer for a lock gives up, rather than queue the whole service behind it."""
