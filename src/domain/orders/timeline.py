@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from domain.orders.attempt import Attempt
 from domain.orders.history import Entry, EntryKind, Recorded
+from domain.orders.messages import NotTold
 from domain.orders.progress import EffectProgress, EventProgress
 from domain.shared.callers import Caller
 from domain.shared.timeline import TimelineEntry, TimelineKind, ids_of, known, stamp
@@ -76,10 +77,18 @@ def _what(entry: Entry) -> str:
             return _REQUESTS.get(entry.name, f"A client asked for {entry.name}")
         case EntryKind.ANSWER:
             return f"The payment side answered {entry.details.get('outcome')}"
+        case EntryKind.EFFECT if told := entry.details.get("told"):
+            return _NOT_TOLD.get(str(told), f"The customer was told {told}")
         case EntryKind.EFFECT:
             return _EFFECTS[entry.name][0] if entry.name in _EFFECTS else entry.name
         case _:
             return entry.name
+
+
+_NOT_TOLD: Mapping[str, str] = {
+    NotTold.NO_ADDRESS: "The customer was not told, for the order has no e-mail address",
+    NotTold.OVERTAKEN: "The customer was not told, for the order had moved on by then",
+}
 
 
 def _moved(entry: Entry) -> str:
