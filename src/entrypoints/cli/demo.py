@@ -22,7 +22,14 @@ from entrypoints.cli.up import start_failed
 from entrypoints.local.demo.checks import Auditor
 from entrypoints.local.demo.client import Json, Unexpected
 from entrypoints.local.demo.journeys import TOUR, WAYS, Journey, Shop, run_journey
-from entrypoints.local.demo.show import delay_seconds, show_kinds, show_orders, show_timeline, show_verdict
+from entrypoints.local.demo.show import (
+    delay_seconds,
+    show_kinds,
+    show_orders,
+    show_stock,
+    show_timeline,
+    show_verdict,
+)
 from entrypoints.local.ready import Ready
 from entrypoints.local.supervisor import ProgramFailed
 from entrypoints.local.system import System, SystemOptions
@@ -110,14 +117,18 @@ class Demo:
             limits = httpx.Limits(max_connections=self._concurrency + 8)
             client = await stack.enter_async_context(httpx.AsyncClient(timeout=CALL_SECONDS, limits=limits))
             shop, auditor = Shop.of(ready, client, self._concurrency), Auditor(ready, client)
+            await shop.open(len(self._journeys))
             failures = await self._place(shop)
             finished = [journey for journey in self._journeys if journey.number not in failures]
             with self._console.status("checking order, payment, gateway and events against each other"):
                 faults = await auditor.audit(finished)
                 events = {journey.order_id: await auditor.events(journey.order_id) for journey in finished}
+                items = await shop.stock.read()
+        if not failures:  # of an order that was left on its way nobody knows what it holds
+            faults |= shop.stock.audit(items, [journey.order for journey in finished])
         for number, sentence in failures.items():
             faults[self._journeys[number].order.get("orderId", f"order {number}")] = [sentence]
-        self._show(finished, events, faults)
+        self._show(finished, events, items, faults)
         return 1 if faults else 0
 
     async def _place(self, shop: Shop) -> dict[int, str]:
@@ -150,14 +161,19 @@ class Demo:
         )
 
     def _show(
-        self, finished: Sequence[Journey], events: dict[str, list[Json]], faults: dict[str, list[str]]
+        self,
+        finished: Sequence[Journey],
+        events: dict[str, list[Json]],
+        items: Sequence[Json],
+        faults: dict[str, list[str]],
     ) -> None:
         if self._as_json:
-            click.echo(json.dumps(_report(finished, events, faults), indent=2))
+            click.echo(json.dumps(_report(finished, events, items, faults), indent=2))
             return
         self._console.print()
         if self._is_tour:
             show_orders(self._console, finished, events)
+            show_stock(self._console, items)
             told = max(finished, key=lambda journey: len(events[journey.order_id]), default=None)
             if told is not None:
                 show_timeline(self._console, told, events[told.order_id])
@@ -167,7 +183,10 @@ class Demo:
 
 
 def _report(
-    finished: Sequence[Journey], events: dict[str, list[Json]], faults: dict[str, list[str]]
+    finished: Sequence[Journey],
+    events: dict[str, list[Json]],
+    items: Sequence[Json],
+    faults: dict[str, list[str]],
 ) -> dict[str, object]:
     return {
         "orders": [
@@ -183,5 +202,6 @@ def _report(
             }
             for journey in finished
         ],
+        "stock": items,
         "faults": faults,
     }

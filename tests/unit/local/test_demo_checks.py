@@ -8,6 +8,7 @@ import pytest
 
 from entrypoints.local.demo.checks import faults_of
 from entrypoints.local.demo.journeys import PAID, Journey
+from entrypoints.local.demo.stock import stock_faults
 
 Books = dict[str, Any]
 
@@ -67,3 +68,31 @@ def test_each_disagreement_is_found(name: str) -> None:
     changed = copy.deepcopy(books())
     change(changed)
     assert any(sentence in fault for fault in found(changed)), found(changed)
+
+
+def ordered(status: str, *, shipped: bool = False) -> dict[str, Any]:
+    lines = [{"sku": "TEA", "quantity": 2}, {"sku": "MUG", "quantity": 9}, {"sku": "TEA", "quantity": 1}]
+    return {"status": status, "fulfilledAt": "2026-03-01T12:00:00Z" if shipped else None, "lines": lines}
+
+
+ORDERS = [
+    ordered("PAID"),
+    ordered("PARTIALLY_REFUNDED", shipped=True),
+    *(ordered(status) for status in ("DRAFT", "PAYMENT_FAILED", "CANCELED")),
+]
+
+
+@pytest.mark.parametrize(
+    ("on_hand", "reserved", "faults"),
+    [
+        (7, 3, []),
+        (10, 3, ["there are 10 TEA, not 7"]),
+        (7, 6, ["6 TEA are reserved, not 3"]),
+        (4, 0, ["there are 4 TEA, not 7", "0 TEA are reserved, not 3"]),
+    ],
+)
+def test_stock_is_compared_with_what_the_orders_leave_of_it(
+    on_hand: int, reserved: int, faults: list[str]
+) -> None:
+    item = {"sku": "TEA", "onHand": on_hand, "reserved": reserved}
+    assert list(stock_faults(item, 10, ORDERS)) == faults

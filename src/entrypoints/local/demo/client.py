@@ -37,6 +37,19 @@ class Api:
         headers = {"Idempotency-Key": f"demo-{secrets.token_hex(16)}"}
         return await self._send("POST", path, body, headers, {})
 
+    async def put(self, path: str, body: Mapping[str, Any]) -> Json:
+        """The answer to a PUT. Raises Unexpected."""
+        return await self._send("PUT", path, body, {}, {})
+
+    async def refused(self, path: str, body: Mapping[str, Any], code: str) -> Json:
+        """The problem that answers a POST, which must be this one. Raises Unexpected."""
+        headers = {"Idempotency-Key": f"demo-{secrets.token_hex(16)}"}
+        response = await self._answer("POST", path, body, headers, {})
+        problem: Json = response.json()
+        if problem.get("code") != code:
+            raise Unexpected(f"POST {path}: {response.status_code} {response.text}, not {code}")
+        return problem
+
     async def items(self, path: str, cursor: str = "cursor", **query: str) -> AsyncIterator[Json]:
         """All items of a list, page by page; `cursor` is the parameter that goes on from a page."""
         while True:
@@ -55,13 +68,23 @@ class Api:
         headers: Mapping[str, str],
         query: Mapping[str, str],
     ) -> Json:
-        headers = {"Authorization": f"Bearer {self.token}", **headers}
-        request = self.client.build_request(method, self.url + path, json=body, headers=headers, params=query)
-        response = await send_patiently(self.client, request)
+        response = await self._answer(method, path, body, headers, query)
         if not response.is_success:
             raise Unexpected(f"{method} {path}: {response.status_code} {response.text}")
         answer: Json = response.json()
         return answer
+
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+        query: Mapping[str, str],
+    ) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token}", **headers}
+        request = self.client.build_request(method, self.url + path, json=body, headers=headers, params=query)
+        return await send_patiently(self.client, request)
 
 
 async def send_patiently(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:

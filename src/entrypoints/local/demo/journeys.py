@@ -13,6 +13,7 @@ import httpx
 from adapters.system.clock import SystemClock
 from domain.shared.money import Currency
 from entrypoints.local.demo.client import Api, Json, Unexpected, send_patiently
+from entrypoints.local.demo.stock import Stock
 from entrypoints.local.ready import Ready
 
 # All customers together ask for their orders so often, lest asking be what the system is busy with.
@@ -31,6 +32,7 @@ class Shop:
     customer: Api
     service: Api
     refunder: Api
+    stock: Stock
     client: httpx.AsyncClient
     concurrency: int
 
@@ -39,7 +41,13 @@ class Shop:
         def api(name: str) -> Api:
             return Api(client, ready.api_url, ready.tokens[name])
 
-        return cls(api("customer"), api("service"), api("refunder"), client, concurrency)
+        stock = Stock(api("operator"))
+        return cls(api("customer"), api("service"), api("refunder"), stock, client, concurrency)
+
+    async def open(self, orders: int) -> None:
+        """Count the goods, more than so many orders can want. Raises Unexpected."""
+        for sku, _, _ in _GOODS:
+            await self.stock.count(self.stock.sku(sku), 10 * orders)
 
 
 @dataclass
@@ -69,7 +77,7 @@ Way = Callable[[Shop, Journey], Awaitable[None]]
 
 async def run_journey(shop: Shop, journey: Journey) -> None:
     """Walk this journey to its end. Raises Unexpected where the system answers something else."""
-    journey.order = await shop.customer.post("/v1/orders", _cart(journey.number))
+    journey.order = await shop.customer.post("/v1/orders", await _cart(journey, shop.stock))
     await WAYS[journey.kind](shop, journey)
 
 
@@ -137,17 +145,28 @@ async def fully_refunded(shop: Shop, journey: Journey) -> None:
     await _reach(shop, journey, {"REFUNDED"})
 
 
+async def sold_out_then_shipped(shop: Shop, journey: Journey) -> None:
+    """The last one is gone at the checkout; more come in, and the order is paid and shipped."""
+    path = f"/v1/orders/{journey.order_id}/confirm"
+    await shop.customer.refused(path, {"paymentMethodToken": "pm_card_visa"}, "stock_insufficient")
+    await shop.stock.count(_last_piece(journey, shop.stock), 1)
+    await paid(shop, journey)
+    journey.order = await shop.service.post(f"/v1/orders/{journey.order_id}/fulfil", {})
+    await _reach(shop, journey, {"FULFILLED"})
+
+
 WAYS: dict[str, Way] = {
     "paid": paid,
     "declined, then paid": declined_then_paid,
     "3-D Secure": authenticated,
     "manual capture": captured_by_hand,
+    "sold out, then shipped": sold_out_then_shipped,
     "partial refund": partially_refunded,
     "declined": declined,
     "3-D Secure failed": authentication_failed,
     "full refund": fully_refunded,
 }
-TOUR = tuple(WAYS)[:5]
+TOUR = tuple(WAYS)[:6]
 
 _GOODS = (
     ("TEA-1", "Green tea, 100 g", 850),
@@ -157,20 +176,29 @@ _GOODS = (
 )
 
 
-def _cart(number: int) -> Json:
-    """The cart of customer `number`: the same one in each run."""
-    chance = random.Random(number)
+def _last_piece(journey: Journey, stock: Stock) -> str:
+    """The SKU of what only this customer wants."""
+    return stock.sku(f"SET-{journey.number}")
+
+
+async def _cart(journey: Journey, stock: Stock) -> Json:
+    """The cart of this customer: the same one in each run."""
+    chance = random.Random(journey.number)
     lines = [
-        {"sku": sku, "name": name, "quantity": chance.randint(1, 3), "unitAmount": amount}
+        {"sku": stock.sku(sku), "name": name, "quantity": chance.randint(1, 3), "unitAmount": amount}
         for sku, name, amount in chance.sample(_GOODS, chance.randint(1, len(_GOODS)))
     ]
+    if WAYS[journey.kind] is sold_out_then_shipped:
+        sku = _last_piece(journey, stock)
+        await stock.count(sku, 0)
+        lines.append({"sku": sku, "name": "Tea set of a famous potter", "quantity": 1, "unitAmount": 12900})
     return {
         "currency": EUR.code,
         "userId": "u_1",
         "customer": {"name": "Ada Example", "email": "ada@example.com"},
         "lines": lines,
         "shippingAmount": 490,
-        "metadata": {"demo": str(number)},
+        "metadata": {"demo": str(journey.number)},
     }
 
 

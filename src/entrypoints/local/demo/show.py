@@ -48,6 +48,14 @@ def show_orders(console: Console, journeys: Sequence[Journey], events: Mapping[s
     console.print(table)
 
 
+def show_stock(console: Console, items: Sequence[Json]) -> None:
+    """What the orders leave of the goods."""
+    table = _table("Stock", ["SKU"], ["on hand", "reserved", "available"])
+    for item in items:
+        table.add_row(item["sku"], *(str(item[name]) for name in ("onHand", "reserved", "available")))
+    console.print(table)
+
+
 def show_kinds(console: Console, journeys: Sequence[Journey], events: Mapping[str, Sequence[Json]]) -> None:
     """One row for each kind of journey, for runs with many orders."""
     by_kind: defaultdict[str, list[Journey]] = defaultdict(list)
@@ -107,12 +115,12 @@ def show_verdict(console: Console, orders: int, faults: Mapping[str, Sequence[st
     """Whether everything happened exactly once; else what did not, order by order."""
     if not faults:
         console.print(
-            f"[green]✓[/] {orders} orders: order, payment and gateway agree to the cent;\n"
+            f"[green]✓[/] {orders} orders: order, payment and gateway agree to the cent, the stock to the piece;\n"
             "  each payment's events are numbered without a gap. Nothing lost, nothing doubled.",
             highlight=False,
         )
         return
-    console.print(f"[red]✗[/] {len(faults)} of {orders} orders are not as they should be:", highlight=False)
-    for order_id, sentences in faults.items():
+    console.print(f"[red]✗[/] {orders} orders, and this is not as it should be:", highlight=False)
+    for subject, sentences in faults.items():
         for sentence in sentences:
-            console.print(f"  {order_id}: {sentence}", highlight=False, markup=False)
+            console.print(f"  {subject}: {sentence}", highlight=False, markup=False)
