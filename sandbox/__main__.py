@@ -19,11 +19,14 @@ def main() -> None:
     parser.add_argument(
         "--webhook-secret", metavar="SECRET", action="append", default=[], help="sign them with this"
     )
+    parser.add_argument(
+        "--smtp-port", type=int, metavar="PORT", help="take mails there, shown at /_sandbox/mailbox"
+    )
     arguments = parser.parse_args()
     if len(arguments.webhook) != len(arguments.webhook_secret):
         parser.error("each --webhook needs its --webhook-secret")
     webhooks = list(zip(arguments.webhook, arguments.webhook_secret, strict=True))
-    run(arguments.host, arguments.port, arguments.data, webhooks)
+    run(arguments.host, arguments.port, arguments.data, webhooks, arguments.smtp_port)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from sandbox import mailbox
 from sandbox.api import Api
 from sandbox.chaos import Chaos, ChaosMonkey
 from sandbox.clock import Clock
@@ -15,8 +16,10 @@ from sandbox.errors import ApiError
 from sandbox.events import set_given_endpoints
 from sandbox.http import Request, Response, json_response
 from sandbox.later import run_due
+from sandbox.mailbox import Mailbox
 from sandbox.pages import PREFIX, Pages
 from sandbox.session import Session
+from sandbox.smtp import MailServer
 from sandbox.store import Store
 from sandbox.webhooks import Deliverer
 
@@ -30,11 +33,17 @@ _MAX_BODY_BYTES = 1024 * 1024
 
 
 class Sandbox:
-    """`webhooks` are (URL, secret) pairs; each is an endpoint of the first account for every event type."""
+    """`webhooks` are (URL, secret) pairs; each is an endpoint of the first account for every event type.
 
-    def __init__(self, data_path: Path, webhooks: list[tuple[str, str]]) -> None:
+    `smtp` is the host and port where mails are taken, if they are.
+    """
+
+    def __init__(
+        self, data_path: Path, webhooks: list[tuple[str, str]], smtp: tuple[str, int] | None = None
+    ) -> None:
         self._data_path = data_path
         self._webhooks = webhooks
+        self._smtp = smtp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -53,8 +62,11 @@ class Sandbox:
         tasks = [asyncio.create_task(self._deliverer.run()), asyncio.create_task(self._run_later())]
         for task in tasks:
             task.add_done_callback(_end_the_process)
+        mails = await self._mail_server.listen(*self._smtp) if self._smtp else None
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        if mails is not None:
+            mails.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -70,6 +82,8 @@ class Sandbox:
         self._deliverer = Deliverer(self._store, clock)
         self._something_later = asyncio.Event()
         self._api = Api(self._store, self._chaos)
+        self._mailbox = Mailbox(self._store, clock)
+        self._mail_server = MailServer(self._mailbox, self._chaos)
         self._pages = Pages(self._store, self._chaos)
         self._control = Control(self._store, self._chaos, self._wake, self._set_webhooks)
         self._set_webhooks()
@@ -104,6 +118,8 @@ class Sandbox:
             response = await self._api.answer(request)
         elif request.path.startswith(PREFIX) and request.method in ("GET", "POST"):
             response = self._pages.answer(request)
+        elif request.path.startswith(mailbox.PREFIX) and request.method == "GET":
+            response = self._mailbox.answer(request)
         elif request.path == "/healthz" and request.method == "GET":
             response = json_response(200, {"status": "ok"})
         else:

@@ -30,10 +30,17 @@ class ApiChaos(msgspec.Struct, rename="camel", forbid_unknown_fields=True, froze
     latency_ms: Milliseconds = 0.0
 
 
+class MailChaos(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
+    """`defer` puts a mail off: the mailbox answers 451."""
+
+    defer: Rate = 0.0
+
+
 class Chaos(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
     seed: int = 0
     webhooks: WebhookChaos = WebhookChaos()
     api: ApiChaos = ApiChaos()
+    mail: MailChaos = MailChaos()
 
 
 class RequestFaults(msgspec.Struct, frozen=True):
@@ -56,6 +63,7 @@ class ChaosMonkey:
         self.chaos = chaos
         self._requests = 0
         self._deliveries = 0
+        self._mails = 0
         self._last_delay_end = 0.0
 
     def request_faults(self, writes: bool) -> RequestFaults:
@@ -82,6 +90,12 @@ class ChaosMonkey:
         if dropped:
             return []
         return delays if doubled else delays[:1]
+
+    def defers_mail(self) -> bool:
+        """Whether the next mail is put off."""
+        self._mails += 1
+        draw = random.Random(f"{self.chaos.seed}:mail:{self._mails}")
+        return draw.random() < self.chaos.mail.defer
 
     def _delay(self, draw: random.Random) -> float:
         webhooks = self.chaos.webhooks

@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from sandbox.chaos import ChaosMonkey
 from sandbox.confirm import complete_authentication, fail_authentication
+from sandbox.html import page
 from sandbox.http import Request, Response
 from sandbox.session import Session
 from sandbox.store import Store, decode
@@ -18,8 +19,7 @@ _ZERO_DECIMALS = frozenset(
 )
 _THREE_DECIMALS = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 _STYLE = """
-:root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif; }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; background: Canvas; color: CanvasText; }
+body { min-height: 100vh; display: grid; place-items: center; }
 main { box-sizing: border-box; width: min(26rem, 92vw); padding: 2rem; border: 1px solid #8886; border-radius: .75rem; }
 h1 { font-size: 1.35rem; margin: 0 0 .25rem; }
 p { margin: .5rem 0; }
@@ -116,25 +116,4 @@ def _amount(amount: int, currency: str) -> str:
 
 
 def _page(status: int, title: str, content: str) -> Response:
-    html = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} · Payonce sandbox</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-{content}
-</main>
-</body>
-</html>
-"""
-    return Response(
-        status,
-        html.encode(),
-        "text/html; charset=utf-8",
-        {"Cache-Control": "no-store", "X-Frame-Options": "DENY"},
-    )
+    return page(status, title, content, _STYLE)

@@ -20,17 +20,20 @@ class _Server(uvicorn.Server):
             print(f"sandbox ready at http://{self.config.host}:{self.config.port}", flush=True)
 
 
-def run(host: str, port: int, data_path: Path, webhooks: list[tuple[str, str]]) -> None:
+def run(
+    host: str, port: int, data_path: Path, webhooks: list[tuple[str, str]], smtp_port: int | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT.
 
     `data_path` is the SQLite file, made where missing. `webhooks` are (URL, secret) pairs that
     events of the account `sk_test_payonce` are delivered to; each is one endpoint, known by its URL.
+    `smtp_port` is where mails are taken, if they are.
     """
     # uvicorn raises the signal again once it has ended; that must not end the process with an error.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignore)
     config = uvicorn.Config(
-        Sandbox(data_path, webhooks),
+        Sandbox(data_path, webhooks, (host, smtp_port) if smtp_port else None),
         host=host,
         port=port,
         loop="uvloop",

@@ -71,9 +71,15 @@ CREATE TABLE IF NOT EXISTS delivery (
 );
 CREATE INDEX IF NOT EXISTS delivery_by_due ON delivery (due);
 CREATE INDEX IF NOT EXISTS delivery_by_event ON delivery (event);
+CREATE TABLE IF NOT EXISTS mail (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    recipient TEXT NOT NULL COLLATE NOCASE,
+    body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS mail_by_recipient ON mail (recipient, seq);
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-_DATA_TABLES = ("object", "searchable", "idempotency", "later", "delivery")
+_DATA_TABLES = ("object", "searchable", "idempotency", "later", "delivery", "mail")
 
 
 class Store:

@@ -22,7 +22,10 @@ class SandboxProcess:
         self._data = data
         self._webhooks = webhooks or []
         self._process: subprocess.Popen[str] | None = None
-        self.port = free_port()
+        self._take_ports()
+
+    def _take_ports(self) -> None:
+        self.port, self.smtp_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
@@ -37,12 +40,12 @@ class SandboxProcess:
             _, said = self._process.communicate()
             if "address already in use" not in said:
                 break
-            self.port = free_port()
-            self.url = f"http://127.0.0.1:{self.port}"
+            self._take_ports()
         raise RuntimeError(f"the sandbox did not start: {said}")
 
     def _command(self) -> list[str]:
         command = [sys.executable, "-m", "sandbox", "--port", str(self.port), "--data", str(self._data)]
+        command += ["--smtp-port", str(self.smtp_port)]
         for url, secret in self._webhooks:
             command += ["--webhook", url, "--webhook-secret", secret]
         return command
@@ -66,8 +69,9 @@ class SandboxGateway:
 
     secret_key = "sk_test_payonce"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, smtp_port: int = 0) -> None:
         self.url = url
+        self.smtp_url = f"smtp://127.0.0.1:{smtp_port}"
         # There is no TLS here, and loading the certificates takes longer than a call. No connection
         # is kept, so that there is none to close.
         limits = httpx.Limits(max_keepalive_connections=0)
@@ -100,6 +104,13 @@ class SandboxGateway:
         form = {"url": url} | {f"enabled_events[{number}]": event for number, event in enumerate(events)}
         answer = self._http.post("/v1/webhook_endpoints", data=form, auth=(self.secret_key, ""))
         return str(answer.raise_for_status().json()["secret"])
+
+    def mails(self, to: str | None = None) -> list[dict[str, Any]]:
+        """What came to its mailbox (of this address), newest first."""
+        query = {} if to is None else {"to": to}
+        answer = self._http.get("/_sandbox/mailbox", params={"limit": "100", **query})
+        items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
+        return items
 
     def authenticate(self, page_url: str, result: str = "complete") -> httpx.Response:
         """Press `complete` or `fail` on the authentication page; the redirect, not followed."""
@@ -134,6 +145,6 @@ def sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbo
 @pytest.fixture
 def sandbox(sandbox_process: SandboxProcess) -> SandboxGateway:
     """A sandbox without objects, endpoints, chaos, and with its clock at the machine's time."""
-    gateway = SandboxGateway(sandbox_process.url)
+    gateway = SandboxGateway(sandbox_process.url, sandbox_process.smtp_port)
     gateway.reset(data=True)
     return gateway

@@ -78,6 +78,7 @@ def show_ready(console: Console, ready: Ready) -> None:
         ("API", ready.api_url),
         ("API reference", f"{ready.api_url}/schema"),
         ("Sandbox gateway", ready.sandbox_url),
+        ("Mailbox", ready.mailbox_url),
     ):
         console.print(f"{name:<17} {url}", soft_wrap=True)
     console.print("\nReady tokens (24 h), for `Authorization: Bearer …`:", highlight=False)

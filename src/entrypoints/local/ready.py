@@ -35,6 +35,7 @@ class Ready(msgspec.Struct, frozen=True, rename="camel"):
     api_url: str
     console_url: str
     sandbox_url: str
+    mailbox_url: str
     database_url: str
     redis_url: str
     tokens: dict[str, str]

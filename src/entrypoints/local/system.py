@@ -24,6 +24,7 @@ from entrypoints.settings import Settings, StartRefused
 
 DATABASE = "payonce"
 SANDBOX_KEY = "sk_test_payonce"
+MAIL_FROM = "orders@payonce.example"
 # A port that was free may be taken before its server binds it: then another one is tried.
 PORT_ATTEMPTS = 5
 
@@ -57,6 +58,16 @@ class SystemOptions:
     ready_file: Path | None = None
 
 
+@dataclass(frozen=True)
+class Addresses:
+    """Where the programs find one another."""
+
+    api_url: str
+    sandbox_url: str
+    smtp_port: int
+    """Of the sandbox's mailbox."""
+
+
 class System:
     """Starts everything, keeps it running, and ends everything."""
 
@@ -82,7 +93,7 @@ class System:
         api_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         sandbox_port = self._options.sandbox_port or free_port()
         _check_free(sandbox_port)
-        sandbox_url = f"http://127.0.0.1:{sandbox_port}"
+        at = Addresses(api_url, f"http://127.0.0.1:{sandbox_port}", free_port())
         if count := await asyncio.to_thread(end_leftovers, self._home.path):
             self._steps.tell(f"{count} processes of a killed predecessor were ended")
         database_url = self._settings.database_url.reveal() or await self._start_postgres()
@@ -90,12 +101,13 @@ class System:
         with self._steps.step("signing keys") as note:
             keys = create_keys(self._settings.signing_key_file)
             note(str(keys.path))
-        environment = self._environment(database_url, redis_url, api_url, sandbox_url)
-        await self._start_programs(environment, listener.fileno(), api_url, sandbox_url)
+        environment = self._environment(database_url, redis_url, at)
+        await self._start_programs(environment, listener.fileno(), at)
         self._ready = Ready(
             api_url=api_url,
             console_url=f"{api_url}/console",
-            sandbox_url=sandbox_url,
+            sandbox_url=at.sandbox_url,
+            mailbox_url=f"{at.sandbox_url}/_sandbox/mailbox",
             database_url=database_url,
             redis_url=redis_url,
             tokens=ready_tokens(keys, self._settings.issuer, self._settings.audience),
@@ -132,9 +144,7 @@ class System:
             ready = msgspec.structs.replace(self._ready, pids=self._pids())
             write_ready_file(self._options.ready_file, ready)
 
-    def _environment(
-        self, database_url: str, redis_url: str, api_url: str, sandbox_url: str
-    ) -> dict[str, str]:
+    def _environment(self, database_url: str, redis_url: str, at: Addresses) -> dict[str, str]:
         """The settings of the programs, over those of our own environment."""
         environment = {
             "PAYONCE_HOME": str(self._home.path),
@@ -142,13 +152,16 @@ class System:
             "PAYONCE_DATABASE_URL": database_url,
             "PAYONCE_REDIS_URL": redis_url,
             "PAYONCE_STRIPE_API_KEY": SANDBOX_KEY,
-            "PAYONCE_STRIPE_API_BASE": sandbox_url,
+            "PAYONCE_STRIPE_API_BASE": at.sandbox_url,
             "PAYONCE_STRIPE_WEBHOOK_SECRET": self._home.webhook_secret,
             "PAYONCE_STRIPE_MULTICAPTURE": "true",  # the sandbox has it
             "PYTHONUNBUFFERED": "1",
         }
         if self._settings.return_url == Settings().return_url:  # not set: its place is our own port
-            environment["PAYONCE_RETURN_URL"] = f"{api_url}/checkout/return"
+            environment["PAYONCE_RETURN_URL"] = f"{at.api_url}/checkout/return"
+        if not self._settings.smtp_url:
+            environment["PAYONCE_SMTP_URL"] = f"smtp://127.0.0.1:{at.smtp_port}"
+            environment["PAYONCE_MAIL_FROM"] = self._settings.mail_from or MAIL_FROM
         return environment
 
     async def _start_postgres(self) -> str:
@@ -194,9 +207,7 @@ class System:
                     raise
         return server
 
-    async def _start_programs(
-        self, environment: dict[str, str], listener: int, api_url: str, sandbox_url: str
-    ) -> None:
+    async def _start_programs(self, environment: dict[str, str], listener: int, at: Addresses) -> None:
         """Start what stands on the servers. The order matters: the end comes in reverse."""
 
         def ours(name: str, *arguments: str) -> Program:
@@ -208,8 +219,8 @@ class System:
             await self._supervisor.run(ours("migrate", "migrate"))
         async with httpx.AsyncClient(timeout=5) as client:
             with self._steps.step("sandbox gateway") as note:
-                await self._supervisor.start(self._sandbox(client, api_url, sandbox_url))
-                note(sandbox_url)
+                await self._supervisor.start(self._sandbox(client, at))
+                note(at.sandbox_url)
             with self._steps.step("relay and worker") as note:
                 await self._supervisor.start(ours("relay", "relay"))
                 for number in range(1, workers + 1):
@@ -218,24 +229,25 @@ class System:
             with self._steps.step("HTTP") as note:
                 http = replace(
                     ours("http", "serve", "--fd", str(listener)),
-                    ready=lambda: _answers(client, f"{api_url}/readyz"),
+                    ready=lambda: _answers(client, f"{at.api_url}/readyz"),
                     pass_fds=(listener,),
                 )
                 await self._supervisor.start(http)
-                note(api_url)
+                note(at.api_url)
 
-    def _sandbox(self, client: httpx.AsyncClient, api_url: str, sandbox_url: str) -> Program:
+    def _sandbox(self, client: httpx.AsyncClient, at: Addresses) -> Program:
         return Program(
             name="sandbox",
             command=python_command(
                 *("-m", "sandbox"),
-                *("--port", sandbox_url.rpartition(":")[2]),
+                *("--port", at.sandbox_url.rpartition(":")[2]),
+                *("--smtp-port", str(at.smtp_port)),
                 *("--data", str(self._home.sandbox_data)),
-                *("--webhook", f"{api_url}/v1/webhooks/stripe"),
+                *("--webhook", f"{at.api_url}/v1/webhooks/stripe"),
                 *("--webhook-secret", self._home.webhook_secret),
             ),
             environment={"PYTHONUNBUFFERED": "1"},
-            ready=lambda: _answers(client, f"{sandbox_url}/healthz"),
+            ready=lambda: _answers(client, f"{at.sandbox_url}/healthz"),
         )
 
 
