@@ -23,6 +23,8 @@ from adapters.postgres.idempotency import PostgresIdempotencyStore
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
 from adapters.postgres.readiness import check_database
+from adapters.rate_limits.limiter import RateLimiter
+from adapters.rate_limits.valkey import ValkeyCounts
 from adapters.security.keys import KeyFile, KeySource, read_public_keys
 from adapters.security.snapshots import ORDER_TERMS, SnapshotSigner
 from adapters.security.tokens import JwtIssuer, JwtVerifier
@@ -169,6 +171,7 @@ class Container:
     token_issuer: TokenIssuer
     sign_order_terms: SnapshotSigner
     public_jwks: Callable[[], Mapping[str, Any]]
+    rate_limiter: RateLimiter
     orders: OrderSide
     payments: PaymentSide
     checks: Mapping[str, Check]
@@ -179,6 +182,7 @@ class Container:
     async def start(self) -> None:
         for side in (self.orders, self.payments):
             self._wakers.append(asyncio.create_task(side.waker.run(self._stopping)))
+        self._wakers.append(asyncio.create_task(self.rate_limiter.run(self._stopping)))
 
     async def stop(self) -> None:
         """Wake relays a last time, then close every connection."""
@@ -186,6 +190,7 @@ class Container:
         await asyncio.gather(*self._wakers)
         for account in self.payments.gateways.accounts:
             await account.gateway.aclose()
+        await self.rate_limiter.close()
         self._broker.close()
         await self.orders.engine.dispose()
         await self.payments.engine.dispose()
@@ -242,6 +247,10 @@ def build_container(settings: Settings, outside: Outside | None = None) -> Conta
         ),
         sign_order_terms=SnapshotSigner(keys, ORDER_TERMS),
         public_jwks=keys.public_jwks,
+        rate_limiter=RateLimiter(
+            outside.clock.now,
+            ValkeyCounts(settings.redis_url.reveal()) if settings.redis_url else None,
+        ),
         orders=orders,
         payments=payments,
         checks={

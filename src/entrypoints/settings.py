@@ -8,6 +8,7 @@ unknown one stops the start with one sentence that names it.
 import difflib
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 from urllib.parse import urlsplit
@@ -59,6 +60,7 @@ UNSET = Secret("")
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+Quota = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 DescriptorPrefix = Annotated[str, msgspec.Meta(min_length=SHORTEST_PREFIX, max_length=LONGEST_PREFIX)]
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
@@ -189,6 +191,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jwks: NonEmpty | None = None
     """More public keys whose tokens we accept: the path of a JWK set, or the JSON itself."""
 
+    rate_limit_reads: Quota = 24_000
+    """How many calls that read one caller may make in a minute; ten times as many with `users:any`.
+
+    Of this and the other rate limits, 0 is none."""
+    rate_limit_writes: Quota = 12_000
+    """The same for all other calls."""
+    rate_limit_address: Quota = 240_000
+    """How many calls may come from one address in a minute, webhooks aside."""
+    rate_limit_webhooks: Quota = 120_000
+    """How many webhooks may come from one address in a minute."""
+    rate_limit_failures: Quota = 600
+    """After how many bad tokens and signatures of one address in a minute more of them are not looked into."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks, with commas between, of proxies whose `X-Forwarded-For` is believed."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
 
@@ -310,8 +327,25 @@ def _normalize(values: dict[str, Any], sources: Mapping[str, str]) -> None:
             values[key] = _address(values[key], schemes, sources[key])
     if isinstance(values.get("log_level"), str):
         values["log_level"] = values["log_level"].upper()
+    if "trusted_proxies" in values:
+        values["trusted_proxies"] = _networks(values["trusted_proxies"], sources["trusted_proxies"])
     if "gateways" in values:
         values["gateways"] = _accounts(values["gateways"], sources["gateways"])
+
+
+def _items(value: object) -> object:
+    """What the environment writes with commas, and the file as a list."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _networks(value: object, source: str) -> object:
+    items = _items(value)
+    try:
+        if isinstance(items, list):
+            items = [str(ip_network(item)) for item in items]
+    except ValueError as error:
+        raise SettingsInvalid(f"{source}: {error}.") from error
+    return items
 
 
 _OF_ACCOUNT = frozenset(AccountSettings.__struct_fields__) - {"own"}

@@ -62,6 +62,7 @@ async def serve(settings: Settings, fd: int | None, stop: asyncio.Event) -> None
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # which proxies are believed, `entrypoints.http.addresses` knows
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
     )
     server = _Server(config)

@@ -30,6 +30,7 @@ from entrypoints.http import (
     webhooks,
 )
 from entrypoints.http.bodies import MAX_BODY_BYTES
+from entrypoints.http.limits import AddressLimits, add_limits
 from entrypoints.http.problems import answer_exception
 from entrypoints.http.request_context import RequestContext
 from entrypoints.settings import Settings
@@ -90,6 +91,7 @@ def create_app_of(container: Container) -> Litestar:
     )
     documentation.add_document(app)
     metrics.add_metrics(app)
+    app.asgi_handler = AddressLimits(app.asgi_handler, add_limits(app))
     # Around the routing, where Litestar's own middleware does not reach: an unknown path too has its
     # request id and its line in the log.
     app.asgi_handler = RequestContext(app.asgi_handler, container.ids)

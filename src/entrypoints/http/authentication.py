@@ -8,6 +8,7 @@ from litestar.types import Guard
 
 from domain.shared.callers import Caller, TokenFault, TokenInvalid
 from entrypoints.http.container import container_of
+from entrypoints.http.limits import limits_of
 from entrypoints.http.problems import Problem
 
 Connection = ASGIConnection[Any, Caller, Any, Any]
@@ -21,7 +22,8 @@ def requires(*scopes: str) -> Guard:
 
     # Asynchronous though nothing is awaited: Litestar sends a plain function through a thread.
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:
-        caller = _authenticate(connection)
+        caller = await _authenticate(connection)
+        await limits_of(connection).admit_caller(connection.scope, caller)
         for scope in scopes:
             if caller.scopes.isdisjoint(scope.split("|")):
                 missing = scope.replace("|", " or ")
@@ -38,7 +40,7 @@ def requires(*scopes: str) -> Guard:
     return guard
 
 
-def _authenticate(connection: Connection) -> Caller:
+async def _authenticate(connection: Connection) -> Caller:
     kind, _, token = connection.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token.strip():
         raise Problem(
@@ -50,6 +52,7 @@ def _authenticate(connection: Connection) -> Caller:
     try:
         return container_of(connection.app).token_verifier.verify(token.strip())
     except TokenInvalid as error:
+        await limits_of(connection).admit_failure(connection.scope)
         expired = error.reason is TokenFault.EXPIRED
         raise Problem(
             401,

@@ -4,10 +4,12 @@ from typing import Any
 
 from litestar import Litestar, Request, get
 from litestar.response.base import ASGIResponse
+from prometheus_client.registry import Collector
 
 from entrypoints.http.container import container_of
 from entrypoints.http.operations import Operation, route
 from entrypoints.operating.gateway_metrics import CircuitMetrics
+from entrypoints.operating.limit_metrics import RateLimitMetrics
 from entrypoints.operating.logs import operations_of
 from entrypoints.operating.metrics import CONTENT_TYPE, Metrics
 
@@ -28,7 +30,9 @@ def add_metrics(app: Litestar) -> None:
     logs = operations_of(container.payments.engine, container.orders.engine)
     service = container.settings.service
     served = {name: log for name, log in logs.items() if service in {"all", name}}
-    also = [CircuitMetrics(container.payments.circuits)] if "payments" in served else []
+    also: list[Collector] = [RateLimitMetrics(container.rate_limiter)]
+    if "payments" in served:
+        also.append(CircuitMetrics(container.payments.circuits))
     app.state["metrics"] = Metrics(
         served, None if service == "orders" else container.payments.count_attentions, also=also
     )

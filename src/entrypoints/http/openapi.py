@@ -14,6 +14,7 @@ import msgspec
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
+from entrypoints.http.limits import UNLIMITED
 from entrypoints.http.operations import Operation
 from entrypoints.http.problems import ProblemBody
 
@@ -206,6 +207,8 @@ def _problems(path: str, operation: Operation) -> dict[int, tuple[str, ...]]:
         add(401, "token_missing", "token_invalid", "token_expired")
         add(403, "scope_missing")
         add(503, "database_unavailable")
+    if path not in UNLIMITED:
+        add(429, "rate_limited")
     if operation.body or operation.query:
         add(400, "malformed", "card_data_forbidden")
     if operation.body and operation.scopes:
@@ -233,7 +236,7 @@ def _problems(path: str, operation: Operation) -> dict[int, tuple[str, ...]]:
 def _problem_response(status: int, codes: tuple[str, ...], schema: JsonObject) -> JsonObject:
     phrase = HTTPStatus(status).phrase
     headers: JsonObject = dict(_REQUEST_ID)
-    if status in (409, 503):
+    if status in (409, 429, 503):
         headers |= _RETRY_AFTER
     if status in (401, 403):
         headers["WWW-Authenticate"] = {"schema": {"type": "string"}}

@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
+from litestar.types import Send
 
 from domain.shared.errors import (
     Conflict,
@@ -75,6 +76,25 @@ class Problem(Exception):
             errors=self.errors or msgspec.UNSET,
         )
         return Answer(self.status, msgspec.json.encode(body), tuple(self.headers.items()))
+
+
+async def send_problem(problem: Problem, send: Send) -> None:
+    """Answer with it from outside of Litestar's routing."""
+    answer = problem.answer()
+    headers = {
+        "Content-Type": PROBLEM,
+        "Content-Length": str(len(answer.body)),
+        "Cache-Control": "no-store",
+        **dict(answer.headers),
+    }
+    await send(
+        {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 
 
 _STATUS_BY_CLASS: dict[type[DomainError], int] = {

@@ -13,6 +13,7 @@ from domain.payments.webhook import WebhookBodyInvalid, WebhookOutcome, WebhookS
 from entrypoints.http.answers import respond, result
 from entrypoints.http.bodies import read_body, require_json
 from entrypoints.http.container import container_of
+from entrypoints.http.limits import limits_of
 from entrypoints.http.operations import Operation, route
 from entrypoints.http.problems import Problem
 from entrypoints.http.schemas.payments import WebhookAnswer
@@ -82,6 +83,7 @@ async def _receive(request: ApiRequest, account: Account) -> ASGIResponse:
         receipt = await payments.receive_webhook(ReceiveWebhook(account.name, body, signature))
     except WebhookSignatureInvalid as error:
         metrics.webhooks.labels(type_known="false", outcome=REFUSED).inc()
+        await limits_of(request).admit_failure(request.scope)
         raise Problem(400, "signature_invalid", "The webhook is not signed as it must be.") from error
     except WebhookBodyInvalid as error:
         metrics.webhooks.labels(type_known="false", outcome=REFUSED).inc()

@@ -181,6 +181,7 @@ async def test_the_document_says_what_is_needed(api: Api) -> None:
         "413",
         "415",
         "422",
+        "429",
         "503",
     }
     assert "\\Z" not in json.dumps(document)

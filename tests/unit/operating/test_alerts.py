@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from entrypoints.operating import gateway_metrics
+from entrypoints.operating import gateway_metrics, limit_metrics
 from entrypoints.operating.metrics import SAMPLE_NAMES
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -43,7 +43,7 @@ def test_each_rule_is_whole_and_asks_for_metrics_that_exist(rule: dict[str, obje
     assert rule["annotations"].keys() == {"summary"}
     asked = set(_METRIC.findall(str(rule["expr"])))
     assert asked
-    assert asked <= SAMPLE_NAMES | gateway_metrics.SAMPLE_NAMES
+    assert asked <= SAMPLE_NAMES | gateway_metrics.SAMPLE_NAMES | limit_metrics.SAMPLE_NAMES
     # Every rule ends in a comparison with a number, but the one for nothing at all.
     assert re.search(r"(== 0|> [\d.]+)$", str(rule["expr"])) or str(rule["expr"]).startswith("absent(")
     assert str(rule["expr"]).count("(") == str(rule["expr"]).count(")")
