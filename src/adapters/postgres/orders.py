@@ -55,6 +55,7 @@ class PostgresOrders:
         changes = [change for order in orders for change in order.take_stock_changes()]
         attempts = [attempt for order in orders for attempt in order.take_attempts()]
         effects = [self.encode(effect) for order in orders for effect in order.take_effects()]
+        await move_stock(self.transaction, changes, max(order.updated_at for order in orders))
         row = " ".join(order.order_id for order in orders)
         columns = list(zip(*map(_changing, orders), strict=True))
         await self.transaction.write(
@@ -63,7 +64,6 @@ class PostgresOrders:
             *map(_put, attempts),
             *appended(self.outbox, effects),
         )
-        await move_stock(self.transaction, changes, max(order.updated_at for order in orders))
         self.wrote_events = self.wrote_events or bool(effects)
 
     async def save_draft(self, order: Order) -> None:

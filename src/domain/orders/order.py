@@ -64,6 +64,8 @@ _AFTER_MONEY = frozenset(
 _SHIPPABLE = frozenset({_O.PAID, _O.PROCESSING_FULFILLMENT, _O.PARTIALLY_REFUNDED})
 HOLDS_NO_STOCK = frozenset({_O.DRAFT, _O.PAYMENT_FAILED, _O.CANCELED})
 """In every other status an order holds its stock until it is fulfilled."""
+STOCK_INSUFFICIENT = "STOCK_INSUFFICIENT"
+"""The attention of an order whose money came, or is held, when its stock had gone to others."""
 
 TRANSITIONS: dict[type[PaymentEvent], tuple[frozenset[OrderStatus], OrderStatus]] = {
     PaymentRequiresAction: (_BEFORE_MONEY, _O.AWAITING_USER_PAYMENT_ACTION),
@@ -516,9 +518,9 @@ class Order:
             self.reserve(shelf)
         except StockInsufficient:
             if after is not OrderStatus.AWAITING_USER_PAYMENT_ACTION:
-                self.attention = "STOCK_INSUFFICIENT"
+                self.attention = STOCK_INSUFFICIENT
             return after is not OrderStatus.PAID
-        if self.attention == "STOCK_INSUFFICIENT":
+        if self.attention == STOCK_INSUFFICIENT:
             self.attention = None
         return True
 

@@ -1,17 +1,18 @@
 """Stock on real PostgreSQL: many at once, and raw SQL that goes around the domain."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from random import Random
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from adapters.cloudevents import order_effects
-from adapters.postgres.engine import make_engine
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
 from adapters.system.clock import SystemClock
 from adapters.system.ids import SystemIds
@@ -29,8 +30,11 @@ from domain.shared.payment_events import (
     PaymentSucceeded,
 )
 from outbox import Outbox
+from tests.integration.outbox.conftest import async_url
+from tests.support.driver import Probe, ProbedConnection, probe
 from tests.support.events import an_event
 from tests.support.house import CUSTOMER, START
+from tests.support.plans import Explainer, wasteful
 
 UnitOfWork = Callable[[], PostgresOrdersUnitOfWork]
 
@@ -48,7 +52,12 @@ EVENTS: Sequence[type[PaymentEvent]] = (
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = make_engine(database_url, pool_size=WORKERS, application="test")
+    engine = create_async_engine(
+        async_url(database_url),
+        connect_args={"connection_class": ProbedConnection},
+        pool_size=WORKERS,
+        max_overflow=0,
+    )
     yield engine
     await engine.dispose()
 
@@ -228,3 +237,81 @@ async def test_raw_sql_cannot_make_stock_wrong(engine: AsyncEngine, unit_of_work
     async with engine.begin() as connection:
         await connection.execute(text("DELETE FROM orders.inventory WHERE sku = 'FREE'"))
     assert await held_and_summed(engine) == ({"A": 2}, {"A": 2})
+
+
+@dataclass
+class Statements:
+    """A probe that keeps the first word of each round trip, and whether that touches the stock."""
+
+    seen: list[tuple[str, bool]] = field(default_factory=list)
+
+    async def around(
+        self, connection: ProbedConnection, statement: str, arguments: Any, call: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        self.seen.append((statement.split()[0], "orders.inventory" in statement))
+        return await call()
+
+
+async def probed(by: Probe, work: Awaitable[None]) -> None:
+    token = probe.set(by)
+    try:
+        await work
+    finally:
+        probe.reset(token)
+
+
+async def test_stock_costs_a_look_at_a_confirmation_and_a_statement_where_it_changes(
+    unit_of_work: UnitOfWork,
+) -> None:
+    count = CountStockHandler(unit_of_work, SystemClock())
+    await count(CountStock(sku="A", on_hand=50))
+    await keep(unit_of_work, *(order_of(f"ord_{sku}{n}", {sku: 1}) for sku in "UA" for n in range(4)))
+    warming_up = ["ord_A2", "ord_A3"]  # on which the session learns the types of the statements
+    for name in warming_up:
+        await begin(unit_of_work, name)
+    await follow(unit_of_work, [an_event(PaymentFailed, order_id=name) for name in warming_up])
+
+    async def trips(work: Awaitable[None]) -> tuple[int, int]:
+        """Round trips in all, and those for the stock."""
+        statements = Statements()
+        await probed(statements, work)
+        return len(statements.seen), sum(touches for _, touches in statements.seen)
+
+    def told(kind: type[PaymentEvent], sku: str) -> list[PaymentEvent]:
+        return [
+            an_event(kind, order_id=f"ord_{sku}{n}", payment_id=f"pay_{sku}{n}", amount_captured=1000)
+            for n in range(2)
+        ]
+
+    assert await trips(begin(unit_of_work, "ord_U0")) == (5, 1)  # BEGIN, order, stock, save, COMMIT
+    assert await trips(begin(unit_of_work, "ord_A0")) == (6, 2)
+    await begin(unit_of_work, "ord_U1")
+    await begin(unit_of_work, "ord_A1")
+    for sku, failed in (("U", (4, 0)), ("A", (5, 1))):  # BEGIN, orders, save, COMMIT
+        assert await trips(follow(unit_of_work, told(PaymentFailed, sku))) == failed
+        await begin(unit_of_work, f"ord_{sku}0", again=True)
+        await begin(unit_of_work, f"ord_{sku}1", again=True)
+        assert await trips(follow(unit_of_work, told(PaymentSucceeded, sku))) == (4, 0)
+
+
+async def test_stock_is_found_by_its_key_among_many(engine: AsyncEngine, unit_of_work: UnitOfWork) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("""
+                INSERT INTO orders.inventory
+                SELECT 'SKU-' || n, 1000, 0, 1, now() FROM generate_series(1, 30000) AS n
+            """)
+        )
+        await connection.execute(text("ANALYZE orders.inventory"))
+    await keep(unit_of_work, order_of("ord_1", {"SKU-77": 1, "SKU-29999": 2, "U": 1}))
+    explainer = Explainer(("orders",))
+    await probed(explainer, begin(unit_of_work, "ord_1"))
+    await probed(explainer, follow(unit_of_work, [an_event(PaymentFailed, order_id="ord_1")]))
+
+    async def read_a_page() -> None:
+        async with unit_of_work() as uow:
+            assert len(await uow.stock.list(after="SKU-5", limit=20)) == 20
+
+    await probed(explainer, read_a_page())
+    assert len(explainer.plans) >= 2 * 4
+    assert wasteful(explainer.plans, never_scanned=("inventory",)) == []

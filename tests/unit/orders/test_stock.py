@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from domain.orders.cancellation import Cancellation
 from domain.orders.errors import Lack, OnHandBelowReserved, StockInsufficient
 from domain.orders.order import HOLDS_NO_STOCK, Order, OrderLine, OrderStatus
 from domain.orders.stock import Shelf, StockChange, StockItem, summed
@@ -308,3 +309,18 @@ async def test_money_for_a_draft_reserves_its_stock() -> None:
         (S.DRAFT, "STOCK_INSUFFICIENT"),
     ]
     assert house.stock("OAK") == (2, 2)
+
+
+@pytest.mark.parametrize("on_hand", [0, 2])
+def test_a_replay_of_a_canceled_order_knows_it_too(on_hand: int) -> None:
+    order = an_order()
+    refunded = {"amount": 1000, "amount_captured": 1000, "amount_refunded": 1000}
+    events = numbered(FAILED, PAID, (RefundProcessed, refunded))
+    for number, event in enumerate(events):
+        if number == 2:
+            off = Cancellation(requested_at=START, reason=None, requested_by="u_1")
+            order.call_off(off, key="req_1", check_at=START, busy=False)
+        order.apply(event, shelf(OAK=(on_hand, 0)))
+        order.take_stock_changes()
+    assert order.status is S.CANCELED
+    assert list(differences(order, replay_order(order, events))) == []

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from domain.orders.order import HOLDS_NO_STOCK, Order, OrderPayment, OrderStatus
+from domain.orders.order import STOCK_INSUFFICIENT, Order, OrderPayment, OrderStatus
 from domain.orders.stock import NOTHING_TRACKED, Shelf, StockItem
 from domain.shared.payment_events import PaymentEvent
 
@@ -25,7 +25,7 @@ def replay_order(order: Order, events: Sequence[PaymentEvent]) -> Order:
     and a cancellation, for no payment event tells of these. So is whether there was stock for money that
     came late.
     """
-    shelf = _sold_out(order) if order.amount_paid and order.status in HOLDS_NO_STOCK else NOTHING_TRACKED
+    shelf = _sold_out(order) if _was_sold_out(order) else NOTHING_TRACKED
     copy = replace(
         order,
         status=OrderStatus.PENDING_PAYMENT,
@@ -52,6 +52,12 @@ def replay_order(order: Order, events: Sequence[PaymentEvent]) -> Order:
     if order.status is OrderStatus.PENDING_PAYMENT and copy.status is OrderStatus.PAYMENT_FAILED:
         copy.status = OrderStatus.PENDING_PAYMENT
     return copy
+
+
+def _was_sold_out(order: Order) -> bool:
+    """Whether money came that its status ignores: the stock had gone to others by then."""
+    paid_in_vain = order.amount_paid > 0 and order.status in (OrderStatus.DRAFT, OrderStatus.PAYMENT_FAILED)
+    return paid_in_vain or order.attention == STOCK_INSUFFICIENT
 
 
 def _sold_out(order: Order) -> Shelf:
