@@ -124,13 +124,17 @@ def _body(mail: EmailMessage, form: str) -> str | None:
 
 _LIST_STYLE = """
 main { max-width: 60rem; margin: 0 auto; padding: 1.5rem; }
+h1 { font-size: 1.35rem; overflow-wrap: break-word; }
+h2 { font-size: 1.1rem; }
 table { width: 100%; border-collapse: collapse; }
 th, td { text-align: left; padding: .5rem .75rem .5rem 0; border-bottom: 1px solid #8886; vertical-align: top; }
-td { overflow-wrap: anywhere; }
+td { overflow-wrap: break-word; }
 time { white-space: nowrap; font-variant-numeric: tabular-nums; }
 """
 _MAIL_STYLE = """
 main { max-width: 60rem; margin: 0 auto; padding: 1.5rem; }
+h1 { font-size: 1.35rem; overflow-wrap: break-word; }
+h2 { font-size: 1.1rem; }
 dl { display: grid; grid-template-columns: auto 1fr; gap: .25rem 1rem; }
 dt { opacity: .75; }
 dd { margin: 0; overflow-wrap: anywhere; }

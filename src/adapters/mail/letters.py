@@ -1,6 +1,6 @@
 """The mail that a message becomes: plain text and HTML of the same words, with headers that nobody can inject into.
 
-The words of each kind are in `templates/<kind>.txt`: `subject`, `button` and paragraphs. `layout.txt` and
+The words of each kind are in `templates/<kind>.txt`: `subject`, `heading`, `button` and paragraphs. `layout.txt` and
 `layout.html` put them around the order.
 """
 
@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from adapters.mail.formats import card, date, money, plain
 from adapters.mail.shop import ORDER_ID, Shop
+from domain.orders.cancellation import CHECKOUT_EXPIRED
 from domain.orders.messages import CustomerMessage, CustomerUnreachable, MessageKind
 from domain.orders.order import Order
 from domain.shared.money import Currencies, Currency
@@ -57,7 +58,8 @@ class Letters:
         values = self._values(message)
         words: Any = self._text.get_template(f"{message.kind.lower()}.txt").make_module(values)
         paragraphs = [part.strip() for part in str(words).split("\n\n") if part.strip()]
-        values |= {"subject": words.subject, "button": words.button, "paragraphs": paragraphs}
+        values |= {name: getattr(words, name) for name in ("subject", "heading", "button")}
+        values["paragraphs"] = paragraphs
         customer_name = (order.customer and order.customer.name) or ""
         mail = EmailMessage(policy=SMTP)
         mail["From"] = Address(plain(self.shop.name, LONGEST_NAME), addr_spec=self.shop.sender)
@@ -89,7 +91,9 @@ class Letters:
             "paid": order.amount_paid,
             "refunded": order.amount_refunded,
             "refund": message.amount or order.amount_refunded,
-            "card": card(payment.method) if payment else None,
+            # Of several payments nobody says here which one an amount is of.
+            "card": card(payment.method) if payment and len(order.payments) == 1 else None,
+            "is_expired": order.cancellation is not None and order.cancellation.reason == CHECKOUT_EXPIRED,
             "link": self._link(message),
             "lines": [
                 Line(line.quantity, plain(line.name, LONGEST_LINE_NAME), amount(line.subtotal_amount))

@@ -61,6 +61,8 @@ _PAID = dict.fromkeys(
     (_O.PAID, _O.PROCESSING_FULFILLMENT, _O.FULFILLED, _O.PARTIALLY_REFUNDED), MessageKind.PAID
 )
 
+_ASKS_TO_PAY = (MessageKind.PAYMENT_FAILED, MessageKind.ACTION_NEEDED)
+
 TOLD: Mapping[str, Mapping[OrderStatus, MessageKind]] = {
     PaymentSucceeded.type: _PAID,
     PaymentCaptured.type: _PAID,
@@ -70,8 +72,10 @@ TOLD: Mapping[str, Mapping[OrderStatus, MessageKind]] = {
         _O.PAYMENT_FAILED: MessageKind.PAYMENT_FAILED,
         _O.CANCELED: MessageKind.CANCELED,
     },
-    RefundProcessed.type: dict.fromkeys(OrderStatus, MessageKind.REFUNDED),
-    _O.CANCELED: {_O.CANCELED: MessageKind.CANCELED},
+    RefundProcessed.type: {
+        **dict.fromkeys(OrderStatus, MessageKind.REFUNDED),
+        _O.CANCELED: MessageKind.CANCELED,
+    },
 }
 """By what an effect is about: in which statuses of the order something is told, and what."""
 
@@ -79,7 +83,8 @@ TOLD: Mapping[str, Mapping[OrderStatus, MessageKind]] = {
 def message_of(effect: Effect, order: Order, message_id: str) -> CustomerMessage | NotTold:
     """What there is to tell of an order that asked for this effect."""
     kind = TOLD[effect.about].get(order.status)
-    if kind is None or (kind is MessageKind.REFUNDED and order.amount_refunded == 0):  # it was reversed
+    is_reversed = effect.about == RefundProcessed.type and order.amount_refunded == 0
+    if kind is None or is_reversed or (order.is_canceling and kind in _ASKS_TO_PAY):
         return NotTold.OVERTAKEN
     if order.customer is None or order.customer.email is None:
         return NotTold.NO_ADDRESS

@@ -14,10 +14,11 @@ from adapters.mail.letters import Letters
 from adapters.mail.shop import Shop
 from adapters.system.currencies import CURRENCIES, IsoCurrencies
 from adapters.system.ids import SystemIds
+from domain.orders.cancellation import CHECKOUT_EXPIRED, Cancellation
 from domain.orders.messages import CustomerMessage, CustomerUnreachable, MessageKind
 from domain.orders.order import Customer, Order, OrderLine, OrderPayment
 from domain.shared.payment_events import CardMethod, NextAction, NextActionType
-from tests.support.house import ManualClock
+from tests.support.house import START, ManualClock
 from tests.unit.orders.test_order import an_order
 
 SHOP = Shop(name="Tea & Oak", sender="orders@shop.test", order_url="https://shop.test/orders/{orderId}")
@@ -26,6 +27,7 @@ LINES = (
     OrderLine(sku="OAK", name="Oak board", quantity=2, unit_amount=1250, discount_amount=200, tax_amount=317),
     OrderLine(sku="TEA", name="Green tea", quantity=1, unit_amount=450),
 )
+EXPIRED = Cancellation(requested_at=START, reason=CHECKOUT_EXPIRED, requested_by=None)
 SHOWN_ORDER = [
     *("Order ord_1 of March 1, 2026", "2 × Oak board", "€25.00", "1 × Green tea", "€4.50"),
     *("Subtotal", "€29.50", "Discount", "-€2.00", "Tax", "€3.17", "Shipping", "€4.50", "Total", "€35.17"),
@@ -167,7 +169,15 @@ CASES: list[tuple[MessageKind, Order, int | None, str, list[str], str]] = [
         an_order_of(),
         None,
         "Your order ord_1 has been canceled",
-        ["has been canceled, and nothing was charged."],
+        ["Your order has been canceled. Nothing was charged."],
+        "https://shop.test/orders/ord_1",
+    ),
+    (
+        K.CANCELED,
+        an_order_of(cancellation=EXPIRED),
+        None,
+        "Your order ord_1 has been canceled",
+        ["Your order has been canceled, because it was not paid in time. Nothing was charged."],
         "https://shop.test/orders/ord_1",
     ),
     (

@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain.orders.cancellation import Cancellation
 from domain.orders.messages import (
     TOLD,
     CustomerMessage,
@@ -10,10 +11,10 @@ from domain.orders.messages import (
     NotTold,
     message_of,
 )
-from domain.orders.order import Customer, Effect, EffectType, Order, OrderStatus
+from domain.orders.order import Customer, Effect, EffectType, Order, OrderPayment, OrderStatus
 from domain.shared.payment_events import EVENT_TYPES, PaymentEvent, RefundProcessed
 from tests.support.events import an_event
-from tests.support.house import House
+from tests.support.house import START, House
 from tests.unit.orders.test_order import an_order
 
 S, K = OrderStatus, MessageKind
@@ -29,8 +30,7 @@ EXPECTED: dict[str, dict[OrderStatus, MessageKind]] = {
     "PaymentRequiresAction": {S.AWAITING_USER_PAYMENT_ACTION: K.ACTION_NEEDED},
     "PaymentFailed": {S.PAYMENT_FAILED: K.PAYMENT_FAILED},
     "PaymentCanceled": {S.PAYMENT_FAILED: K.PAYMENT_FAILED, S.CANCELED: K.CANCELED},
-    "RefundProcessed": {},  # in every status, as long as something is refunded
-    "CANCELED": {S.CANCELED: K.CANCELED},
+    "RefundProcessed": {**dict.fromkeys(S, K.REFUNDED), S.CANCELED: K.CANCELED},
 }
 
 
@@ -43,7 +43,10 @@ def told(about: str, order: Order) -> MessageKind | NotTold:
 @pytest.mark.parametrize("status", S)
 @pytest.mark.parametrize("about", EXPECTED)
 def test_what_the_order_has_left_behind_is_not_told(about: str, status: OrderStatus) -> None:
-    order = an_order(customer=ADA, status=status)
+    refunded = OrderPayment(
+        payment_id="pay_1", gateway_payment_intent_id=None, status="SUCCEEDED", amount_refunded=1
+    )
+    order = an_order(customer=ADA, status=status, payments=[refunded])
     assert told(about, order) == EXPECTED[about].get(status, NotTold.OVERTAKEN)
 
 
@@ -65,6 +68,16 @@ def test_a_refund_is_told_with_its_own_amount_until_it_is_reversed() -> None:
     assert (message.kind, message.amount, message.message_id) == (K.REFUNDED, 300, "evt")
     order.payments[0].amount_refunded = 0
     assert message_of(effect, order, "evt") is NotTold.OVERTAKEN
+
+
+@pytest.mark.parametrize(
+    ("about", "status"),
+    [("PaymentCanceled", S.PAYMENT_FAILED), ("PaymentRequiresAction", S.AWAITING_USER_PAYMENT_ACTION)],
+)
+def test_nobody_is_asked_to_pay_what_is_being_canceled(about: str, status: OrderStatus) -> None:
+    cancellation = Cancellation(requested_at=START, reason=None, requested_by="u_1")
+    order = an_order(customer=ADA, status=status, cancellation=cancellation)
+    assert told(about, order) is NotTold.OVERTAKEN
 
 
 @pytest.mark.parametrize("customer", [None, Customer(name="Ada")])
