@@ -22,6 +22,7 @@ from adapters.cloudevents import payment_events
 from domain.orders.attempt import CHECKOUT_KINDS, Attempt, AttemptStatus
 from domain.orders.history import Entry, Recorded
 from domain.orders.order import Effect, Order
+from domain.orders.ports import OrderKept
 from domain.orders.progress import EffectProgress, EventProgress
 from domain.orders.states import ORDER_TRANSITIONS
 from domain.orders.stock import Shelf, StockChange, StockItem, summed
@@ -34,7 +35,13 @@ from domain.payments.ports import LoggedEvent
 from domain.payments.refund import Refund, RefundStatus
 from domain.payments.states import INTENT_TRANSITIONS, OPERATION_TRANSITIONS, REFUND_TRANSITIONS
 from domain.payments.story import CommittedEvent, PaymentStory
-from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome, WebhookTypeCount
+from domain.payments.webhook import (
+    StoredWebhook,
+    WebhookFilter,
+    WebhookKept,
+    WebhookOutcome,
+    WebhookTypeCount,
+)
 from domain.shared.errors import Malformed
 from domain.shared.payment_events import PaymentEvent
 from domain.shared.states import Transitions, reachable
@@ -400,6 +407,16 @@ class MemoryOperations:
         found: Operation | None = await self.transaction.read("operation", operation_id)
         return found
 
+    async def lock(self, operation_id: str) -> tuple[Payment, Operation] | None:
+        found = await self.get(operation_id)
+        if found is None:
+            return None
+        await self.transaction.lock(f"payment {found.payment_id}")
+        await self.transaction.lock(f"operation {operation_id}")
+        payment = await self.transaction.read("payment", found.payment_id)
+        operation = await self.transaction.read("operation", operation_id)
+        return None if payment is None or operation is None else (payment, operation)
+
     async def save(self, operation: Operation) -> None:
         _check_step("operation", await self.get(operation.operation_id), operation, OPERATION_TRANSITIONS)
         await self.transaction.update("operation", operation.operation_id, operation)
@@ -447,15 +464,15 @@ class MemoryCustomers:
 class MemoryWebhooks:
     transaction: Transaction
 
-    async def insert(self, webhook: StoredWebhook) -> bool:
+    async def insert(self, webhook: StoredWebhook) -> None:
         try:
             await self.transaction.insert("webhook", (webhook.gateway, webhook.event_id), webhook)
-        except ConstraintViolated:
-            return False
-        return True
+        except ConstraintViolated as error:
+            raise WebhookKept from error
 
-    async def is_kept(self, gateway: str, event_id: str) -> bool:
-        return await self.transaction.read("webhook", (gateway, event_id)) is not None
+    async def look(self, gateway: str, event_id: str, payment_id: str | None) -> tuple[bool, Payment | None]:
+        is_kept = await self.transaction.read("webhook", (gateway, event_id)) is not None
+        return is_kept, await self.transaction.read("payment", payment_id)
 
     async def get(self, gateway: str, event_id: str) -> StoredWebhook | None:
         found: StoredWebhook | None = await self.transaction.read("webhook", (gateway, event_id))
@@ -629,7 +646,10 @@ class MemoryOrders:
 
     async def add(self, order: Order) -> None:
         self._note(order)
-        await self.transaction.insert("order", order.order_id, order)
+        try:
+            await self.transaction.insert("order", order.order_id, order)
+        except ConstraintViolated as error:
+            raise OrderKept from error
 
     async def get(self, order_id: str) -> Order | None:
         found: Order | None = await self.transaction.read("order", order_id)
@@ -750,6 +770,17 @@ class MemoryAttempts:
     async def get(self, attempt_id: str) -> Attempt | None:
         found: Attempt | None = await self.transaction.read("attempt", attempt_id)
         return found
+
+    async def lock(self, attempt_id: str) -> tuple[Order, Attempt] | None:
+        found = await self.get(attempt_id)
+        if found is None:
+            return None
+        await self.transaction.lock(f"order {found.order_id}")
+        await self.transaction.lock(f"attempt {attempt_id}")
+        return await self.transaction.read("order", found.order_id), await self.get(attempt_id) or found
+
+    async def begun(self, attempt_id: str, order_id: str) -> tuple[Attempt | None, Attempt | None]:
+        return await self.get(attempt_id), await self.open_of(order_id)
 
     async def open_of(self, order_id: str) -> Attempt | None:
         attempts: list[Attempt] = await self.transaction.read_all("attempt")

@@ -19,6 +19,7 @@ from adapters.postgres.unit_of_work import UnitOfWork
 from domain.orders.attempt import Attempt
 from domain.orders.history import Entry
 from domain.orders.order import Effect, Order
+from domain.orders.ports import OrderKept
 from outbox import Event, Outbox
 
 EffectEncoder = Callable[[Effect], Event]
@@ -36,7 +37,8 @@ class PostgresOrders:
     async def add(self, order: Order) -> None:
         values = (*_HOT.values(order), *_derived(order).values())
         await self.transaction.write(
-            Write(order.order_id, _INSERT, values), *history.written(_noted([order]))
+            Write(order.order_id, _INSERT, values, {"orders_pkey": OrderKept}),
+            *history.written(_noted([order])),
         )
 
     async def get(self, order_id: str) -> Order | None:
@@ -146,6 +148,15 @@ class PostgresAttempts:
     async def get(self, attempt_id: str) -> Attempt | None:
         return await self._one(_GET_ATTEMPT, attempt_id)
 
+    async def lock(self, attempt_id: str) -> tuple[Order, Attempt] | None:
+        row = await (await self.transaction.locking()).fetchrow(_LOCK_ATTEMPT, attempt_id)
+        return (_HOT.read(row), _ATTEMPTS.read(row, _HOT.width)) if row else None
+
+    async def begun(self, attempt_id: str, order_id: str) -> tuple[Attempt | None, Attempt | None]:
+        rows = await (await self.transaction.reading()).fetch(_BEGUN, attempt_id, order_id)
+        found = {row["which"]: _ATTEMPTS.read(row) for row in rows}
+        return found.get("this"), found.get("open")
+
     async def open_of(self, order_id: str) -> Attempt | None:
         return await self._one(_OPEN_ATTEMPT, order_id)
 
@@ -173,9 +184,18 @@ class PostgresAttempts:
 
 _ATTEMPTS = HotRows(Attempt, tables.attempt)
 _GET_ATTEMPT = f"{_ATTEMPTS.select()} WHERE attempt_id = $1"
-_OPEN_ATTEMPT = f"""
-    {_ATTEMPTS.select()}
-    WHERE order_id = $1 AND status = 'STARTED' AND kind IN ('CREATE', 'CONFIRM')
+_IS_OPEN = "status = 'STARTED' AND kind IN ('CREATE', 'CONFIRM')"
+_OPEN_ATTEMPT = f"{_ATTEMPTS.select()} WHERE order_id = $1 AND {_IS_OPEN}"
+_BEGUN = f"""
+    SELECT {_ATTEMPTS.columns()}, 'this' AS which FROM {tables.attempt.fullname} WHERE attempt_id = $1
+    UNION ALL
+    SELECT {_ATTEMPTS.columns()}, 'open' FROM {tables.attempt.fullname} WHERE order_id = $2 AND {_IS_OPEN}
+"""
+# Both rows are locked, the order first, so that each is the newest, whoever was waited for.
+_LOCK_ATTEMPT = f"""
+    SELECT {_HOT.columns("o")}, {_ATTEMPTS.columns("a")}
+    FROM {tables.orders.fullname} AS o JOIN {tables.attempt.fullname} AS a USING (order_id)
+    WHERE a.attempt_id = $1 FOR UPDATE OF o, a
 """
 _PUT_ATTEMPT = _ATTEMPTS.put("attempt_id")
 

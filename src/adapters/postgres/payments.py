@@ -233,6 +233,10 @@ class PostgresOperations:
         row = await (await self.transaction.reading()).fetchrow(_GET_OPERATION, operation_id)
         return _OPERATIONS.read(row) if row else None
 
+    async def lock(self, operation_id: str) -> tuple[Payment, Operation] | None:
+        row = await (await self.transaction.locking()).fetchrow(_LOCK_OPERATION, operation_id)
+        return (_PAYMENTS.read(row), _OPERATIONS.read(row, _PAYMENTS.width)) if row else None
+
     async def save(self, operation: Operation) -> None:
         await self._write(_UPDATE_OPERATION, operation)
 
@@ -266,6 +270,12 @@ _OPERATIONS = HotRows(Operation, tables.operation)
 _INSERT_OPERATION = _OPERATIONS.insert()
 _UPDATE_OPERATION = _OPERATIONS.update_one("operation_id")
 _GET_OPERATION = f"{_OPERATIONS.select()} WHERE operation_id = $1"
+# Both rows are locked, the payment first, so that each is the newest, whoever was waited for.
+_LOCK_OPERATION = f"""
+    SELECT {_PAYMENTS.columns("p")}, {_OPERATIONS.columns("o")}
+    FROM {tables.payment.fullname} AS p JOIN {tables.operation.fullname} AS o USING (payment_id)
+    WHERE o.operation_id = $1 FOR UPDATE OF p, o
+"""
 
 
 _FIND_CUSTOMER = f"""

@@ -9,8 +9,15 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, update
 
 from adapters.postgres import tables
 from adapters.postgres.rows import HotRows, from_row
-from adapters.postgres.transaction import Transaction, alone
-from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome, WebhookTypeCount
+from adapters.postgres.transaction import Transaction, Write
+from domain.payments.payment import Payment
+from domain.payments.webhook import (
+    StoredWebhook,
+    WebhookFilter,
+    WebhookKept,
+    WebhookOutcome,
+    WebhookTypeCount,
+)
 
 _table = tables.webhook_event
 _waiting = _table.c.payment_id.is_(None) & _table.c.intent_id.is_not(None) & _table.c.body.is_not(None)
@@ -21,9 +28,15 @@ def _is(gateway: str, event_id: str) -> ColumnElement[bool]:
 
 
 _ROWS = HotRows(StoredWebhook, _table)
-_INSERT = f"{alone(_ROWS.insert())} ON CONFLICT DO NOTHING RETURNING 1"
-_IS_KEPT = f"SELECT 1 FROM {_table.fullname} WHERE gateway = $1 AND event_id = $2"
-_LOCK_INTENT = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+_INSERT = _ROWS.insert()
+_PAYMENTS = HotRows(Payment, tables.payment)
+_LOOK = f"""
+    SELECT {_PAYMENTS.columns("p")}, kept.is_kept
+    FROM (SELECT EXISTS (SELECT FROM {_table.fullname} WHERE gateway = $1 AND event_id = $2) AS is_kept) AS kept
+    LEFT JOIN {tables.payment.fullname} AS p ON p.payment_id = $3
+"""
+# In hexadecimal, so that no name can be taken for SQL: it has no parameters, and begins the transaction.
+_LOCK_INTENT = "SELECT pg_advisory_xact_lock(hashtextextended(convert_from(decode('{}', 'hex'), 'UTF8'), 0))"
 _HAS_WAITING = f"""
     SELECT 1 FROM {_table.fullname}
     WHERE gateway = $1 AND intent_id = $2 AND payment_id IS NULL AND intent_id IS NOT NULL AND body IS NOT NULL
@@ -45,13 +58,16 @@ _FORGET = f"DELETE FROM {_table.fullname} WHERE ctid = ANY (ARRAY({_OLDEST.forma
 class PostgresWebhooks:
     transaction: Transaction
 
-    async def insert(self, webhook: StoredWebhook) -> bool:
-        driver = await self.transaction.locking()
-        return await driver.fetchval(_INSERT, *_ROWS.values(webhook)) is not None
+    async def insert(self, webhook: StoredWebhook) -> None:
+        row = f"{webhook.gateway} {webhook.event_id}"
+        await self.transaction.write(
+            Write(row, _INSERT, _ROWS.values(webhook), {"webhook_event_pkey": WebhookKept})
+        )
 
-    async def is_kept(self, gateway: str, event_id: str) -> bool:
-        driver = await self.transaction.reading()
-        return await driver.fetchval(_IS_KEPT, gateway, event_id) is not None
+    async def look(self, gateway: str, event_id: str, payment_id: str | None) -> tuple[bool, Payment | None]:
+        row = await (await self.transaction.reading()).fetchrow(_LOOK, gateway, event_id, payment_id)
+        assert row is not None, "the first of its tables has one row"
+        return row["is_kept"], _PAYMENTS.read(row) if row["payment_id"] is not None else None
 
     async def get(self, gateway: str, event_id: str) -> StoredWebhook | None:
         found = await self._all(select(_table).where(_is(gateway, event_id)))
@@ -104,8 +120,8 @@ class PostgresWebhooks:
         )
 
     async def lock_intent(self, gateway: str, intent_id: str) -> None:
-        driver = await self.transaction.locking()
-        await driver.execute(_LOCK_INTENT, f"{gateway} {intent_id}")
+        name = f"{gateway} {intent_id}"
+        await self.transaction.locking(_LOCK_INTENT.format(name.encode().hex()))
 
     async def has_waiting(self, gateway: str, intent_id: str) -> bool:
         driver = await self.transaction.reading()

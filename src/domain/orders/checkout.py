@@ -52,8 +52,10 @@ class Checkout:
 
     async def _answered(self, attempt: Attempt, payment: PaymentView) -> CheckedOut:
         async with self.unit_of_work() as uow:
-            order = await find(uow, attempt.order_id)
-            attempt = await uow.attempts.get(attempt.attempt_id) or attempt  # recovery may have answered it
+            found = await uow.attempts.lock(attempt.attempt_id)
+            if found is None:
+                raise OrderNotFound
+            order, attempt = found  # recovery may have answered it
             if attempt.status is not AttemptStatus.DONE:
                 order.link_payment(
                     payment.payment_id, payment.gateway_payment_intent_id, payment.status, self.clock.now()
@@ -105,9 +107,9 @@ async def begun_before(uow: OrdersUnitOfWork, attempt_id: str, order_id: str) ->
 
     Raises CheckoutInProgress where another attempt of the order is not answered yet.
     """
-    attempt = await uow.attempts.get(attempt_id)
+    attempt, open_attempt = await uow.attempts.begun(attempt_id, order_id)
     if attempt is not None and attempt.status is not AttemptStatus.REFUSED:
         return attempt
-    if await uow.attempts.open_of(order_id) is not None:
+    if open_attempt is not None:
         raise CheckoutInProgress
     return None

@@ -21,8 +21,14 @@ from domain.shared.payment_events import LastError, NextAction
 from domain.shared.timeline import TimelineEntry
 
 
+class OrderKept(Exception):
+    """An order of this id was made before, by an earlier run of the same request."""
+
+
 class Orders(Protocol):
-    async def add(self, order: Order) -> None: ...
+    async def add(self, order: Order) -> None:
+        """Insert a new order. Raises OrderKept, here or at the commit, where one of this id is there."""
+        ...
 
     async def get(self, order_id: str) -> Order | None: ...
 
@@ -85,6 +91,14 @@ class Stock(Protocol):
 
 class Attempts(Protocol):
     async def get(self, attempt_id: str) -> Attempt | None: ...
+
+    async def lock(self, attempt_id: str) -> tuple[Order, Attempt] | None:
+        """The attempt and its order, both locked until the end of the unit of work."""
+        ...
+
+    async def begun(self, attempt_id: str, order_id: str) -> tuple[Attempt | None, Attempt | None]:
+        """What `get` and `open_of` say, in one look."""
+        ...
 
     async def open_of(self, order_id: str) -> Attempt | None:
         """The attempt at paying this order that is not answered yet; what gives money back is no such one."""

@@ -129,10 +129,7 @@ class OperationRunner:
     async def _repeat(self, operation: Operation, then: NextOperation) -> Payment:
         """Send the identical request once more, on record: from now on it may have been sent twice."""
         async with self.unit_of_work() as uow:
-            payment = await uow.payments.lock(operation.payment_id)
-            saved = await uow.operations.get(operation.operation_id)
-            if payment is None or saved is None:
-                raise PaymentNotFound
+            payment, saved = await _locked(uow, operation)
             if not saved.open:
                 return payment
             superseded = (
@@ -152,10 +149,10 @@ class OperationRunner:
     async def _forget(self, operation: Operation) -> bool:
         """Undo a creation that never left us; False where more than its saving has happened meanwhile."""
         async with self.unit_of_work() as uow:
-            payment = await uow.payments.lock(operation.payment_id)
-            saved = await uow.operations.get(operation.operation_id)
-            if payment is None or saved is None or saved.status is not OperationStatus.STARTED:
+            found = await uow.operations.lock(operation.operation_id)
+            if found is None or found[1].status is not OperationStatus.STARTED:
                 return False  # recovery or a repetition of the request has sent it, or was told of it
+            payment, _ = found
             if payment.version > 1:
                 return False
             await uow.payments.forget(payment)
@@ -219,10 +216,7 @@ class OperationRunner:
             async with self.unit_of_work() as uow:
                 if operation.kind is OperationKind.CREATE and isinstance(answer, IntentSnapshot):
                     await uow.webhooks.lock_intent(operation.gateway, answer.intent_id)
-                payment = await uow.payments.lock(operation.payment_id)
-                saved = await uow.operations.get(operation.operation_id)
-                if payment is None or saved is None:
-                    raise PaymentNotFound
+                payment, saved = await _locked(uow, operation)
                 if not saved.open:  # concluded by recovery, by a repetition or by its first caller
                     return payment, saved, None
                 if await self._take_over(uow, payment, saved, answer, version, fetched):
@@ -324,10 +318,7 @@ class OperationRunner:
         A person is called where the gateway's word is one that we cannot read, or is out for long.
         """
         async with self.unit_of_work() as uow:
-            payment = await uow.payments.lock(operation.payment_id)
-            saved = await uow.operations.get(operation.operation_id)
-            if payment is None or saved is None:
-                raise PaymentNotFound
+            payment, saved = await _locked(uow, operation)
             if saved.open:
                 now = self.clock.now()
                 saved.unknown(str(cause), now)
@@ -355,6 +346,14 @@ class OperationRunner:
         if refund is not None and not refund.operation_unknown:
             refund.operation_unknown = True
             await uow.refunds.save(refund)
+
+
+async def _locked(uow: PaymentsUnitOfWork, operation: Operation) -> tuple[Payment, Operation]:
+    """The operation as it was saved and its payment, both locked. Raises PaymentNotFound."""
+    found = await uow.operations.lock(operation.operation_id)
+    if found is None:
+        raise PaymentNotFound
+    return found
 
 
 async def resume(runner: OperationRunner, operation: Operation, payment: Payment) -> Payment:

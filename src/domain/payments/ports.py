@@ -107,6 +107,11 @@ class Disputes(Protocol):
 class Operations(Protocol):
     async def add(self, operation: Operation) -> None: ...
     async def get(self, operation_id: str) -> Operation | None: ...
+
+    async def lock(self, operation_id: str) -> tuple[Payment, Operation] | None:
+        """The operation and its payment, both locked until the end of this unit of work."""
+        ...
+
     async def save(self, operation: Operation) -> None: ...
 
     async def take_due(
@@ -135,12 +140,12 @@ class Customers(Protocol):
 
 
 class Webhooks(Protocol):
-    async def insert(self, webhook: StoredWebhook) -> bool:
-        """Keep a webhook; False where this event id of its account was kept before."""
+    async def insert(self, webhook: StoredWebhook) -> None:
+        """Keep a webhook. Raises WebhookKept, here or at the commit, where this event id of its account was before."""
         ...
 
-    async def is_kept(self, gateway: str, event_id: str) -> bool:
-        """Whether this event id of its account was kept before."""
+    async def look(self, gateway: str, event_id: str, payment_id: str | None) -> tuple[bool, Payment | None]:
+        """Whether this event id of its account was kept before; and that payment as it stands, not locked."""
         ...
 
     async def get(self, gateway: str, event_id: str) -> StoredWebhook | None: ...

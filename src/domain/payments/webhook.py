@@ -73,6 +73,10 @@ class StoredWebhook:
     """False where its type is none that this version has heard of."""
 
 
+class WebhookKept(Exception):
+    """This event was kept before: nothing of what was to be done with it now is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookFilter:
     """Which kept webhooks are wanted; None means any."""

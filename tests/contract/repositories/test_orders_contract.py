@@ -21,6 +21,7 @@ from domain.orders.order import (
     OrderPayment,
     OrderStatus,
 )
+from domain.orders.ports import OrderKept
 from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
 from tests.contract.repositories.conftest import Orders
 from tests.support.house import START
@@ -310,6 +311,56 @@ async def test_an_attempt_is_put_changed_and_found_open(orders: Orders) -> None:
         assert saved == attempt
         assert saved.payment_method_token is None
         assert await uow.attempts.open_of("ord_1") is None
+
+
+async def test_an_order_is_made_once(orders: Orders) -> None:
+    await keep(orders, an_order())
+    with pytest.raises(OrderKept):
+        await keep(orders, an_order("ord_2"), an_order())
+    async with orders.unit_of_work() as uow:
+        assert await uow.orders.get("ord_1") == an_order()
+        assert await uow.orders.get("ord_2") is None
+
+
+async def test_what_an_order_has_begun_is_seen_in_one_look(orders: Orders) -> None:
+    await keep(orders, an_order(), an_order("ord_2"))
+    async with orders.unit_of_work() as uow:
+        await uow.attempts.put(an_attempt("att_1", status=AttemptStatus.REFUSED))
+        await uow.attempts.put(an_attempt("att_2"))
+        await uow.commit()
+    refused, started = an_attempt("att_1", status=AttemptStatus.REFUSED), an_attempt("att_2")
+    async with orders.unit_of_work() as uow:
+        assert await uow.attempts.begun("att_1", "ord_1") == (refused, started)
+        assert await uow.attempts.begun("att_2", "ord_1") == (started, started)
+        assert await uow.attempts.begun("att_3", "ord_2") == (None, None)
+
+
+async def test_an_attempt_is_locked_with_its_order(orders: Orders) -> None:
+    await keep(orders, an_order())
+    async with orders.unit_of_work() as uow:
+        await uow.attempts.put(an_attempt())
+        await uow.commit()
+    seen: list[str] = []
+
+    async def second() -> None:
+        async with orders.unit_of_work() as uow:
+            found = await uow.attempts.lock("att_1")
+            assert found is not None
+            seen.append(f"second: version {found[0].version}, {found[1].status}")
+
+    async with orders.unit_of_work() as uow:
+        assert await uow.attempts.lock("att_2") is None
+        found = await uow.attempts.lock("att_1")
+        assert found == (an_order(), an_attempt())
+        waiting = asyncio.create_task(second())
+        order, attempt = found
+        attempt.finish(AttemptStatus.DONE)
+        await uow.orders.save([order])
+        await uow.attempts.put(attempt)
+        seen.append("first")
+        await uow.commit()
+    await waiting
+    assert seen == ["first", f"second: version {order.version}, DONE"]
 
 
 async def test_attempts_that_an_order_asks_for_are_saved_with_it(orders: Orders) -> None:

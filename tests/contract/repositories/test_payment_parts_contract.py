@@ -10,6 +10,7 @@ from domain.payments.dispute_status import DisputeStatus
 from domain.payments.operation import Operation
 from domain.payments.payment import Occasion
 from domain.payments.refund import RefundStatus
+from domain.payments.webhook import StoredWebhook, WebhookKept
 from domain.shared.errors import Malformed
 from tests.contract.repositories.conftest import Payments
 from tests.contract.repositories.rows import (
@@ -189,13 +190,64 @@ async def test_customers_made_at_once_become_one(payments: Payments) -> None:
 
 
 async def test_a_webhook_is_kept_once(payments: Payments) -> None:
+    async def insert(*webhooks: StoredWebhook) -> None:
+        async with payments.unit_of_work() as uow:
+            for webhook in webhooks:
+                await uow.webhooks.insert(webhook)
+            await uow.commit()
+
+    async def kept(event_id: str) -> bool:
+        async with payments.unit_of_work() as uow:
+            return (await uow.webhooks.look("fake", event_id, None))[0]
+
+    await insert(a_webhook(body=b"\x00\xff"))
+    for several in (
+        [a_webhook()],
+        [a_webhook("evt_2"), a_webhook()],
+        [a_webhook("evt_3"), a_webhook("evt_3")],
+    ):
+        with pytest.raises(WebhookKept):
+            await insert(*several)
+    assert [await kept(f"evt_{number}") for number in (1, 2, 3)] == [True, False, False]
+
+
+async def test_a_webhook_and_its_payment_are_looked_at_together(payments: Payments) -> None:
+    await keep(payments, a_payment())
     async with payments.unit_of_work() as uow:
-        assert await uow.webhooks.insert(a_webhook(body=b"\x00\xff"))
-        assert not await uow.webhooks.insert(a_webhook())
+        assert await uow.webhooks.look("fake", "evt_1", None) == (False, None)
+        assert await uow.webhooks.look("fake", "evt_1", "pay_2") == (False, None)
+        assert await uow.webhooks.look("fake", "evt_1", "pay_1") == (False, a_payment())
+        await uow.webhooks.insert(a_webhook())
+        assert await uow.webhooks.look("fake", "evt_1", "pay_1") == (True, a_payment())
+        assert await uow.webhooks.look("other", "evt_1", "pay_1") == (False, a_payment())
+
+
+async def test_an_operation_is_locked_with_its_payment(payments: Payments) -> None:
+    await keep(payments, a_payment())
+    async with payments.unit_of_work() as uow:
+        await uow.operations.add(an_operation("op_1"))
         await uow.commit()
+    order: list[str] = []
+
+    async def second() -> None:
+        async with payments.unit_of_work() as uow:
+            found = await uow.operations.lock("op_1")
+            assert found is not None
+            order.append(f"second sees version {found[0].version}, {found[1].error}")
+
     async with payments.unit_of_work() as uow:
-        assert not await uow.webhooks.insert(a_webhook())
-        assert await uow.webhooks.insert(a_webhook("evt_2"))
+        assert await uow.operations.lock("op_2") is None
+        found = await uow.operations.lock("op_1")
+        assert found == (a_payment(), an_operation("op_1"))
+        waiting = asyncio.create_task(second())
+        payment, operation = found
+        operation.failed("refused", LATER)
+        await uow.payments.save(payment)
+        await uow.operations.save(operation)
+        order.append("first")
+        await uow.commit()
+    await waiting
+    assert order == ["first", f"second sees version {payment.version}, refused"]
 
 
 async def test_operations_of_some_accounts_are_left_out(payments: Payments) -> None:
@@ -258,9 +310,8 @@ async def test_what_two_accounts_call_the_same_is_two_things(payments: Payments)
     await keep(payments, a_payment(), a_payment("pay_2", "ord_2", gateway="other"))
     await pay(payments)
     async with payments.unit_of_work() as uow:
-        assert await uow.webhooks.insert(a_webhook("evt_1", gateway="other"))
-        assert await uow.webhooks.insert(a_webhook("evt_1"))
-        assert not await uow.webhooks.insert(a_webhook("evt_1"))
+        await uow.webhooks.insert(a_webhook("evt_1", gateway="other"))
+        await uow.webhooks.insert(a_webhook("evt_1"))
         assert await uow.payments.find_by_intent("fake", "pi_pay_1") == "pay_1"
         assert await uow.payments.find_by_intent("other", "pi_pay_1") is None
         [taken] = await uow.webhooks.take_waiting("fake", "pi_pay_1", "pay_1")

@@ -108,7 +108,7 @@ async def keep(
         if payment is not None:
             await work.payments.add(payment)
         for one in webhooks:
-            assert await work.webhooks.insert(one)
+            await work.webhooks.insert(one)
         await work.commit()
 
 

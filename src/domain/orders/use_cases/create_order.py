@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from domain.orders.history import requested
 from domain.orders.order import Customer, Order, OrderLine
-from domain.orders.ports import UnitOfWorkFactory
+from domain.orders.ports import OrderKept, UnitOfWorkFactory
 from domain.shared.callers import Caller
 from domain.shared.errors import TokenBoundToOrder
 from domain.shared.system import Clock
@@ -46,10 +46,11 @@ class CreateOrderHandler:
         )
         order.check_totals()
         order.note(requested("create", command.request_id, command.caller))
-        async with self.unit_of_work() as uow:
-            made = await uow.orders.get(order_id)
-            if made is not None:
-                return made  # by an earlier run of this request
-            await uow.orders.add(order)
-            await uow.commit()
+        try:
+            async with self.unit_of_work() as uow:
+                await uow.orders.add(order)
+                await uow.commit()
+        except OrderKept:
+            async with self.unit_of_work() as uow:
+                return await uow.orders.get(order_id) or order
         return order

@@ -21,7 +21,7 @@ from domain.payments.ports import PaymentsUnitOfWork, UnitOfWorkFactory
 from domain.payments.refund import Refund, RefundStatus
 from domain.payments.routing import Gateways
 from domain.payments.verdict import Verdict
-from domain.payments.webhook import StoredWebhook, WebhookOutcome
+from domain.payments.webhook import StoredWebhook, WebhookKept, WebhookOutcome
 from domain.shared.system import Clock, IdFactory
 
 
@@ -40,8 +40,8 @@ class Receipt:
     outcome: WebhookOutcome
 
 
-Keep = Callable[[PaymentsUnitOfWork, WebhookOutcome, Payment | None], Awaitable[bool]]
-"""Writes what became of an event; False where another transaction has done so meanwhile."""
+Keep = Callable[[PaymentsUnitOfWork, WebhookOutcome, Payment | None], Awaitable[None]]
+"""Writes what became of an event. Raises WebhookKept, here or at the commit, where another transaction has done so."""
 
 Fetched = Mapping[str, IntentSnapshot | DisputeSnapshot]
 """Objects as the gateway holds them now, by its ids."""
@@ -64,7 +64,7 @@ class ReceiveWebhookHandler:
         event = self.gateways.verifier_of(gateway).verify(command.body, command.signature)
         received_at = self.clock.now()
 
-        async def keep(uow: PaymentsUnitOfWork, outcome: WebhookOutcome, payment: Payment | None) -> bool:
+        async def keep(uow: PaymentsUnitOfWork, outcome: WebhookOutcome, payment: Payment | None) -> None:
             webhook = StoredWebhook(
                 gateway=gateway,
                 event_id=event.event_id,
@@ -77,12 +77,39 @@ class ReceiveWebhookHandler:
                 outcome=outcome,
                 is_known=event.is_known,
             )
-            return await uow.webhooks.insert(webhook)
+            await uow.webhooks.insert(webhook)
 
-        return Receipt(event, await self.process(gateway, event, keep, is_new=True))
+        try:
+            outcome = await self._nothing_new(gateway, event, keep)
+            return Receipt(event, outcome or await self.process(gateway, event, keep))
+        except WebhookKept:
+            return Receipt(event, WebhookOutcome.REPEATED)
 
-    async def process(self, gateway: str, event: GatewayEvent, keep: Keep, *, is_new: bool) -> WebhookOutcome:
-        """Apply an event of this account and `keep` what became of it, in one transaction; one that `is_new` only once.
+    async def _nothing_new(self, gateway: str, event: GatewayEvent, keep: Keep) -> WebhookOutcome | None:
+        """Keep an event that was kept before, or that the payment knows already; None for any other.
+
+        Most are so, since the answer to a call tells the same. What is committed is enough to say it: the
+        payment is not locked, for a report that is no news now is none later.
+        """
+        snapshot = event.snapshot
+        if snapshot is None:
+            return None  # nothing is applied: the insertion alone tells whether it was kept before
+        payment_id = snapshot.payment_id if isinstance(snapshot, IntentSnapshot) else None
+        async with self.unit_of_work() as uow:
+            is_kept, payment = await uow.webhooks.look(gateway, event.event_id, payment_id)
+            if is_kept:
+                return WebhookOutcome.REPEATED
+            if not isinstance(snapshot, IntentSnapshot) or payment is None:
+                return None
+            ours = (payment.gateway, payment.intent_id) == (gateway, event.intent_id)
+            if not ours or judge(payment, snapshot) is not Verdict.NOTHING_NEW:
+                return None
+            await keep(uow, WebhookOutcome.NOTHING_NEW, payment)
+            await uow.commit()
+        return WebhookOutcome.NOTHING_NEW
+
+    async def process(self, gateway: str, event: GatewayEvent, keep: Keep) -> WebhookOutcome:
+        """Apply an event of this account and `keep` what became of it, in one transaction.
 
         Raises GatewayUnavailable where the object had to be fetched and could not be.
         """
@@ -90,9 +117,6 @@ class ReceiveWebhookHandler:
         version = 0
         while True:
             async with self.unit_of_work() as uow:
-                # Where nothing is to be applied, the insertion alone tells.
-                if is_new and event.snapshot and await uow.webhooks.is_kept(gateway, event.event_id):
-                    return WebhookOutcome.REPEATED
                 payment = await self._lock_payment(uow, gateway, event)
                 current = fetched if payment is not None and payment.version == version else {}
                 verdict = await self._apply(uow, payment, event, current) if payment else Verdict.NOTHING_NEW
@@ -100,8 +124,7 @@ class ReceiveWebhookHandler:
                     if payment is not None and verdict is Verdict.RECORDED:
                         await uow.payments.save(payment)
                     outcome = await self._outcome(uow, gateway, event, payment, verdict)
-                    if not await keep(uow, outcome, payment):
-                        return WebhookOutcome.REPEATED  # another copy was quicker: nothing of this one stays
+                    await keep(uow, outcome, payment)
                     await uow.commit()
                     return outcome
                 version = payment.version

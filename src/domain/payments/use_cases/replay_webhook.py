@@ -38,11 +38,10 @@ class ReplayWebhookHandler:
         except WebhookBodyInvalid:
             return WebhookOutcome.UNREADABLE  # what a former version read, this one does not: it stays kept
 
-        async def keep(uow: PaymentsUnitOfWork, outcome: WebhookOutcome, payment: Payment | None) -> bool:
+        async def keep(uow: PaymentsUnitOfWork, outcome: WebhookOutcome, payment: Payment | None) -> None:
             await uow.webhooks.decide(gateway, event_id, outcome, payment.payment_id if payment else None)
-            return True
 
         try:
-            return await self.receive.process(gateway, event, keep, is_new=False)
+            return await self.receive.process(gateway, event, keep)
         except GatewayUnavailable:
             return NotReplayed.GATEWAY_UNAVAILABLE
