@@ -8,6 +8,7 @@ in its own row, so that exactly that is given back or used up, whatever was coun
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 
 from domain.orders.errors import Lack, OnHandBelowReserved, StockInsufficient
 
@@ -73,6 +74,18 @@ class Shelf:
 
 
 NOTHING_TRACKED = Shelf()
+
+MOST_LISTED = 20
+"""SKUs that an entry of the history names; an order may have 500."""
+
+
+def listed(quantities: Mapping[str, int] | None) -> str | None:
+    """For the history: `2 OAK, 1 ASH`, and how many SKUs more; None where there is nothing to tell."""
+    if not quantities:
+        return None
+    told = [f"{quantity} {sku}" for sku, quantity in islice(quantities.items(), MOST_LISTED)]
+    more = len(quantities) - len(told)
+    return ", ".join(told) + (f" and {more} more" if more else "")
 
 
 def reserved(quantities: Mapping[str, int]) -> Iterator[StockChange]:

@@ -8,7 +8,7 @@ import pytest
 from domain.orders.cancellation import Cancellation
 from domain.orders.errors import Lack, OnHandBelowReserved, StockInsufficient
 from domain.orders.order import HOLDS_NO_STOCK, Order, OrderLine, OrderStatus
-from domain.orders.stock import Shelf, StockChange, StockItem, summed
+from domain.orders.stock import Shelf, StockChange, StockItem, listed, summed
 from domain.orders.use_cases.count_stock import CountStock
 from domain.orders.use_cases.replay_order import differences, replay_order
 from domain.shared.errors import Refused, VersionStale
@@ -97,6 +97,12 @@ def test_changes_of_one_sku_are_one_change() -> None:
         StockChange("ASH", on_hand=4),
     ]
     assert summed(changes) == [StockChange("ASH", on_hand=3, reserved=-1)]
+
+
+def test_the_history_names_some_skus_and_counts_the_others() -> None:
+    assert listed(None) is listed({}) is None
+    assert listed({"OAK": 2, "ASH": 1}) == "2 OAK, 1 ASH"
+    assert (listed({f"SKU-{n}": 1 for n in range(500)}) or "").endswith("1 SKU-19 and 480 more")
 
 
 # What an order holds

@@ -7,6 +7,7 @@ from domain.orders.attempt import CHECK_AFTER, Attempt, AttemptKind
 from domain.orders.checkout import CheckedOut, Checkout, begun_before, find
 from domain.orders.history import requested
 from domain.orders.ports import UnitOfWorkFactory
+from domain.orders.stock import listed
 from domain.shared.callers import Caller
 from domain.shared.errors import VersionStale
 from domain.shared.system import Clock
@@ -49,7 +50,8 @@ class ConfirmOrderHandler:
                 if command.versions is not None and order.version not in command.versions:
                     raise VersionStale(order.version)
                 order.reserve(await uow.stock.lock(order.skus))
-                order.note(requested("confirm", command.request_id, command.caller))
+                held = listed(order.reserved)
+                order.note(requested("confirm", command.request_id, command.caller, reserved=held))
                 attempt = Attempt(
                     attempt_id=command.request_id,
                     order_id=command.order_id,

@@ -7,6 +7,7 @@ from domain.orders.checkout import CheckedOut, Checkout, begun_before, find
 from domain.orders.history import requested
 from domain.orders.order import Order
 from domain.orders.ports import UnitOfWorkFactory
+from domain.orders.stock import listed
 from domain.shared.callers import Caller
 from domain.shared.system import Clock
 
@@ -43,7 +44,8 @@ class RetryPaymentHandler:
             if attempt is None:
                 order.attempt_again(self.clock.now())
                 order.reserve(await uow.stock.lock(order.skus))
-                order.note(requested("pay again", command.request_id, command.caller))
+                held = listed(order.reserved)
+                order.note(requested("pay again", command.request_id, command.caller, reserved=held))
                 attempt = self._attempt(command, order)
                 await uow.orders.save([order])
                 await uow.attempts.put(attempt)
