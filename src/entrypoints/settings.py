@@ -191,6 +191,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     jwks: NonEmpty | None = None
     """More public keys whose tokens we accept: the path of a JWK set, or the JSON itself."""
 
+    request_head_seconds: Seconds = 10.0
+    """How long a client may take to send the headers of a request."""
+    request_body_seconds: Seconds = 30.0
+    """How long it may take for the body behind them."""
     rate_limit_reads: Quota = 24_000
     """How many calls that read one caller may make in a minute; ten times as many with `users:any`.
 

@@ -13,6 +13,7 @@ import uvicorn
 
 from entrypoints.cli.serving import run_until_signal
 from entrypoints.http.app import create_app
+from entrypoints.http.connections import connections
 from entrypoints.logging import configure_logging
 from entrypoints.settings import Settings, load_settings
 
@@ -57,7 +58,8 @@ async def serve(settings: Settings, fd: int | None, stop: asyncio.Event) -> None
     listener = socket.socket(fileno=fd) if fd is not None else _listen(settings)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=connections(settings.request_head_seconds, settings.request_body_seconds),
+        ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,

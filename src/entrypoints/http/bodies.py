@@ -20,12 +20,15 @@ from entrypoints.http.faults import find_faults
 from entrypoints.http.problems import Fault, Problem
 
 MAX_BODY_BYTES = 1024 * 1024
+MAX_DEPTH = 16
+"""How deep lists and objects may stand in one another; no schema of ours has more than six."""
 
 T = TypeVar("T")
 
 # Bytes that call for a closer look: enough digits for a card number, an escape, or a letter beyond
 # ASCII, which may be a digit of another script.
 _SUSPECT = re.compile(rb"(?:[0-9][ \t.,\-_/]{0,3}){12}[0-9]|[\\\x80-\xff]")
+_TOO_DEEP = "The body is nested too deeply."
 _canonical = msgspec.json.Encoder(order="sorted")
 
 
@@ -91,6 +94,8 @@ def malformed(what: str, faults: list[Fault]) -> Problem:
 def _plain(text: bytes) -> tuple[Any, bytes]:
     try:
         value = json.loads(text.decode("utf-8"), object_pairs_hook=_unique_names, parse_constant=_no_constant)
+        if not _is_shallow(value, text):
+            raise _NotJson(_TOO_DEEP)
         return value, _canonical.encode(value)  # refuses a lone surrogate, which UTF-8 cannot carry
     except UnicodeDecodeError as error:
         detail = f"The body is not valid UTF-8 (at byte {error.start})."
@@ -99,7 +104,7 @@ def _plain(text: bytes) -> tuple[Any, bytes]:
     except json.JSONDecodeError as error:
         detail = f"The body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})."
     except RecursionError:
-        detail = "The body is nested too deeply."
+        detail = _TOO_DEEP
     except ValueError as error:  # of our two hooks, and of a number with thousands of digits
         detail = str(error) if isinstance(error, _NotJson) else "The body has a number that is too long."
     raise Problem(400, "invalid_json", detail)
@@ -107,6 +112,24 @@ def _plain(text: bytes) -> tuple[Any, bytes]:
 
 class _NotJson(ValueError):
     pass
+
+
+def _is_shallow(value: Any, text: bytes) -> bool:
+    """Whether no more than `MAX_DEPTH` lists and objects stand in one another. Not recursive."""
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:  # nearly every body
+        return True
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                inner.extend(item.values())
+            elif isinstance(item, list):
+                inner.extend(item)
+        level = inner
+        if not level:
+            return True
+    return not any(isinstance(item, dict | list) for item in level)
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrypoints.http.bodies import parse_json
+from entrypoints.http.bodies import MAX_DEPTH, parse_json
 from entrypoints.http.problems import Fault, Problem
 from entrypoints.http.schemas.orders import CheckoutBody, CreateOrderBody
 from entrypoints.http.schemas.payments import CreateIntentBody, CreatePaymentBody, CreateRefundBody
@@ -205,3 +206,26 @@ def test_the_canonical_form_knows_no_order_and_no_blanks(items: list[tuple[str, 
     loose = parse_json(json.dumps(body, indent=3).encode(), CreateOrderBody).canonical
     tight = parse_json(json.dumps(dict(sorted(items)), separators=(",", ":")).encode(), CreateOrderBody)
     assert loose == tight.canonical
+
+
+class Nested(msgspec.Struct):
+    value: Any
+
+
+@pytest.mark.parametrize("shape", ['{"value": %s}', '{"value": [1, {"a": %s}]}'])
+def test_lists_and_objects_stand_in_one_another_to_a_depth(shape: str) -> None:
+    for inner, ends in (("[", "]"), ('{"x":', "}")):
+        levels = MAX_DEPTH - shape.count("{") - shape.count("[")
+        within = shape % (inner * levels + "1" + ends * levels)
+        parse_json(within.encode(), Nested)
+        beyond = shape % (inner * (levels + 1) + "1" + ends * (levels + 1))
+        with pytest.raises(Problem) as refused:
+            parse_json(beyond.encode(), Nested)
+        assert (refused.value.code, refused.value.detail) == (
+            "invalid_json",
+            "The body is nested too deeply.",
+        )
+
+
+def test_many_lists_and_objects_side_by_side_are_no_depth() -> None:
+    parse_json(b'{"value": [' + b"[{}]," * 50_000 + b"0]}", Nested)
