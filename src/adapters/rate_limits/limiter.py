@@ -18,6 +18,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Protocol
 
+import msgspec
 import structlog
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -40,8 +41,7 @@ class Policy:
     quota: int
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):  # one for each request: made in a tenth of a dataclass's time
     """`wait_seconds` is after how long at least one more request is let through; 0 where one is now."""
 
     policy: Policy
