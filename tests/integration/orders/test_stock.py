@@ -232,7 +232,9 @@ async def test_raw_sql_cannot_make_stock_wrong(engine: AsyncEngine, unit_of_work
             engine, "orders_reserved", f"UPDATE orders.orders SET {change} WHERE order_id = 'ord_1'"
         )
     await refused(
-        engine, "orders_reserved", "UPDATE orders.orders SET reserved = '{}' WHERE order_id = 'ord_2'"
+        engine,
+        "orders_reserved",
+        """UPDATE orders.orders SET reserved = '{"A": 1}' WHERE order_id = 'ord_2'""",
     )
     async with engine.begin() as connection:
         await connection.execute(text("DELETE FROM orders.inventory WHERE sku = 'FREE'"))

@@ -30,10 +30,11 @@ STATEMENTS = [
     WHEN (OLD.reserved > 0) EXECUTE FUNCTION orders.refuse_reserved_stock()
     """,
     "ALTER TABLE orders.orders ADD COLUMN reserved jsonb",
-    # Orders from before hold nothing, so there is no row to look at.
+    # Orders from before hold nothing, so there is no row to look at. The release before knows nothing of
+    # stock: while both run, it may move orders that hold none, and is refused those whose stock it would lose.
     """
     ALTER TABLE orders.orders ADD CONSTRAINT orders_reserved CHECK (
-        reserved IS NULL OR status NOT IN ('DRAFT', 'PAYMENT_FAILED', 'CANCELED') AND fulfilled_at IS NULL
+        reserved IS NULL OR reserved = '{}' OR status NOT IN ('DRAFT', 'PAYMENT_FAILED', 'CANCELED') AND fulfilled_at IS NULL
     ) NOT VALID
     """,
 ]
