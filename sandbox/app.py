@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from sandbox import mailbox
+from sandbox import checkout, mailbox
 from sandbox.api import Api
 from sandbox.chaos import Chaos, ChaosMonkey
+from sandbox.checkout import Checkout
 from sandbox.clock import Clock
 from sandbox.control import Control
 from sandbox.errors import ApiError
@@ -85,6 +86,7 @@ class Sandbox:
         self._mailbox = Mailbox(self._store, clock)
         self._mail_server = MailServer(self._mailbox, self._chaos)
         self._pages = Pages(self._store, self._chaos)
+        self._checkout = Checkout(self._store, self._chaos)
         self._control = Control(self._store, self._chaos, self._wake, self._set_webhooks)
         self._set_webhooks()
 
@@ -118,6 +120,8 @@ class Sandbox:
             response = await self._api.answer(request)
         elif request.path.startswith(PREFIX) and request.method in ("GET", "POST"):
             response = self._pages.answer(request)
+        elif request.path == checkout.PATH and request.method in ("GET", "POST"):
+            response = self._checkout.answer(request)
         elif request.path.startswith(mailbox.PREFIX) and request.method == "GET":
             response = self._mailbox.answer(request)
         elif request.path == "/healthz" and request.method == "GET":

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from sandbox.chaos import ChaosMonkey
 from sandbox.confirm import complete_authentication, fail_authentication
-from sandbox.html import page
+from sandbox.html import page, shown_amount
 from sandbox.http import Request, Response
 from sandbox.session import Session
 from sandbox.store import Store, decode
@@ -14,10 +14,6 @@ from sandbox.store import Store, decode
 Json = dict[str, Any]
 
 PREFIX = "/_sandbox/authenticate/"
-_ZERO_DECIMALS = frozenset(
-    ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf")
-)
-_THREE_DECIMALS = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 _STYLE = """
 body { min-height: 100vh; display: grid; place-items: center; }
 main { box-sizing: border-box; width: min(26rem, 92vw); padding: 2rem; border: 1px solid #8886; border-radius: .75rem; }
@@ -97,7 +93,7 @@ def _form(intent: Json) -> str:
     return f"""
 <p>The bank asks whether this payment is yours. This is a sandbox: no money moves.</p>
 <dl>
-<dt>Amount</dt><dd>{_amount(intent["amount"], intent["currency"])}</dd>
+<dt>Amount</dt><dd>{shown_amount(intent["amount"], intent["currency"])}</dd>
 <dt>For</dt><dd>{escape(description)}</dd>
 <dt>Payment</dt><dd>{escape(intent["id"])}</dd>
 </dl>
@@ -106,13 +102,6 @@ def _form(intent: Json) -> str:
 <button class="fail" name="result" value="fail">Fail</button>
 </form>
 <p class="note">“Complete” proves the cardholder's identity, “Fail” refuses it.</p>"""
-
-
-def _amount(amount: int, currency: str) -> str:
-    decimals = 0 if currency in _ZERO_DECIMALS else 3 if currency in _THREE_DECIMALS else 2
-    whole, part = divmod(amount, 10**decimals)
-    shown = f"{whole:,}.{part:0{decimals}d}" if decimals else f"{whole:,}"
-    return f"{shown} {currency.upper()}"
 
 
 def _page(status: int, title: str, content: str) -> Response:

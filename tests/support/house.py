@@ -239,7 +239,7 @@ class House:
         self.count_stock = CountStockHandler(orders_uow, clock)
         self.get_stock = GetStockHandler(orders_uow)
         self.notify_warehouse = NotifyWarehouseHandler(orders_uow, world.notes, clock)
-        self.tell_customer = TellCustomerHandler(orders_uow, world.letters)
+        self.tell_customer = TellCustomerHandler(orders_uow, decorate(world.letters))
         self.read_story = ReadStoryHandler(payments_uow, IsoCurrencies())
         self.explain_order = ExplainOrderHandler(
             orders_uow, self.get_order, self.read_story, MemoryProgress(world.orders)

@@ -162,6 +162,8 @@ class System:
         if not self._settings.smtp_url:
             environment["PAYONCE_SMTP_URL"] = f"smtp://127.0.0.1:{at.smtp_port}"
             environment["PAYONCE_MAIL_FROM"] = self._settings.mail_from or MAIL_FROM
+        if self._settings.shop_url is None:  # the sandbox's page on which a person pays an order's payment
+            environment["PAYONCE_SHOP_URL"] = f"{at.sandbox_url}/_sandbox/pay?orderId={{orderId}}"
         return environment
 
     async def _start_postgres(self) -> str:

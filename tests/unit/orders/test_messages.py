@@ -3,6 +3,7 @@
 import pytest
 
 from domain.orders.cancellation import Cancellation
+from domain.orders.history import EntryKind
 from domain.orders.messages import (
     TOLD,
     CustomerMessage,
@@ -13,8 +14,9 @@ from domain.orders.messages import (
 )
 from domain.orders.order import Customer, Effect, EffectType, Order, OrderPayment, OrderStatus
 from domain.shared.payment_events import EVENT_TYPES, PaymentEvent, RefundProcessed
+from tests.support.crash import Crash, Fuse
 from tests.support.events import an_event
-from tests.support.house import START, House
+from tests.support.house import START, House, World
 from tests.unit.orders.test_order import an_order
 
 S, K = OrderStatus, MessageKind
@@ -113,3 +115,28 @@ async def test_who_cannot_be_reached_is_told_to_the_caller() -> None:
         await house.tell_customer(
             Effect(EffectType.NOTIFY_CUSTOMER, order.order_id, "PaymentSucceeded"), "evt"
         )
+
+
+async def test_cut_off_anywhere_a_message_is_sent_again_with_its_id_and_noted() -> None:
+    """Once where nothing goes wrong, at least once where something does, and never with another id."""
+    effect = Effect(EffectType.NOTIFY_CUSTOMER, "ord_order", "PaymentSucceeded")
+    sent, length = [], 0
+    while True:
+        length += 1
+        world, fuse = World(), Fuse(length)
+        house = House(world)
+        await house.order(customer=ADA, request_id="order")
+        await house.confirm("ord_order")
+        await house.deliver()
+        try:
+            await House(world, fuse.attach).tell_customer(effect, "evt_1")
+        except Crash:
+            await house.tell_customer(effect, "evt_1")
+        notes = [one.entry.details for one in world.orders.history if one.entry.kind is EntryKind.EFFECT]
+        assert {message.message_id for message in world.letters.sent} == {"evt_1"}
+        assert notes[-1] == {"about": "PaymentSucceeded", "told": K.PAID}
+        sent.append(len(world.letters.sent))
+        if fuse.burnt < length:
+            break
+    assert set(sent) == {1, 2}
+    assert sent[-1] == 1
