@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Annotated
 
 import msgspec
@@ -17,6 +18,7 @@ from domain.shared.callers import Caller, TokenFault, TokenInvalid
 
 MAX_TOKEN_BYTES = 8192
 MAX_SKEW_SECONDS = 30
+REMEMBERED_TOKENS = 4096
 ACCEPTED_ALGORITHMS = ("EdDSA", "ES256", "RS256")
 
 
@@ -110,11 +112,13 @@ class JwtVerifier:
         self._issuer = issuer
         self._audience = audience
         self._now = now
+        self._verified: dict[bytes, tuple[Key, _Claims]] = {}
 
     def verify(self, token: str) -> Caller:
         if len(token) > MAX_TOKEN_BYTES:
             raise TokenInvalid(TokenFault.OVERSIZED)
-        claims = self._claims(self._payload(token))
+        claims = self._claims_of(token)
+        self._check(claims)
         return Caller(
             subject=claims.sub,
             scopes=frozenset(claims.scope.split()),
@@ -123,8 +127,24 @@ class JwtVerifier:
             order_id=claims.order_id,
         )
 
-    def _payload(self, token: str) -> bytes:
-        """The payload of a token whose signature is right."""
+    def _claims_of(self, token: str) -> _Claims:
+        """The claims of a token whose signature is right.
+
+        A signature is looked at once: it stays right as long as its key is one of ours. What changes with
+        time is checked at each use. Kept under a hash, so that no token stays in memory.
+        """
+        digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
+        key, claims = self._verified.get(digest, (None, None))
+        if key is None or claims is None or self._find(str(key.kid)) is not key:
+            key, payload = self._payload(token)
+            claims = _decoded(payload)
+            if len(self._verified) >= REMEMBERED_TOKENS:
+                self._verified.pop(next(iter(self._verified)))  # the one that was first
+            self._verified[digest] = key, claims
+        return claims
+
+    def _payload(self, token: str) -> tuple[Key, bytes]:
+        """The payload of a token whose signature is right, and the key."""
         try:
             parts = jws.extract_compact(token.encode("ascii"), registry=ALLOWED_ALGORITHMS)
             header: object = parts.headers()
@@ -140,7 +160,7 @@ class JwtVerifier:
             raise TokenInvalid(TokenFault.SIGNATURE) from error
         if not valid or parts.payload is None:
             raise TokenInvalid(TokenFault.SIGNATURE)
-        return parts.payload
+        return key, parts.payload
 
     def _key(self, header: Header) -> Key:
         """The key that the header's `kid` names. What else a header offers (`jwk`, `x5u`) counts nothing."""
@@ -151,18 +171,17 @@ class JwtVerifier:
         key_id = header.get("kid")
         if not isinstance(key_id, str):
             raise TokenInvalid(TokenFault.UNKNOWN_KEY)
-        key = next((key for source in self._sources if (key := source.find(key_id))), None)
+        key = self._find(key_id)
         if key is None:
             raise TokenInvalid(TokenFault.UNKNOWN_KEY)
         if algorithm_of(key) != header["alg"]:
             raise TokenInvalid(TokenFault.ALGORITHM)
         return key
 
-    def _claims(self, payload: bytes) -> _Claims:
-        try:
-            claims = msgspec.json.decode(payload, type=_Claims)
-        except msgspec.MsgspecError as error:
-            raise TokenInvalid(TokenFault.CLAIMS) from error
+    def _find(self, key_id: str) -> Key | None:
+        return next((key for source in self._sources if (key := source.find(key_id))), None)
+
+    def _check(self, claims: _Claims) -> None:
         now = self._now().timestamp()
         if claims.exp <= now - MAX_SKEW_SECONDS:
             raise TokenInvalid(TokenFault.EXPIRED)
@@ -173,4 +192,10 @@ class JwtVerifier:
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
         if self._audience not in audiences:
             raise TokenInvalid(TokenFault.AUDIENCE)
-        return claims
+
+
+def _decoded(payload: bytes) -> _Claims:
+    try:
+        return msgspec.json.decode(payload, type=_Claims)
+    except msgspec.MsgspecError as error:
+        raise TokenInvalid(TokenFault.CLAIMS) from error

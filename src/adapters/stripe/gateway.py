@@ -83,7 +83,7 @@ class StripeGateway:
         self._lookup_retries = lookup_retries
         self._multicapture = multicapture
         self._descriptor_prefix = descriptor_prefix
-        self._http = Transport(timeout_seconds)
+        self._http = Transport(api_base, timeout_seconds)
         self._client = stripe.StripeClient(
             api_key,
             stripe_version=STRIPE_VERSION,

@@ -3,6 +3,8 @@
 import ssl
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import stripe
@@ -11,13 +13,15 @@ ANSWER = tuple[bytes, int, Mapping[str, str]]
 
 
 class Transport(stripe.AIOHTTPClient):
-    """Connections are kept and shared; proxies are those of the environment, and no cookie is kept.
+    """Connections are kept and shared; the proxy is the environment's, and no cookie is kept.
 
+    The environment is asked once: aiohttp would ask it, and the user's netrc, in a thread for each request.
     The package leaves a body that breaks off to its caller; here it is an APIConnectionError too.
     """
 
-    def __init__(self, timeout_seconds: float) -> None:
+    def __init__(self, api_base: str, timeout_seconds: float) -> None:
         super().__init__(timeout=aiohttp.ClientTimeout(total=timeout_seconds))
+        self._own = {"allow_redirects": False, **_proxy_for(api_base)}
         self._opened: aiohttp.ClientSession | None = None
 
     @property
@@ -27,7 +31,6 @@ class Transport(stripe.AIOHTTPClient):
             self._opened = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=verified),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=True,
             )
         return self._opened
 
@@ -36,7 +39,7 @@ class Transport(stripe.AIOHTTPClient):
     ) -> tuple[tuple[str, str], dict[str, Any]]:
         """A redirect is followed nowhere: Stripe sends none, and a POST would be answered as a GET."""
         arguments, named = super()._get_request_args_kwargs(method, url, headers, post_data)
-        return arguments, {**named, "allow_redirects": False}
+        return arguments, {**named, **self._own}
 
     async def request_async(
         self,
@@ -54,3 +57,17 @@ class Transport(stripe.AIOHTTPClient):
     async def close_async(self) -> None:
         if self._opened is not None:
             await self._opened.close()
+
+
+def _proxy_for(api_base: str) -> dict[str, Any]:
+    """How a request goes through the proxy that the environment names for this address, if any."""
+    address = urlsplit(api_base)
+    proxy = getproxies().get(address.scheme)
+    if proxy is None or proxy_bypass(address.hostname or ""):
+        return {}
+    parts = urlsplit(proxy)
+    place = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    if parts.username is None:
+        return {"proxy": place}
+    login = aiohttp.encode_basic_auth(unquote(parts.username), unquote(parts.password or ""))
+    return {"proxy": place, "proxy_headers": {"Proxy-Authorization": login}}

@@ -1,6 +1,7 @@
 """What each answer of Stripe's, and each lack of one, becomes."""
 
 import logging
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -50,6 +51,23 @@ async def gateway(server: ScriptedServer) -> AsyncIterator[StripeGateway]:
 
 def error(type_: str = "invalid_request_error", **fields: Any) -> dict[str, Any]:
     return {"error": {"type": type_, "message": "It cannot be.", **fields}}
+
+
+async def test_the_proxy_of_the_environment_is_used(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", server.url.replace("//", "//ada:p%40ss@"))
+    monkeypatch.setenv("no_proxy", "direct.test")
+    server.answers = [(403, {})]
+    for host in ("gateway.test", "direct.test"):
+        gateway = StripeGateway(api_key=KEY, api_base=f"https://{host}", timeout_seconds=10, lookup_retries=0)
+        with pytest.raises(GatewayFailed):
+            await gateway.get_intent("pi_1")
+        await gateway.aclose()
+    [asked] = server.requests
+    assert (asked.method, asked.headers["host"]) == ("CONNECT", "gateway.test")
+    assert asked.headers["proxy-authorization"] == f"Basic {b64encode(b'ada:p@ss').decode()}"
+    assert "authorization" not in asked.headers  # our key is for the gateway alone
 
 
 async def failure(gateway: StripeGateway, request: GatewayRequest = CONFIRM) -> GatewayFailed:

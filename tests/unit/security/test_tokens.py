@@ -25,6 +25,14 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
+class ListedKeys:
+    def __init__(self, keys: list[Key]) -> None:
+        self.keys = keys
+
+    def find(self, key_id: str) -> Key | None:
+        return next((key for key in self.keys if key.kid == key_id), None)
+
+
 class House:
     """An issuer and a verifier over one key file, with a clock that the test sets."""
 
@@ -113,6 +121,31 @@ def test_tokens_of_both_keys_are_valid_after_a_rotation(tmp_path: Path) -> None:
     after = house.issuer_of(rotate_keys(house.keys.path)).issue("u_2", [], NOW + HOUR)
     assert house.verifier.verify(before).subject == "u_1"
     assert house.verifier.verify(after).subject == "u_2"
+
+
+def test_a_token_seen_before_is_looked_at_again(house: House) -> None:
+    """What is remembered is that its signature was right, for as long as the key is ours."""
+    token = house.token()
+    assert house.verifier.verify(token) == house.verifier.verify(token)
+    house.now = NOW + 2 * HOUR
+    with pytest.raises(TokenInvalid) as refused:
+        house.verifier.verify(token)
+    assert refused.value.reason is TokenFault.EXPIRED
+    house.now = NOW
+    assert house.verifier.verify(token).subject == "u_1"
+
+    known: list[Key] = [house.keys.signing_key]
+    verifier = house.verifier_of(ListedKeys(known))
+    assert verifier.verify(token).subject == "u_1"
+    known.clear()
+    with pytest.raises(TokenInvalid) as refused:
+        verifier.verify(token)
+    assert refused.value.reason is TokenFault.UNKNOWN_KEY
+    other = create_keys(house.keys.path.with_name("other.json")).signing_key
+    known.append(OKPKey.import_key({**other.as_dict(), "kid": str(house.keys.signing_key.kid)}))
+    with pytest.raises(TokenInvalid) as refused:
+        verifier.verify(token)
+    assert refused.value.reason is TokenFault.SIGNATURE
 
 
 @pytest.mark.parametrize(
