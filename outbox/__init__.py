@@ -4,6 +4,7 @@ from outbox.anti_entropy import AntiEntropy, ConsumerView, Pace, Report
 from outbox.baseline import Baseline, ConsumerAlreadyBegun
 from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, EffectHandler, GiveUp, Handler, Received, RetryPolicy, StreamProgress
+from outbox.listening import listening
 from outbox.log import Outbox
 from outbox.operations import Consumer, Operations
 from outbox.ordered import OrderedInbox
@@ -41,4 +42,5 @@ __all__ = [
     "StreamProgress",
     "UnorderedInbox",
     "Waker",
+    "listening",
 ]

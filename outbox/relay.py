@@ -2,15 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from outbox.cursor import READING, LogReader
 from outbox.database import transaction
 from outbox.event import Event
+from outbox.listening import listening
 from outbox.log import Outbox
 from outbox.publisher import Publisher, PublishFailed
 from outbox.signals import wait_any
@@ -107,7 +105,7 @@ class Relay:
         failures = 0
         loop = asyncio.get_running_loop()
         last_work = loop.time() - CLOSE_POLL_FOR_SECONDS
-        async with self._listening(stop):
+        async with listening(self._listen_dsn, self._outbox.channel, self._woken.set, stop):
             while not stop.is_set():
                 self._woken.clear()
                 try:
@@ -123,40 +121,3 @@ class Relay:
                     last_work = loop.time()
                 close = loop.time() - last_work < CLOSE_POLL_FOR_SECONDS
                 await wait_any(stop, self._woken, seconds=CLOSE_POLL_SECONDS if close else LONG_POLL_SECONDS)
-
-    @asynccontextmanager
-    async def _listening(self, stop: asyncio.Event) -> AsyncIterator[None]:
-        if self._listen_dsn is None:
-            yield
-            return
-        task = asyncio.create_task(self._listen(self._listen_dsn, stop))
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _listen(self, dsn: str, stop: asyncio.Event) -> None:
-        """Keep one connection listening; while there is none, polling goes on."""
-        failures = 0
-        while not stop.is_set():
-            lost = asyncio.Event()
-            try:
-                connection = await asyncpg.connect(dsn)
-            except Exception as error:  # noqa: BLE001 - tried again; asyncpg's errors know no bounds
-                pause = min(FIRST_BACKOFF_SECONDS * 2**failures, LONGEST_BACKOFF_SECONDS)
-                failures += 1
-                logger.warning("relay of %s cannot listen: %r", self._outbox.schema, error)
-                await wait_any(stop, seconds=pause)
-                continue
-            try:
-                connection.add_termination_listener(lambda _, lost=lost: lost.set())
-                await connection.add_listener(self._outbox.channel, lambda *_: self._woken.set())
-                failures = 0
-                self._woken.set()  # something may have been said before we listened
-                await wait_any(stop, lost)
-            except Exception as error:  # noqa: BLE001 - tried again; asyncpg's errors know no bounds
-                logger.warning("relay of %s stopped listening: %r", self._outbox.schema, error)
-                await wait_any(stop, seconds=FIRST_BACKOFF_SECONDS)
-            finally:
-                connection.terminate()

@@ -4,7 +4,7 @@ Anything outside the process may be replaced by a fake: `Outside` names those th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -33,6 +33,7 @@ from adapters.system.clock import SystemClock
 from adapters.system.currencies import IsoCurrencies
 from adapters.system.ids import SystemIds
 from domain.orders.checkout import Checkout
+from domain.orders.history import Recorded
 from domain.orders.ports import CustomerNotifier, WarehouseNotifier
 from domain.orders.settlement import Settlement
 from domain.orders.use_cases.cancel_order import CancelOrderHandler
@@ -82,6 +83,7 @@ from entrypoints.gateways import build_gateways
 from entrypoints.mail import build_customer_notifier
 from entrypoints.operating.progress import progress_of
 from entrypoints.settings import PREFIX, Settings, SettingsInvalid
+from entrypoints.streams import OrderStreams
 from entrypoints.traces import current_traceparent
 from outbox import Outbox, Waker
 
@@ -174,20 +176,22 @@ class Container:
     rate_limiter: RateLimiter
     orders: OrderSide
     payments: PaymentSide
+    streams: OrderStreams
     checks: Mapping[str, Check]
     _broker: Broker
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _wakers: list[asyncio.Task[None]] = field(default_factory=list)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
         for side in (self.orders, self.payments):
-            self._wakers.append(asyncio.create_task(side.waker.run(self._stopping)))
-        self._wakers.append(asyncio.create_task(self.rate_limiter.run(self._stopping)))
+            self._tasks.append(asyncio.create_task(side.waker.run(self._stopping)))
+        self._tasks.append(asyncio.create_task(self.rate_limiter.run(self._stopping)))
+        self._tasks.append(asyncio.create_task(self.streams.run(self._stopping)))
 
     async def stop(self) -> None:
-        """Wake relays a last time, then close every connection."""
+        """End streams, wake relays a last time, then close every connection."""
         self._stopping.set()
-        await asyncio.gather(*self._wakers)
+        await asyncio.gather(*self._tasks)
         for account in self.payments.gateways.accounts:
             await account.gateway.aclose()
         await self.rate_limiter.close()
@@ -253,6 +257,12 @@ def build_container(settings: Settings, outside: Outside | None = None) -> Conta
         ),
         orders=orders,
         payments=payments,
+        streams=OrderStreams(
+            partial(_read_behind, orders_uow.factory),
+            listen_dsn=settings.orders_listen_database_url.reveal() or None,
+            channel=orders_uow.outbox.channel,
+            limit=settings.streams,
+        ),
         checks={
             "ordersDatabase": partial(check_database, order_engine),
             "paymentsDatabase": partial(check_database, payment_engine),
@@ -260,6 +270,13 @@ def build_container(settings: Settings, outside: Outside | None = None) -> Conta
         },
         _broker=broker,
     )
+
+
+async def _read_behind(
+    unit_of_work: Callable[[], PostgresOrdersUnitOfWork], positions: Mapping[str, int], limit: int
+) -> Sequence[Recorded]:
+    async with unit_of_work() as uow:
+        return await uow.history.behind(positions, limit=limit)
 
 
 def _key_sources(settings: Settings, keys: KeyFile) -> list[KeySource]:

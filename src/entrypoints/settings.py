@@ -119,6 +119,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The same for the order service's own database; default: `listen_database_url`, else as above."""
     payments_listen_database_url: Secret = UNSET
     """The same for the payment service's own database."""
+    streams: PositiveInt = 1000
+    """The most clients that follow orders live over one HTTP process; more are answered 503."""
     outbox_retention_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
     """How long events that everybody has are kept in the logs, to be replayed."""
     inbox_retention_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 60

@@ -719,6 +719,13 @@ class MemoryHistory:
         kept = self.transaction.database.history
         return [row for row in kept if row.order_id == order_id and row.position > after][:limit]
 
+    async def behind(self, positions: Mapping[str, int], *, limit: int) -> Sequence[Recorded]:
+        return [
+            row
+            for order_id, after in positions.items()
+            for row in await self.of(order_id, after=after, limit=limit)
+        ]
+
 
 def _check_stock(item: StockItem) -> None:
     """The table's CHECK constraint."""

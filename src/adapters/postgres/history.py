@@ -1,7 +1,8 @@
 """The history of orders: rows that are only ever inserted."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import msgspec
 
@@ -42,11 +43,18 @@ class PostgresHistory:
 
     async def of(self, order_id: str, *, after: int = 0, limit: int) -> Sequence[Recorded]:
         driver = await self.transaction.reading()
-        rows = await driver.fetch(_OF, order_id, after, limit)
-        return [
-            Recorded(order_id=order_id, position=row["position"], at=row["at"], entry=_decode(row["entry"]))
-            for row in rows
-        ]
+        return [_read(row) for row in await driver.fetch(_OF, order_id, after, limit)]
+
+    async def behind(self, positions: Mapping[str, int], *, limit: int) -> Sequence[Recorded]:
+        driver = await self.transaction.reading()
+        found = await driver.fetch(_BEHIND, list(positions), list(positions.values()), limit)
+        return [_read(row) for row in found]
+
+
+def _read(row: Mapping[str, Any]) -> Recorded:
+    return Recorded(
+        order_id=row["order_id"], position=row["position"], at=row["at"], entry=_decode(row["entry"])
+    )
 
 
 # The position is drawn once the order's row is locked: whoever locks it next draws a later one.
@@ -56,6 +64,13 @@ _APPEND = f"""
     FROM (SELECT order_id FROM {tables.orders.fullname} WHERE order_id = $1 FOR UPDATE) AS locked
 """
 _OF = f"""
-    SELECT position, at, entry::text FROM {tables.history.fullname}
+    SELECT order_id, position, at, entry::text FROM {tables.history.fullname}
     WHERE order_id = $1 AND position > $2 ORDER BY position LIMIT $3
+"""
+_BEHIND = f"""
+    SELECT found.* FROM unnest($1::text[], $2::bigint[]) AS wanted (id, after)
+    CROSS JOIN LATERAL (
+        SELECT order_id, position, at, entry::text FROM {tables.history.fullname}
+        WHERE order_id = wanted.id AND position > wanted.after ORDER BY position LIMIT $3
+    ) AS found
 """

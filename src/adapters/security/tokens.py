@@ -125,6 +125,7 @@ class JwtVerifier:
             actor=claims.act.sub if claims.act else None,
             token_id=claims.jti,
             order_id=claims.order_id,
+            expires_at=claims.exp,
         )
 
     def _claims_of(self, token: str) -> _Claims:

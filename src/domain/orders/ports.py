@@ -5,7 +5,7 @@ and `save` its effects to the outbox, and lets the stock follow.
 Lock order: orders by id, then stock by SKU, all that a transaction locks of each in one call.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -64,6 +64,10 @@ class History(Protocol):
 
     async def of(self, order_id: str, *, after: int = 0, limit: int) -> Sequence[Recorded]:
         """The oldest entries of this order behind a position; none is ever committed before one already read."""
+        ...
+
+    async def behind(self, positions: Mapping[str, int], *, limit: int) -> Sequence[Recorded]:
+        """The same of many orders, each behind its own position and at most so many; an order's in their order."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Who calls, as a verified bearer token says it, and the ports that read and make such tokens."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -23,6 +23,8 @@ class Caller:
     actor: str | None = None
     token_id: str | None = None
     order_id: str | None = None
+    expires_at: float | None = field(default=None, compare=False)
+    """When the token expires, in seconds of Unix time; None for a caller within the process, who needs none."""
 
     def may_touch(self, *, user_id: str | None, order_id: str) -> bool:
         """Whether what belongs to this user and this order is the caller's to see and act on."""

@@ -14,6 +14,7 @@ import uvicorn
 from entrypoints.cli.serving import run_until_signal
 from entrypoints.http.app import create_app
 from entrypoints.http.connections import connections
+from entrypoints.http.container import container_of
 from entrypoints.logging import configure_logging
 from entrypoints.settings import Settings, load_settings
 
@@ -71,6 +72,9 @@ async def serve(settings: Settings, fd: int | None, stop: asyncio.Event) -> None
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    container_of(
+        app
+    ).streams.close()  # uvicorn waits for requests to end, which streams never do by themselves
     server.should_exit = True
     stopping.cancel()
     await serving

@@ -27,6 +27,7 @@ from entrypoints.http import (
     payments,
     refunds,
     returns,
+    stream,
     webhooks,
 )
 from entrypoints.http.bodies import MAX_BODY_BYTES
@@ -43,6 +44,7 @@ _ROUTES_BY_SERVICE = {
         *order_money.ROUTES,
         *inventory.ROUTES,
         *explain.ROUTES,
+        *stream.ROUTES,
     ],
     "payments": [
         *new_payments.ROUTES,

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 from msgspec import structs
 
 from domain.orders.order import OrderStatus
@@ -276,3 +277,4 @@ TIMELINE_ENTRY = TimelineEntryAnswer(
     },
 )
 EXPLAINED = ExplainAnswer(order_id=_ORDER, status=OrderStatus.PAID, attention=None, entries=[TIMELINE_ENTRY])
+STREAM = f"retry: 2000\n\nid: 4\ndata: {msgspec.json.encode(TIMELINE_ENTRY).decode()}\n\n"

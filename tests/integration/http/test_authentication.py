@@ -13,6 +13,8 @@ SCOPES = {
     "createOrder": ("orders:write",),
     "changeOrder": ("orders:write",),
     "getOrder": ("orders:read",),
+    "explainOrder": ("orders:read",),
+    "streamOrder": ("orders:read",),
     "listOrders": ("orders:read",),
     "confirmOrder": ("orders:write",),
     "retryPayment": ("orders:write",),

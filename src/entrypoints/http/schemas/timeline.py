@@ -1,10 +1,13 @@
 """What `explain` and `stream` answer."""
 
 from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta
 
 from domain.orders.order import OrderStatus
 from domain.shared.timeline import TimelineKind
-from entrypoints.http.schemas.values import Answered
+from entrypoints.http.schemas.values import Answered, Strict
 
 
 class TimelineEntryAnswer(Answered):
@@ -19,6 +22,10 @@ class TimelineEntryAnswer(Answered):
     ids: dict[str, str]
     """By the names that the API has for them: `requestId`, `eventId`, `gatewayPaymentIntentId` …"""
     details: dict[str, str | int | bool | None]
+
+
+class StreamQuery(Strict):
+    last_event_id: Annotated[int, Meta(ge=0, le=10**18, description="As the header `Last-Event-ID`.")] = 0
 
 
 class ExplainAnswer(Answered):
