@@ -163,6 +163,11 @@ class FakeGateway:
         """A saved payment method of this customer, which pays like the test token `kind`."""
         self.methods.attach(token, gateway_customer_id, kind)
 
+    def pay_by_client_secret(self, intent_id: str, token: str) -> IntentSnapshot:
+        """The customer's browser confirms the intent itself. Raises GatewayRefused where it cannot be confirmed."""
+        params = {"intent_id": intent_id, "token": token, "setup_future_usage": None, "off_session": False}
+        return self._confirm(params, Outcome.NORMAL)
+
     def complete_action(self, intent_id: str) -> IntentSnapshot:
         """The customer passes the authentication."""
         return self._pay(self._intents[intent_id])

@@ -400,10 +400,14 @@ class House:
     async def deliver(self) -> None:
         """Let the order side apply what it has not yet seen of the log, each event once and in order."""
         fresh = self.world.payments.log[self.world.delivered :]
-        async with self.orders_uow() as uow:
-            await apply_payment_events(uow.orders, uow.stock, fresh)
-            await uow.commit()
+        await self.apply(fresh)
         self.world.delivered += len(fresh)
+
+    async def apply(self, events: Sequence[PaymentEvent]) -> None:
+        """Let the order side apply these, as a batch of the inbox."""
+        async with self.orders_uow() as uow:
+            await apply_payment_events(uow.orders, uow.stock, events)
+            await uow.commit()
 
     async def recover(self) -> None:
         """Let time pass and recovery run until nothing is due any more; then deliver."""

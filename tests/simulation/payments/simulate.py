@@ -24,6 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from entrypoints.local.postgres import EmbeddedPostgres
 from entrypoints.local.valkey import EmbeddedValkey
+from tests.simulation.orders.machine import OrderMachine
 from tests.simulation.payments.machine import PaymentMachine
 from tests.simulation.payments.sandbox_machine import SandboxMachine
 from tests.simulation.payments.seeds import run_seed
@@ -34,6 +35,7 @@ from tests.support.sandbox import SandboxProcess
 OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 MACHINES: list[tuple[type[RuleBasedStateMachine], int, int]] = [
     (PaymentMachine, 20, 60),
+    (OrderMachine, 30, 80),
     (SandboxMachine, 10, 25),
 ]
 """Each with its examples per seed, few so that a replay is quick, and steps per example."""

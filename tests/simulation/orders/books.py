@@ -1,0 +1,136 @@
+"""What orders must say, whatever happened: checks that know the contract and nothing of how orders work.
+
+The model of an order is its payments' events, added up one by one, and what clients were told was done.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from domain.orders.order import Effect, EffectType, Order
+from domain.payments.gateway import IntentSnapshot, IntentStatus
+from domain.shared.payment_events import PaymentEvent, RefundFailed, RefundProcessed
+
+AFTER_MONEY = {"PAID", "PROCESSING_FULFILLMENT", "FULFILLED", "PARTIALLY_REFUNDED", "REFUNDED"}
+WAITS_FOR = {"AUTHORIZED": "PaymentAuthorized", "AWAITING_USER_PAYMENT_ACTION": "PaymentRequiresAction"}
+HOLDS_STOCK = AFTER_MONEY | {"PENDING_PAYMENT", "AWAITING_USER_PAYMENT_ACTION", "AUTHORIZED"}
+
+
+@dataclass
+class Ledger:
+    """The money of one payment as its applied events tell it, each for itself."""
+
+    captured: int = 0
+    refunds: dict[str, int] = field(default_factory=dict)
+    stage: str | None = None
+    """The last event that is about paying."""
+
+    @property
+    def refunded(self) -> int:
+        return sum(self.refunds.values())
+
+    def apply(self, event: PaymentEvent) -> None:
+        match event:
+            case RefundProcessed():
+                assert event.refund_id not in self.refunds, "the same refund twice"
+                self.refunds[event.refund_id] = event.amount
+            case RefundFailed():
+                self.refunds.pop(event.refund_id, None)
+            case _ if event.type.startswith("Payment"):
+                self.stage = event.type
+                if event.type in ("PaymentSucceeded", "PaymentCaptured"):
+                    self.captured += event.amount
+
+
+def ledgers_of(events: Iterable[PaymentEvent]) -> dict[str, Ledger]:
+    ledgers: dict[str, Ledger] = {}
+    for event in events:
+        ledgers.setdefault(event.payment_id, Ledger()).apply(event)
+    return ledgers
+
+
+def check_money(order: Order, events: Sequence[PaymentEvent]) -> None:
+    """The order's money is its payments' to the cent, and its status says what became of it."""
+    ledgers = ledgers_of(events)
+    captured = sum(ledger.captured for ledger in ledgers.values())
+    refunded = sum(ledger.refunded for ledger in ledgers.values())
+    assert (order.amount_paid, order.amount_refunded) == (captured, refunded)
+    kept, flagged, status = captured - refunded, order.attention is not None, order.status
+    if status == "REFUNDED":
+        assert captured == refunded > 0
+    if status == "PARTIALLY_REFUNDED":
+        assert 0 < refunded < captured
+    if status in ("PAID", "PROCESSING_FULFILLMENT", "FULFILLED"):
+        assert refunded == 0
+        assert captured == order.total_amount or flagged
+    if kept and status not in AFTER_MONEY:
+        assert flagged, f"money is kept for an order that is {status}, and nobody is told"
+    if status in WAITS_FOR:
+        latest = ledgers[max(ledgers)]
+        assert latest.stage == WAITS_FOR[status]
+    if status == "DRAFT":
+        assert order.confirmed_at is None
+    if order.fulfilled_at is not None:
+        assert status in ("FULFILLED", "PARTIALLY_REFUNDED", "REFUNDED") or flagged
+
+
+def check_effects(
+    orders: Mapping[str, Order], effects: Sequence[Effect], events: Sequence[PaymentEvent]
+) -> None:
+    """Each effect once per cause, and no warehouse is told twice of an order."""
+    known = {event.event_id: event for event in events}
+    causes = Counter((effect.type, effect.caused_by) for effect in effects if effect.caused_by)
+    assert all(number == 1 for number in causes.values()), causes.most_common(1)
+    for effect in effects:
+        if effect.caused_by is not None:
+            assert known[effect.caused_by].order_id == effect.order_id
+    told = Counter(effect.order_id for effect in effects if effect.type is EffectType.NOTIFY_WAREHOUSE)
+    assert all(number == 1 for number in told.values()), "a warehouse ships what it is told, each time"
+    for order in orders.values():
+        if order.status in AFTER_MONEY:
+            assert told[order.order_id] == 1, f"nobody ships {order.order_id}"
+
+
+@dataclass
+class Shelves:
+    """The model of the stock: what was counted before the first order, less what was shipped since."""
+
+    counted: Mapping[str, int]
+
+    def needs(self, order: Order) -> Counter[str]:
+        """What the order's lines take of the tracked SKUs."""
+        needed: Counter[str] = Counter()
+        for line in order.lines:
+            if line.sku in self.counted:
+                needed[line.sku] += line.quantity
+        return needed
+
+    def check(self, orders: Iterable[Order], stock: Mapping[str, tuple[int, int]]) -> None:
+        """`stock` is what there is and what of it is reserved, by SKU."""
+        held: Counter[str] = Counter()
+        shipped: Counter[str] = Counter()
+        for order in orders:
+            mine = Counter(order.reserved or {})
+            held.update(mine)
+            if order.fulfilled_at is not None:
+                shipped.update(self.needs(order))
+            if order.status not in HOLDS_STOCK or order.fulfilled_at is not None:
+                assert not mine, f"{order.order_id} is {order.status} and holds stock"
+            else:
+                assert mine == self.needs(order) or order.attention is not None
+        for sku, counted in self.counted.items():
+            on_hand, reserved = stock[sku]
+            assert (on_hand, reserved) == (counted - shipped[sku], held[sku])
+            assert 0 <= reserved <= on_hand
+
+
+def check_with_gateway(order: Order, intents: Sequence[IntentSnapshot], refunded: Mapping[str, int]) -> None:
+    """Once everything is told: the gateway's books are the order's, and one payment at most is alive."""
+    assert order.amount_paid == sum(intent.amount_captured for intent in intents)
+    assert order.amount_refunded == sum(refunded.get(intent.intent_id, 0) for intent in intents)
+    assert sum(intent.status is not IntentStatus.CANCELED for intent in intents) <= 1, "two live payments"
+    alive = [intent for intent in intents if intent.status is not IntentStatus.CANCELED]
+    if order.status in ("PENDING_PAYMENT", "AWAITING_USER_PAYMENT_ACTION", "AUTHORIZED"):
+        assert alive, f"{order.order_id} is {order.status}, and nothing can pay it"
+    if order.status == "CANCELED":
+        assert all(intent.status is IntentStatus.SUCCEEDED for intent in alive)
