@@ -14,6 +14,7 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from domain.orders.draft import DraftChanges
 from domain.orders.order import Effect, EffectType, Order, OrderLine
+from domain.orders.use_cases.cancel_order import CancelOrder
 from domain.orders.use_cases.change_order import ChangeOrder
 from domain.payments.gateway import GatewayRefundStatus, GatewayRefused, IntentSnapshot, IntentStatus
 from domain.payments.payment import Payment
@@ -146,6 +147,13 @@ class OrderMachine(OutsideMachine):
         with suppress(GatewayRefused):
             self.house.gateway.pay_by_client_secret(self.some_intent(which).intent_id, token)
         self.listen()
+
+    @precondition(lambda self: self.orders)
+    @rule(which=WHICH, by_merchant=st.booleans())
+    def call_off(self, which: int, by_merchant: bool) -> None:
+        order_id, caller = self.some_order(which).order_id, SERVICE if by_merchant else CUSTOMER
+        command = CancelOrder(request_id=self.new_id(), caller=caller, order_id=order_id)
+        self.run(self.ask(lambda: self.client.cancel_order(command)))
 
     @precondition(lambda self: self.house.gateway.intents)
     @rule(which=WHICH)
