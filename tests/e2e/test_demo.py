@@ -19,6 +19,7 @@ def test_the_tour_ends_with_every_order_right(system: RunningSystem) -> None:
     assert report["faults"] == {}
     statuses = {order["kind"]: order["status"] for order in report["orders"]}
     assert statuses.pop("partial refund") == "PARTIALLY_REFUNDED"
+    assert statuses.pop("canceled") == "CANCELED"
     assert statuses.pop("sold out, then shipped") == "FULFILLED"
     assert sum(item["reserved"] for item in report["stock"]) > 0
     assert set(statuses.values()) <= {"PAID", "PROCESSING_FULFILLMENT"}
@@ -56,3 +57,4 @@ def test_the_timeline_is_shown_to_people(system: RunningSystem) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Nothing lost, nothing doubled." in result.stdout
     assert "PaymentSucceeded" in result.stdout
+    assert "Payment received for order" in result.stdout

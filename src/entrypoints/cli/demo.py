@@ -5,8 +5,9 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from entrypoints.cli.checklist import Checklist
+from entrypoints.cli.explain_show import show_explained
 from entrypoints.cli.running import run_system
 from entrypoints.cli.up import start_failed
+from entrypoints.http.schemas.timeline import ExplainAnswer
 from entrypoints.local.demo.checks import Auditor
 from entrypoints.local.demo.client import Json, Unexpected
 from entrypoints.local.demo.journeys import TOUR, WAYS, Journey, Shop, run_journey
 from entrypoints.local.demo.show import (
     delay_seconds,
     show_kinds,
+    show_mails,
     show_orders,
     show_stock,
-    show_timeline,
     show_verdict,
 )
 from entrypoints.local.ready import Ready
@@ -120,16 +123,24 @@ class Demo:
             await shop.open(len(self._journeys))
             failures = await self._place(shop)
             finished = [journey for journey in self._journeys if journey.number not in failures]
-            with self._console.status("checking order, payment, gateway and events against each other"):
+            with self._console.status("checking order, payment, gateway, stock and mails against each other"):
                 faults = await auditor.audit(finished)
-                events = {journey.order_id: await auditor.events(journey.order_id) for journey in finished}
-                items = await shop.stock.read()
+                found = await self._look(auditor, shop, finished)
         if not failures:  # of an order that was left on its way nobody knows what it holds
-            faults |= shop.stock.audit(items, [journey.order for journey in finished])
+            faults |= shop.stock.audit(found.stock, [journey.order for journey in finished])
         for number, sentence in failures.items():
             faults[self._journeys[number].order.get("orderId", f"order {number}")] = [sentence]
-        self._show(finished, events, items, faults)
+        self._show(found, faults)
         return 1 if faults else 0
+
+    async def _look(self, auditor: Auditor, shop: Shop, finished: Sequence[Journey]) -> "Found":
+        events = {journey.order_id: await auditor.events(journey.order_id) for journey in finished}
+        found = Found(finished, events, await shop.stock.read())
+        if self._is_tour:
+            found.mails = [mail for journey in finished for mail in await auditor.mails(journey)]
+            longest = max(finished, key=lambda journey: len(events[journey.order_id]), default=None)
+            found.explained = await auditor.explain(longest.order_id) if longest else None
+        return found
 
     async def _place(self, shop: Shop) -> dict[int, str]:
         """Walk all journeys, so many at a time; what went wrong, by journey."""
@@ -160,34 +171,36 @@ class Demo:
             console=self._console,
         )
 
-    def _show(
-        self,
-        finished: Sequence[Journey],
-        events: dict[str, list[Json]],
-        items: Sequence[Json],
-        faults: dict[str, list[str]],
-    ) -> None:
+    def _show(self, found: "Found", faults: dict[str, list[str]]) -> None:
         if self._as_json:
-            click.echo(json.dumps(_report(finished, events, items, faults), indent=2))
+            click.echo(json.dumps(_report(found, faults), indent=2))
             return
         self._console.print()
         if self._is_tour:
-            show_orders(self._console, finished, events)
-            show_stock(self._console, items)
-            told = max(finished, key=lambda journey: len(events[journey.order_id]), default=None)
-            if told is not None:
-                show_timeline(self._console, told, events[told.order_id])
+            show_orders(self._console, found.journeys, found.events)
+            show_stock(self._console, found.stock)
+            show_mails(self._console, found.mails)
+            if found.explained:
+                show_explained(self._console, found.explained)
+                self._console.print()
         else:
-            show_kinds(self._console, finished, events)
+            show_kinds(self._console, found.journeys, found.events)
         show_verdict(self._console, len(self._journeys), faults)
 
 
-def _report(
-    finished: Sequence[Journey],
-    events: dict[str, list[Json]],
-    items: Sequence[Json],
-    faults: dict[str, list[str]],
-) -> dict[str, object]:
+@dataclass
+class Found:
+    """What the system tells of these journeys when they are over; the events are by order."""
+
+    journeys: Sequence[Journey]
+    events: Mapping[str, Sequence[Json]]
+    stock: Sequence[Json]
+    mails: Sequence[Json] = ()
+    explained: ExplainAnswer | None = None
+    """The timeline of the order that had the most events."""
+
+
+def _report(found: Found, faults: dict[str, list[str]]) -> dict[str, object]:
     return {
         "orders": [
             {
@@ -197,11 +210,11 @@ def _report(
                 "totalAmount": journey.total,
                 "amountPaid": journey.captured,
                 "amountRefunded": journey.refunded,
-                "events": len(events[journey.order_id]),
-                "secondsFromEvent": delay_seconds(journey, events[journey.order_id]),
+                "events": len(found.events[journey.order_id]),
+                "secondsFromEvent": delay_seconds(journey, found.events[journey.order_id]),
             }
-            for journey in finished
+            for journey in found.journeys
         ],
-        "stock": items,
+        "stock": found.stock,
         "faults": faults,
     }

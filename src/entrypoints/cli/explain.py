@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import click
+import msgspec
+from rich.console import Console
 
 from domain.orders.errors import OrderNotFound
-from entrypoints.cli.explain_show import Show
+from entrypoints.cli.explain_show import show_explained
 from entrypoints.cli.operators import exit_with, json_option, ready_file_option, settings_of
+from entrypoints.http.explain import explain_answer
 from entrypoints.operating.explaining import OPERATOR, explaining
 
 
@@ -28,7 +31,11 @@ def command(order_id: str, ready_file: Path | None, as_json: bool) -> None:
             except OrderNotFound:
                 click.echo(f"There is no order {order_id}.", err=True)
                 return 1
-        Show(as_json).explained(explained)
+        answer = explain_answer(explained)
+        if as_json:
+            click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2))
+        else:
+            show_explained(Console(), answer)
         return 0
 
     exit_with(work())

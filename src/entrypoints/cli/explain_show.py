@@ -1,15 +1,11 @@
-"""How `payonce explain` prints."""
+"""How a timeline is shown to a person: `payonce explain`, and the demo."""
 
 from collections.abc import Iterator
 
-import click
-import msgspec
+from rich.console import Console
 from rich.text import Text
 
-from domain.orders.use_cases.explain_order import Explained
-from domain.shared.timeline import TimelineEntry
-from entrypoints.cli.printer import Printer
-from entrypoints.http.explain import explain_answer
+from entrypoints.http.schemas.timeline import ExplainAnswer, TimelineEntryAnswer
 
 WIDTH = 100
 _ABOVE = ("name", "type", "before", "after", "attention", "appliedAt")
@@ -17,43 +13,44 @@ _ABOVE = ("name", "type", "before", "after", "attention", "appliedAt")
 _INDENT = " " * 26
 
 
-class Show(Printer):
-    """A timeline on stdout, or with `as_json` what the API answers."""
+def show_explained(console: Console, explained: ExplainAnswer) -> None:
+    """The order's timeline, as the API answers it."""
+    lines = _Lines(console)
+    attention = f", a person must look at it: {explained.attention}" if explained.attention else ""
+    lines.line("", f"{explained.order_id} is {explained.status}{attention}.", "bold")
+    seen: set[str] = {explained.order_id}
+    day = None
+    for entry in explained.entries:
+        if entry.at.date() != day:
+            day = entry.at.date()
+            lines.line("", f"{day:%Y-%m-%d} (UTC)", "bold")
+        lines.entry(entry, seen)
 
-    def explained(self, explained: Explained) -> None:
-        if self._as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(explain_answer(explained)), indent=2))
-            return
-        order = explained.order
-        self._console.width = min(self._console.width, WIDTH)
-        attention = f", a person must look at it: {order.attention}" if order.attention else ""
-        self._line("", f"{order.order_id} is {order.status}{attention}.", "bold")
-        seen: set[str] = {order.order_id}
-        day = None
-        for entry in explained.timeline:
-            if entry.at.date() != day:
-                day = entry.at.date()
-                self._line("", f"{day:%Y-%m-%d} (UTC)", "bold")
-            self._entry(entry, seen)
 
-    def _entry(self, entry: TimelineEntry, seen: set[str]) -> None:
+class _Lines:
+    def __init__(self, console: Console):
+        self._console = console
+        self._width = min(console.width, WIDTH)
+
+    def entry(self, entry: TimelineEntryAnswer, seen: set[str]) -> None:
         first = f"{entry.at:%H:%M:%S}.{entry.at.microsecond // 1000:03} {entry.kind:<10}   "
-        self._line(first, entry.title)
+        self.line(first, entry.title)
         if entry.reason:
-            self._line(_INDENT, entry.reason, "italic")
+            self.line(_INDENT, entry.reason, "italic")
         facts = "  ".join(_facts(entry, seen))
         if facts:
-            self._line(_INDENT, facts, "dim")
+            self.line(_INDENT, facts, "dim")
 
-    def _line(self, margin: str, text: str, style: str = "") -> None:
+    def line(self, margin: str, text: str, style: str = "") -> None:
         """Wrapped at words, and under itself."""
-        wrapped = Text(text, style).wrap(self._console, self._console.width - len(margin))
+        wrapped = Text(text, style).wrap(self._console, self._width - len(margin))
         for number, line in enumerate(wrapped):
+            line.rstrip()
             start = margin if number == 0 else " " * len(margin)
             self._console.print(Text(start) + line, highlight=False, soft_wrap=True)
 
 
-def _facts(entry: TimelineEntry, seen: set[str]) -> Iterator[str]:
+def _facts(entry: TimelineEntryAnswer, seen: set[str]) -> Iterator[str]:
     """Ids where they come up first, and details."""
     for name, named in entry.ids.items():
         if named not in seen:

@@ -23,16 +23,31 @@ def books() -> Books:
             {"id": "evt_1", "subject": "pay_1", "sequence": "0000000001"},
             {"id": "evt_2", "subject": "pay_1", "sequence": "0000000002"},
         ],
+        "mails": [mail(1, "Payment received for order 1"), mail(2, "Your refund for order 1")],
     }
 
 
 def found(changed: Books) -> list[str]:
-    journey = Journey(0, "paid", expected=PAID, captured=1000, refunded=300)
-    return faults_of(journey, changed["order"], changed["payments"], changed["intents"], changed["events"])
+    journey = Journey(
+        0, "paid", expected=PAID, captured=1000, refunded=300, told=["Payment received", "Your refund"]
+    )
+    return faults_of(
+        journey, *(changed[book] for book in ("order", "payments", "intents", "events", "mails"))
+    )
+
+
+def mail(number: int, subject: str) -> dict[str, Any]:
+    return {"subject": subject, "headers": {"Message-ID": f"<{number}@shop>"}}
 
 
 def test_books_that_agree_have_no_fault() -> None:
     assert found(books()) == []
+
+
+def test_a_mail_that_was_sent_again_is_the_same_mail() -> None:
+    changed = books()
+    changed["mails"].append(dict(changed["mails"][0]))
+    assert found(changed) == []
 
 
 DISAGREEMENTS: dict[str, tuple[Callable[[Books], object], str]] = {
@@ -59,6 +74,11 @@ DISAGREEMENTS: dict[str, tuple[Callable[[Books], object], str]] = {
     "event gap": (lambda b: b["events"].pop(0), "are numbered [2]"),
     "event twice": (lambda b: b["events"].append(dict(b["events"][0])), "an event id occurs twice"),
     "no event": (lambda b: b["events"].clear(), "there is no event"),
+    "mail lost": (lambda b: b["mails"].pop(0), "0 mails begin with “Payment received”, not 1"),
+    "mail doubled": (
+        lambda b: b["mails"].append(mail(3, "Your refund for order 1")),
+        "2 mails begin with “Your refund”, not 1",
+    ),
 }
 
 

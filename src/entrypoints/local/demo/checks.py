@@ -5,7 +5,9 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 import httpx
+import msgspec
 
+from entrypoints.http.schemas.timeline import ExplainAnswer
 from entrypoints.local.demo.client import Api, Json, Unexpected, send_patiently
 from entrypoints.local.demo.journeys import Journey
 from entrypoints.local.ready import Ready
@@ -23,6 +25,7 @@ class Auditor:
         self._client = client
         self._free = asyncio.Semaphore(AT_ONCE)
         self._sandbox_url = ready.sandbox_url
+        self._mailbox_url = ready.mailbox_url
         self._service = Api(client, ready.api_url, ready.tokens["service"])
         self._operator = Api(client, ready.api_url, ready.tokens["operator"])
 
@@ -56,8 +59,24 @@ class Auditor:
             order = await self._service.get(f"/v1/orders/{journey.order_id}")
             payments = await self._payments(journey.order_id)
             events = await self.events(journey.order_id)
+            mails = await self.mails(journey)
         journey.order = order  # its latest status, for the tables
-        return faults_of(journey, order, payments, intents, events)
+        return faults_of(journey, order, payments, intents, events, mails)
+
+    async def explain(self, order_id: str) -> ExplainAnswer:
+        """The order's timeline as operators see it. Raises Unexpected."""
+        told = await self._operator.get(f"/v1/orders/{order_id}/explain")
+        return msgspec.convert(told, ExplainAnswer)
+
+    async def mails(self, journey: Journey) -> list[Json]:
+        """What this journey's customer was sent, oldest first. Raises Unexpected."""
+        query = {"to": journey.address, "limit": "100"}
+        request = self._client.build_request("GET", self._mailbox_url, params=query)
+        response = await send_patiently(self._client, request)
+        if not response.is_success:
+            raise Unexpected(f"the mailbox answered {response.status_code} {response.text}")
+        items: list[Json] = response.json()["items"]
+        return items[::-1]
 
     async def _payments(self, order_id: str) -> list[Json]:
         return [payment async for payment in self._service.items("/v1/payments", orderId=order_id)]
@@ -90,7 +109,12 @@ class Auditor:
 
 
 def faults_of(
-    journey: Journey, order: Json, payments: list[Json], intents: list[Json], events: list[Json]
+    journey: Journey,
+    order: Json,
+    payments: list[Json],
+    intents: list[Json],
+    events: list[Json],
+    mails: list[Json],
 ) -> list[str]:
     """Where these books disagree with the journey or with each other, each in one sentence."""
     return [
@@ -98,6 +122,7 @@ def faults_of(
         *_payment_faults(journey, payments),
         *_gateway_faults(journey, payments, intents),
         *_event_faults(events),
+        *_mail_faults(journey, mails),
     ]
 
 
@@ -143,3 +168,11 @@ def _event_faults(events: list[Json]) -> Iterable[str]:
     for payment_id, sequence in by_payment.items():
         if sequence != list(range(1, len(sequence) + 1)):
             yield f"the events of {payment_id} are numbered {sequence}"
+
+
+def _mail_faults(journey: Journey, mails: list[Json]) -> Iterable[str]:
+    """At least once with a stable id is what mails can be, so that the same id twice counts as one."""
+    for beginning in sorted(set(journey.told)):
+        sent = {mail["headers"]["Message-ID"] for mail in mails if mail["subject"].startswith(beginning)}
+        if len(sent) != (wanted := journey.told.count(beginning)):
+            yield f"{len(sent)} mails begin with “{beginning}”, not {wanted}"

@@ -57,9 +57,13 @@ class Journey:
     number: int
     kind: str
     order: Json = field(default_factory=dict)
+    address: str = ""
+    """Where its customer's mails go: nobody else's go there."""
     expected: Collection[str] = ()
     captured: int = 0
     refunded: int = 0
+    told: list[str] = field(default_factory=list)
+    """How the mails begin that the customer must be sent, each once."""
     reached_at: datetime | None = None
     """When the client saw the last status that it waited for."""
 
@@ -84,8 +88,7 @@ async def run_journey(shop: Shop, journey: Journey) -> None:
 async def paid(shop: Shop, journey: Journey) -> None:
     """A card that simply works."""
     await _confirm(shop, journey, "pm_card_visa")
-    await _reach(shop, journey, PAID)
-    journey.captured = journey.total
+    await _reach_paid(shop, journey)
 
 
 async def declined_then_paid(shop: Shop, journey: Journey) -> None:
@@ -95,22 +98,21 @@ async def declined_then_paid(shop: Shop, journey: Journey) -> None:
     journey.order = await shop.customer.post(
         f"/v1/orders/{journey.order_id}/payments", {"paymentMethodToken": "pm_card_visa"}
     )
-    await _reach(shop, journey, PAID)
-    journey.captured = journey.total
+    await _reach_paid(shop, journey)
 
 
 async def declined(shop: Shop, journey: Journey) -> None:
     """The bank says no and the customer leaves."""
     await _confirm(shop, journey, "pm_card_visa_chargeDeclinedInsufficientFunds")
     await _reach(shop, journey, {"PAYMENT_FAILED"})
+    journey.told.append("Your payment for order")
 
 
 async def authenticated(shop: Shop, journey: Journey) -> None:
     """3-D Secure: the customer proves on the bank's page that it is them."""
     await _confirm(shop, journey, "pm_card_authenticationRequired")
     await _authenticate(shop, journey, "complete")
-    await _reach(shop, journey, PAID)
-    journey.captured = journey.total
+    await _reach_paid(shop, journey)
 
 
 async def authentication_failed(shop: Shop, journey: Journey) -> None:
@@ -118,6 +120,7 @@ async def authentication_failed(shop: Shop, journey: Journey) -> None:
     await _confirm(shop, journey, "pm_card_authenticationRequired")
     await _authenticate(shop, journey, "fail")
     await _reach(shop, journey, {"PAYMENT_FAILED"})
+    journey.told.append("Your payment for order")
 
 
 async def captured_by_hand(shop: Shop, journey: Journey) -> None:
@@ -126,8 +129,7 @@ async def captured_by_hand(shop: Shop, journey: Journey) -> None:
     await _reach(shop, journey, {"AUTHORIZED"})
     payment_id = journey.order["payment"]["paymentId"]
     await shop.service.post(f"/v1/payments/{payment_id}/capture", {})
-    await _reach(shop, journey, PAID)
-    journey.captured = journey.total
+    await _reach_paid(shop, journey)
 
 
 async def partially_refunded(shop: Shop, journey: Journey) -> None:
@@ -137,11 +139,22 @@ async def partially_refunded(shop: Shop, journey: Journey) -> None:
     await _reach(shop, journey, {"PARTIALLY_REFUNDED"})
 
 
+async def canceled(shop: Shop, journey: Journey) -> None:
+    """Paid, and called off by the shop before it was shipped: all of it is given back."""
+    await paid(shop, journey)
+    path = f"/v1/orders/{journey.order_id}/cancel"
+    journey.order = await shop.refunder.post(path, {"reason": "the pot broke in the warehouse"})
+    await _reach(shop, journey, {"CANCELED"})
+    journey.refunded = journey.total
+    journey.told = ["Your order"]
+
+
 async def fully_refunded(shop: Shop, journey: Journey) -> None:
     """Paid, and given back in two parts."""
     await paid(shop, journey)
     await _refund(shop, journey, journey.total // 3)
     await _refund(shop, journey, journey.total - journey.total // 3)
+    journey.told.remove("Payment received")  # which is not told any more where the refund is faster
     await _reach(shop, journey, {"REFUNDED"})
 
 
@@ -162,11 +175,12 @@ WAYS: dict[str, Way] = {
     "manual capture": captured_by_hand,
     "sold out, then shipped": sold_out_then_shipped,
     "partial refund": partially_refunded,
+    "canceled": canceled,
     "declined": declined,
     "3-D Secure failed": authentication_failed,
     "full refund": fully_refunded,
 }
-TOUR = tuple(WAYS)[:6]
+TOUR = tuple(WAYS)[:7]
 
 _GOODS = (
     ("TEA-1", "Green tea, 100 g", 850),
@@ -183,6 +197,7 @@ def _last_piece(journey: Journey, stock: Stock) -> str:
 
 async def _cart(journey: Journey, stock: Stock) -> Json:
     """The cart of this customer: the same one in each run."""
+    journey.address = f"customer-{journey.number}-{stock.run}@example.com"
     chance = random.Random(journey.number)
     lines = [
         {"sku": stock.sku(sku), "name": name, "quantity": chance.randint(1, 3), "unitAmount": amount}
@@ -195,7 +210,7 @@ async def _cart(journey: Journey, stock: Stock) -> Json:
     return {
         "currency": EUR.code,
         "userId": "u_1",
-        "customer": {"name": "Ada Example", "email": "ada@example.com"},
+        "customer": {"name": "Ada Example", "email": journey.address},
         "lines": lines,
         "shippingAmount": 490,
         "metadata": {"demo": str(journey.number)},
@@ -216,6 +231,13 @@ async def _refund(shop: Shop, journey: Journey, amount: int) -> None:
     }
     await shop.refunder.post("/v1/refunds", body)
     journey.refunded += amount
+    journey.told.append("Your refund")
+
+
+async def _reach_paid(shop: Shop, journey: Journey) -> None:
+    await _reach(shop, journey, PAID)
+    journey.captured = journey.total
+    journey.told.append("Payment received")
 
 
 async def _reach(shop: Shop, journey: Journey, statuses: Collection[str]) -> None:

@@ -81,41 +81,19 @@ def show_kinds(console: Console, journeys: Sequence[Journey], events: Mapping[st
     console.print(table)
 
 
-def show_timeline(console: Console, journey: Journey, events: Sequence[Json]) -> None:
-    """One order's payment events, with the time since the first."""
-    title = f"Order {journey.order_id}: {journey.kind}"
-    table = _table(title, ["event", "payment", "what it says"], ["no.", "after"])
-    start = datetime.fromisoformat(events[0]["time"]) if events else None
-    for event in events:
-        assert start is not None
-        after = (datetime.fromisoformat(event["time"]) - start).total_seconds()
-        table.add_row(
-            event["type"],
-            event["subject"],
-            _in_words(event["data"]),
-            str(int(event["sequence"])),
-            f"{after * 1000:.0f} ms",
-        )
+def show_mails(console: Console, mails: Sequence[Json]) -> None:
+    """What the customers were told."""
+    table = _table("Mails", ["to", "subject"], [])
+    for mail in mails:
+        table.add_row(mail["to"], mail["subject"])
     console.print(table)
-    console.print(f"The order is now {journey.order['status']}.\n", highlight=False)
-
-
-def _in_words(data: Json) -> str:
-    words = [EUR.format(data["amount"])]
-    if error := data.get("lastError"):
-        words.append(error.get("declineCode") or error["code"])
-    if method := data.get("method"):
-        words.append(f"{method['brand']} …{method['last4']}")
-    if reason := data.get("reason"):
-        words.append(str(reason))
-    return ", ".join(words)
 
 
 def show_verdict(console: Console, orders: int, faults: Mapping[str, Sequence[str]]) -> None:
     """Whether everything happened exactly once; else what did not, order by order."""
     if not faults:
         console.print(
-            f"[green]✓[/] {orders} orders: order, payment and gateway agree to the cent, the stock to the piece;\n"
+            f"[green]✓[/] {orders} orders: order, payment and gateway agree to the cent, and the stock to the piece;\n"
             "  each payment's events are numbered without a gap. Nothing lost, nothing doubled.",
             highlight=False,
         )
