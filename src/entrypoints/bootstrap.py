@@ -47,6 +47,7 @@ from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
 from domain.orders.use_cases.read_stock import GetStockHandler, ListStockHandler
 from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
+from domain.orders.use_cases.restock_goods import RestockGoodsHandler
 from domain.orders.use_cases.retry_payment import RetryPaymentHandler
 from domain.orders.use_cases.tell_customer import TellCustomerHandler
 from domain.payments.gateway import PaymentGateway
@@ -123,6 +124,7 @@ class OrderSide:
     count_stock: CountStockHandler
     get_stock: GetStockHandler
     list_stock: ListStockHandler
+    restock_goods: RestockGoodsHandler
     tell_customer: TellCustomerHandler
     notify_warehouse: NotifyWarehouseHandler
     cancel_order: CancelOrderHandler
@@ -340,6 +342,7 @@ def _build_orders(
         count_stock=CountStockHandler(uow, clock),
         get_stock=GetStockHandler(uow),
         list_stock=ListStockHandler(uow),
+        restock_goods=RestockGoodsHandler(uow, clock),
         tell_customer=TellCustomerHandler(uow, customers),
         notify_warehouse=NotifyWarehouseHandler(uow, outside.warehouse, clock),
         recover_attempts=RecoverAttemptsHandler(uow, checkout, settlement, clock),

@@ -27,6 +27,7 @@ from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
 from domain.orders.use_cases.read_stock import GetStockHandler
 from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
+from domain.orders.use_cases.restock_goods import RestockGoodsHandler
 from domain.orders.use_cases.retry_payment import RetryPayment, RetryPaymentHandler
 from domain.orders.use_cases.tell_customer import TellCustomerHandler
 from domain.payments.gateway import CaptureMethod, GatewayEvent
@@ -237,6 +238,7 @@ class House:
         self.retry_payment = RetryPaymentHandler(orders_uow, checkout, clock)
         self.fulfil_order = FulfilOrderHandler(orders_uow, clock)
         self.count_stock = CountStockHandler(orders_uow, clock)
+        self.restock_goods = RestockGoodsHandler(orders_uow, clock)
         self.get_stock = GetStockHandler(orders_uow)
         self.notify_warehouse = NotifyWarehouseHandler(orders_uow, world.notes, clock)
         self.tell_customer = TellCustomerHandler(orders_uow, decorate(world.letters))

@@ -759,6 +759,15 @@ class MemoryStock:
         _check_stock(item)
         await self.transaction.update("stock", item.sku, item)
 
+    async def note_restock(
+        self, refund_id: str, order_id: str, goods: Mapping[str, int], now: datetime
+    ) -> bool:
+        try:
+            await self.transaction.insert("restock", refund_id, (order_id, dict(goods), now))
+        except ConstraintViolated:
+            return False
+        return True
+
     async def list(self, *, after: str | None, limit: int) -> Sequence[StockItem]:
         items: list[StockItem] = await self.transaction.read_all("stock")
         return sorted(

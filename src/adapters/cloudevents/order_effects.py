@@ -1,4 +1,4 @@
-"""The effects of orders (notify the warehouse, notify the customer) to the outbox and back."""
+"""The effects of orders (notify the warehouse, notify the customer, restock) to the outbox and back."""
 
 from collections.abc import Callable, Mapping
 from uuid import UUID
@@ -11,6 +11,7 @@ from outbox import Event
 TOPICS: Mapping[EffectType, str] = {
     EffectType.NOTIFY_CUSTOMER: "order.notify-customer",
     EffectType.NOTIFY_WAREHOUSE: "order.notify-warehouse",
+    EffectType.RESTOCK: "order.restock",
 }
 """A topic for each, so that each has a consumer of its own: a warehouse that is down holds up no mail."""
 

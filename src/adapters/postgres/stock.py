@@ -1,8 +1,10 @@
 """The order side's stock."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from adapters.postgres import tables
 from adapters.postgres.rows import HotRows
@@ -31,6 +33,14 @@ class PostgresStock:
         item.version += 1
         await (await self.transaction.locking()).execute(_SAVE, *_HOT.values(item))
 
+    async def note_restock(
+        self, refund_id: str, order_id: str, goods: Mapping[str, int], now: datetime
+    ) -> bool:
+        driver = await self.transaction.locking()
+        told = msgspec.json.encode(goods).decode()
+        done: str = await driver.execute(_NOTE_RESTOCK, refund_id, order_id, told, now)
+        return done == "INSERT 0 1"
+
     async def list(self, *, after: str | None, limit: int) -> Sequence[StockItem]:
         driver = await self.transaction.reading()
         return [_HOT.read(row) for row in await driver.fetch(_LIST, after or "", limit)]
@@ -50,6 +60,10 @@ _LOCK = f"{_HOT.select()} WHERE sku = ANY ($1::text[]) ORDER BY sku FOR UPDATE"
 _ADD = f"{alone(_HOT.insert())} ON CONFLICT (sku) DO NOTHING"
 _SAVE = alone(_HOT.update_one("sku"))
 _LIST = f"{_HOT.select()} WHERE sku > $1 ORDER BY sku LIMIT $2"
+_NOTE_RESTOCK = """
+    INSERT INTO orders.restock (refund_id, order_id, goods, created_at) VALUES ($1, $2, $3::text::jsonb, $4)
+    ON CONFLICT (refund_id) DO NOTHING
+"""
 # Locked in order first: an UPDATE alone takes its rows as its plan comes by them.
 _MOVE = """
     WITH change AS (SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS c (sku, on_hand, reserved)),

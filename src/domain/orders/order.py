@@ -5,6 +5,7 @@ follows from a payment event. The totals of its payments come with each event, s
 never adds to them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -151,6 +152,7 @@ class OrderPayment:
 class EffectType(StrEnum):
     NOTIFY_WAREHOUSE = "NotifyWarehouse"
     NOTIFY_CUSTOMER = "NotifyCustomer"
+    RESTOCK = "Restock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,10 @@ class Effect:
     """The id of the event that asks for it."""
     amount: int | None = None
     """Of that event, where it tells of a refund."""
+    refund_id: str | None = None
+    """The refund whose goods are to be restocked."""
+    goods: dict[str, int] | None = None
+    """Those goods: how many of each SKU."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -270,6 +276,18 @@ class Order:
             self.reserved = None
         changes, self._stock_changes = self._stock_changes, []
         return changes
+
+    def bring_back(self, goods: Mapping[str, int], now: datetime) -> None:
+        """Goods of a refund are on the shelf: again where they were shipped, else still, and free for others."""
+        self.updated_at = now
+        if self.fulfilled_at is not None:
+            self._stock_changes += stock.returned(goods)
+        elif self.reserved is not None:
+            held = self.reserved
+            back = {sku: min(quantity, held[sku]) for sku, quantity in goods.items() if sku in held}
+            left = {sku: quantity - back.get(sku, 0) for sku, quantity in held.items()}
+            self.reserved = {sku: quantity for sku, quantity in left.items() if quantity}
+            self._stock_changes += stock.released(back)
 
     @property
     def attempts_asked_for(self) -> list[Attempt]:

@@ -88,6 +88,12 @@ class Stock(Protocol):
         """Write what was counted, one version on."""
         ...
 
+    async def note_restock(
+        self, refund_id: str, order_id: str, goods: Mapping[str, int], now: datetime
+    ) -> bool:
+        """Remember that the goods of this refund come back; False where that is remembered already."""
+        ...
+
     async def list(self, *, after: str | None, limit: int) -> Sequence[StockItem]:
         """By SKU, in the order of code points; `after` is the last one already seen."""
         ...

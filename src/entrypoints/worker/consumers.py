@@ -99,6 +99,7 @@ def effect_inboxes(container: Container) -> Sequence[UnorderedInbox]:
     carriers: dict[EffectType, CarryOut] = {
         EffectType.NOTIFY_CUSTOMER: partial(tell_customer, container),
         EffectType.NOTIFY_WAREHOUSE: container.orders.notify_warehouse,
+        EffectType.RESTOCK: container.orders.restock_goods,
     }
     return [
         UnorderedInbox(

@@ -26,6 +26,7 @@ EFFECTS: Mapping[EffectType, Subscription] = {
     EffectType.NOTIFY_WAREHOUSE: Subscription(
         "warehouse", order_effects.TOPICS[EffectType.NOTIFY_WAREHOUSE], "orders"
     ),
+    EffectType.RESTOCK: Subscription("stock", order_effects.TOPICS[EffectType.RESTOCK], "orders"),
 }
 """Who carries out which effect; effects have no order among themselves."""
 

@@ -181,3 +181,32 @@ async def test_a_later_change_never_sets_the_time_back(orders: Orders) -> None:
         item = await uow.stock.get("OAK")
     assert item is not None
     assert item.updated_at == LATER + timedelta(hours=1)
+
+
+async def test_a_restock_is_remembered_once_with_what_it_changes(orders: Orders) -> None:
+    await keep(orders, an_order())
+
+    async def note(*, commit: bool) -> bool:
+        async with orders.unit_of_work() as uow:
+            new = await uow.stock.note_restock("ref_1", "ord_1", {"OAK": 2}, LATER)
+            if commit:
+                await uow.commit()
+            return new
+
+    assert await note(commit=False)
+    assert await note(commit=True)
+    assert not await note(commit=True)
+    assert sorted(await asyncio.gather(*(note(commit=True) for _ in range(4)))) == [False] * 4
+
+
+async def test_goods_that_come_back_are_counted_where_they_are_tracked(orders: Orders) -> None:
+    await count(orders, counted("OAK", 3))
+    await keep(orders, order_of("ord_1", OAK=2, ELM=7))
+    await confirm(orders, "ord_1")
+    async with orders.unit_of_work() as uow:
+        order = (await uow.orders.lock(["ord_1"]))["ord_1"]
+        order.status, order.fulfilled_at = OrderStatus.FULFILLED, LATER
+        order.bring_back({"OAK": 1, "ELM": 7}, LATER)  # shipped and returned, saved at once
+        await uow.orders.save([order])
+        await uow.commit()
+    assert await sums(orders) == {"OAK": (2, 0)}

@@ -69,7 +69,7 @@ async def test_status_tells_both_logs_and_both_consumers(run: Run, shop: Shop) -
     assert {lane["publisher"] for lane in payments["lanes"]} == {"dramatiq"}
     consumer, *effects = told["consumers"]
     assert consumer["consumer"] == "orders"
-    assert [effect["consumer"] for effect in effects] == ["customer", "warehouse"]
+    assert [effect["consumer"] for effect in effects] == ["customer", "warehouse", "stock"]
     assert consumer["lag"] == {"number": 3, "isMore": False}
     assert (consumer["parked"]["number"], consumer["waiting"]["number"]) == (1, 2)
     assert told["alarms"] == [
@@ -77,6 +77,7 @@ async def test_status_tells_both_logs_and_both_consumers(run: Run, shop: Shop) -
         "orders: anti-entropy has never run",
         "customer: anti-entropy has never run",
         "warehouse: anti-entropy has never run",
+        "stock: anti-entropy has never run",
     ]
 
 
@@ -94,7 +95,10 @@ async def test_status_for_a_person(run: Run, shop: Shop) -> None:
 async def test_a_check_ends_with_exit_code_1(run: Run, shop: Shop) -> None:
     assert (await run("status", "--check")).exit_code == 1  # no relay ever ran here
     async with shop.engine.begin() as connection:
-        for schema, consumer in (("payments", "orders"), ("orders", "customer"), ("orders", "warehouse")):
+        for schema, consumer in (
+            ("payments", "orders"),
+            *(("orders", consumer) for consumer in ("customer", "warehouse", "stock")),
+        ):
             await connection.execute(
                 text(f"INSERT INTO {schema}.outbox_round VALUES (:c, 1, now(), 0.1, {', '.join('0' * 10)})"),
                 {"c": consumer},
@@ -203,6 +207,7 @@ async def test_a_replay_publishes_the_same_events_and_nothing_happens_twice(
         "orders": {"events": 2, "nextAfter": None},
         "customer": {"events": 0, "nextAfter": None},
         "warehouse": {"events": 0, "nextAfter": None},
+        "stock": {"events": 0, "nextAfter": None},
     }
     again = published(valkey_url, "orders")
     assert [event.id for event in again] == [event.id for event in events]

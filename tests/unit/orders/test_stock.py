@@ -7,7 +7,7 @@ import pytest
 
 from domain.orders.cancellation import Cancellation
 from domain.orders.errors import Lack, OnHandBelowReserved, StockInsufficient
-from domain.orders.order import HOLDS_NO_STOCK, Order, OrderLine, OrderStatus
+from domain.orders.order import HOLDS_NO_STOCK, Effect, EffectType, Order, OrderLine, OrderStatus
 from domain.orders.stock import Shelf, StockChange, StockItem, listed, summed
 from domain.orders.use_cases.count_stock import CountStock
 from domain.orders.use_cases.replay_order import differences, replay_order
@@ -23,7 +23,7 @@ from domain.shared.payment_events import (
     RefundProcessed,
 )
 from tests.support.events import an_event
-from tests.support.house import START, House, all_of
+from tests.support.house import SERVICE, START, House, all_of
 
 S = OrderStatus
 
@@ -330,3 +330,60 @@ def test_a_replay_of_a_canceled_order_knows_it_too(on_hand: int) -> None:
         order.take_stock_changes()
     assert order.status is S.CANCELED
     assert list(differences(order, replay_order(order, events))) == []
+
+
+# Goods that come back
+
+
+def restock(order_id: str, refund_id: str = "ref_1", **goods: int) -> Effect:
+    return Effect(EffectType.RESTOCK, order_id, "RefundProcessed", refund_id=refund_id, goods=goods)
+
+
+async def paid_order(house: House, **quantities: int) -> str:
+    order = await house.order(lines=lines(*quantities.items()))
+    await house.confirm(order.order_id)
+    await house.deliver()
+    return order.order_id
+
+
+async def test_goods_that_were_not_shipped_are_free_again_once() -> None:
+    house = House()
+    await house.count("OAK", 5)
+    order_id = await paid_order(house, OAK=3, ELM=1)
+    for _ in range(2):
+        await house.restock_goods(restock(order_id, OAK=2, ELM=1), "effect-1")
+    assert house.stock("OAK") == (5, 1)
+    assert house.saved_order(order_id).reserved == {"OAK": 1}
+    await house.restock_goods(restock(order_id, "ref_2", OAK=1), "effect-2")
+    assert (house.stock("OAK"), house.saved_order(order_id).reserved) == ((5, 0), {})
+    notes = [one.entry.name for one in house.world.orders.history if one.order_id == order_id]
+    assert notes.count("Restock") == 2
+
+
+async def test_goods_that_were_shipped_are_there_again_once() -> None:
+    house = House()
+    await house.count("OAK", 5)
+    order_id = await paid_order(house, OAK=3)
+    await house.fulfil_order("req_1", SERVICE, order_id)
+    assert house.stock("OAK") == (2, 0)
+    outcomes = await all_of(*(house.restock_goods(restock(order_id, OAK=2), "effect-1") for _ in range(4)))
+    assert outcomes == [None] * 4
+    assert house.stock("OAK") == (4, 0)
+
+
+async def test_goods_of_an_order_that_gave_all_back_are_not_given_back_again() -> None:
+    house = House()
+    await house.count("OAK", 5)
+    order = await house.order(lines=lines(("OAK", 3)))
+    await house.confirm(order.order_id, "pm_card_chargeDeclined")
+    await house.deliver()
+    await house.restock_goods(restock(order.order_id, OAK=3), "effect-1")
+    assert house.stock("OAK") == (5, 0)
+
+
+async def test_no_more_is_given_back_than_is_held() -> None:
+    house = House()
+    await house.count("OAK", 5)
+    order_id = await paid_order(house, OAK=1)
+    await house.restock_goods(restock(order_id, OAK=2), "effect-1")
+    assert house.stock("OAK") == (5, 0)
