@@ -25,9 +25,10 @@ from adapters.postgres.payments import PostgresPaymentsUnitOfWork
 from adapters.postgres.readiness import check_database
 from adapters.rate_limits.limiter import RateLimiter
 from adapters.rate_limits.valkey import ValkeyCounts
+from adapters.security.issuers import IssuedTokens
 from adapters.security.keys import KeyFile, KeySource, read_public_keys
 from adapters.security.snapshots import ORDER_TERMS, SnapshotSigner
-from adapters.security.tokens import JwtIssuer, JwtVerifier
+from adapters.security.tokens import JwtIssuer, JwtVerifier, TokenProfile
 from adapters.services.in_process import InProcessOrderTerms, InProcessPayments
 from adapters.system.clock import SystemClock
 from adapters.system.currencies import IsoCurrencies
@@ -76,7 +77,7 @@ from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
 from domain.payments.use_cases.remind_of_evidence import RemindOfEvidenceHandler
 from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
 from domain.payments.use_cases.update_payment import UpdatePaymentHandler
-from domain.shared.callers import TokenIssuer, TokenVerifier
+from domain.shared.callers import TokenIssuer
 from domain.shared.idempotency import IdempotencyStore
 from domain.shared.money import Currencies
 from domain.shared.system import Clock
@@ -171,7 +172,7 @@ class Container:
     clock: Clock
     ids: SystemIds
     currencies: Currencies
-    token_verifier: TokenVerifier
+    token_verifier: IssuedTokens
     token_issuer: TokenIssuer
     sign_order_terms: SnapshotSigner
     public_jwks: Callable[[], Mapping[str, Any]]
@@ -197,6 +198,7 @@ class Container:
         for account in self.payments.gateways.accounts:
             await account.gateway.aclose()
         await self.rate_limiter.close()
+        await self.token_verifier.close()
         self._broker.close()
         await self.orders.engine.dispose()
         await self.payments.engine.dispose()
@@ -238,12 +240,7 @@ def build_container(settings: Settings, outside: Outside | None = None) -> Conta
         clock=outside.clock,
         ids=outside.ids,
         currencies=IsoCurrencies(),
-        token_verifier=JwtVerifier(
-            _key_sources(settings, keys),
-            issuer=settings.issuer,
-            audience=settings.audience,
-            now=outside.clock.now,
-        ),
+        token_verifier=_token_verifier(settings, keys, outside.clock),
         token_issuer=JwtIssuer(
             keys,
             issuer=settings.issuer,
@@ -281,8 +278,10 @@ async def _read_behind(
         return await uow.history.behind(positions, limit=limit)
 
 
-def _key_sources(settings: Settings, keys: KeyFile) -> list[KeySource]:
-    return [keys, read_public_keys(settings.jwks)] if settings.jwks else [keys]
+def _token_verifier(settings: Settings, keys: KeyFile, clock: Clock) -> IssuedTokens:
+    sources: list[KeySource] = [keys, read_public_keys(settings.jwks)] if settings.jwks else [keys]
+    profile = TokenProfile(issuer=settings.issuer, audience=settings.audience)
+    return IssuedTokens(JwtVerifier(sources, profile, now=clock.now), settings.trusted_issuers, now=clock.now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from adapters.mail.shop import ORDER_ID
+from adapters.security.issuers import TrustedIssuer
 from adapters.stripe.descriptors import LONGEST_PREFIX, SHORTEST_PREFIX
 
 PREFIX = "PAYONCE_"
@@ -192,6 +193,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long a guest's `orderToken` opens their order: long enough to receive it, and to send it back."""
     jwks: NonEmpty | None = None
     """More public keys whose tokens we accept: the path of a JWK set, or the JSON itself."""
+    trusted_issuers: tuple[TrustedIssuer, ...] = ()
+    """Other issuers whose tokens we accept, by their published keys: tables `[[trusted_issuers]]` in the
+    file, a JSON array in the environment."""
 
     request_head_seconds: Seconds = 10.0
     """How long a client may take to send the headers of a request."""
@@ -290,6 +294,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     _check_names(sources)
     _normalize(values, sources)
     settings = _convert(values, sources)
+    _check_issuers(settings)
     if settings.inbox_retention_days <= settings.outbox_retention_days:
         # Or anti-entropy would ask for events that the inbox has forgotten, and park them all.
         raise SettingsInvalid(
@@ -301,6 +306,18 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     if settings.shop_url is not None and ORDER_ID not in settings.shop_url:
         raise SettingsInvalid(f"{PREFIX}SHOP_URL has no {ORDER_ID} in it, the place of the order's id.")
     return settings
+
+
+def _check_issuers(settings: Settings) -> None:
+    known = [settings.issuer]
+    for trusted in settings.trusted_issuers:
+        if trusted.issuer in known:
+            raise SettingsInvalid(f"{PREFIX}TRUSTED_ISSUERS names {trusted.issuer} twice, or our own issuer.")
+        if not (trusted.jwks_url.startswith("https://") or trusted.allow_http):
+            raise SettingsInvalid(
+                f"{PREFIX}TRUSTED_ISSUERS: the keys of {trusted.issuer} must come by https, or allow_http be set."
+            )
+        known.append(trusted.issuer)
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -335,8 +352,17 @@ def _normalize(values: dict[str, Any], sources: Mapping[str, str]) -> None:
         values["log_level"] = values["log_level"].upper()
     if "trusted_proxies" in values:
         values["trusted_proxies"] = _networks(values["trusted_proxies"], sources["trusted_proxies"])
+    if isinstance(values.get("trusted_issuers"), str):
+        values["trusted_issuers"] = _json(values["trusted_issuers"], sources["trusted_issuers"])
     if "gateways" in values:
         values["gateways"] = _accounts(values["gateways"], sources["gateways"])
+
+
+def _json(text: str, source: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise SettingsInvalid(f"{source} is not JSON ({error}).") from error
 
 
 def _items(value: object) -> object:
@@ -360,10 +386,7 @@ _OF_ACCOUNT = frozenset(AccountSettings.__struct_fields__) - {"own"}
 def _accounts(value: object, source: str) -> list[dict[str, Any]]:
     """Each account with what is its plug-in's own put aside."""
     if isinstance(value, str):
-        try:
-            value = msgspec.json.decode(value)
-        except msgspec.DecodeError as error:
-            raise SettingsInvalid(f"{source} is not JSON ({error}).") from error
+        value = _json(value, source)
     if not isinstance(value, list) or not value or not all(isinstance(one, dict) for one in value):
         raise SettingsInvalid(f"{source} is not a list of accounts.")
     names = [one.get("name") for one in value]

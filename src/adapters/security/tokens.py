@@ -1,9 +1,12 @@
 """Bearer tokens: JWTs (RFC 7519, RFC 8725) signed with asymmetric keys only."""
 
+import base64
+import binascii
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from joserfc import jws, jwt
@@ -20,6 +23,11 @@ MAX_TOKEN_BYTES = 8192
 MAX_SKEW_SECONDS = 30
 REMEMBERED_TOKENS = 4096
 ACCEPTED_ALGORITHMS = ("EdDSA", "ES256", "RS256")
+
+
+ACCEPTED_TYPES = ("jwt", "at+jwt")
+"""Of the header's `typ`, where there is one: other things that are signed by the same keys, like
+order terms or an identity provider's logout tokens, are no access tokens (RFC 8725, section 3.11)."""
 
 
 class _Algorithms(JWSRegistry):
@@ -46,13 +54,15 @@ class _Actor(msgspec.Struct):
 
 
 class _Claims(msgspec.Struct):
+    """What we read of a token; claims that are of no concern to us may be anything."""
+
     iss: str
     aud: str | list[str]
     sub: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
     exp: float
     nbf: float | None = None
     iat: float | None = None
-    scope: str = ""
+    scope: Any = ""  # as it is said; once it is read, the scopes
     act: _Actor | None = None
     jti: str | None = None
     order_id: str | None = None
@@ -97,20 +107,26 @@ class JwtIssuer:
         return jwt.encode(header, claims, key, registry=ALLOWED_ALGORITHMS)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenProfile:
+    """Whose tokens are accepted, for whom, and what is taken from them."""
+
+    issuer: str
+    audience: str
+    scope_claim: str = "scope"
+    scopes: frozenset[str] | None = None
+    """What the issuer may give at most; None: whatever it says."""
+    subject_prefix: str = ""
+
+
 class JwtVerifier:
     """Accepts tokens of one issuer for one audience, signed by a key of `sources`."""
 
     def __init__(
-        self,
-        sources: Sequence[KeySource],
-        *,
-        issuer: str,
-        audience: str,
-        now: Callable[[], datetime],
-    ):
+        self, sources: Sequence[KeySource], profile: TokenProfile, *, now: Callable[[], datetime]
+    ) -> None:
         self._sources = sources
-        self._issuer = issuer
-        self._audience = audience
+        self._profile = profile
         self._now = now
         self._verified: dict[bytes, tuple[Key, _Claims]] = {}
 
@@ -120,8 +136,8 @@ class JwtVerifier:
         claims = self._claims_of(token)
         self._check(claims)
         return Caller(
-            subject=claims.sub,
-            scopes=frozenset(claims.scope.split()),
+            subject=self._profile.subject_prefix + claims.sub,
+            scopes=claims.scope,
             actor=claims.act.sub if claims.act else None,
             token_id=claims.jti,
             order_id=claims.order_id,
@@ -139,6 +155,7 @@ class JwtVerifier:
         if key is None or claims is None or self._find(str(key.kid)) is not key:
             key, payload = self._payload(token)
             claims = _decoded(payload)
+            claims.scope = self._scopes(claims, payload)
             if len(self._verified) >= REMEMBERED_TOKENS:
                 self._verified.pop(next(iter(self._verified)))  # the one that was first
             self._verified[digest] = key, claims
@@ -149,8 +166,9 @@ class JwtVerifier:
         try:
             parts = jws.extract_compact(token.encode("ascii"), registry=ALLOWED_ALGORITHMS)
             header: object = parts.headers()
-        except (JoseError, ValueError, TypeError, AttributeError) as error:
-            # Besides its own errors, joserfc lets through those of a header that is no JSON object.
+        except (JoseError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            # Besides its own errors, joserfc lets through those of a header that is no JSON object,
+            # or one that is nested without end.
             raise TokenInvalid(TokenFault.MALFORMED) from error
         if not isinstance(header, dict):
             raise TokenInvalid(TokenFault.MALFORMED)
@@ -167,6 +185,9 @@ class JwtVerifier:
         """The key that the header's `kid` names. What else a header offers (`jwk`, `x5u`) counts nothing."""
         if header.get("alg") not in ACCEPTED_ALGORITHMS:
             raise TokenInvalid(TokenFault.ALGORITHM)
+        type = header.get("typ", "JWT")
+        if not isinstance(type, str) or type.lower().removeprefix("application/") not in ACCEPTED_TYPES:
+            raise TokenInvalid(TokenFault.TYPE)
         if "crit" in header:  # we understand no extension, so RFC 7515 wants a refusal
             raise TokenInvalid(TokenFault.MALFORMED)
         key_id = header.get("kid")
@@ -188,15 +209,45 @@ class JwtVerifier:
             raise TokenInvalid(TokenFault.EXPIRED)
         if max(claims.nbf or 0, claims.iat or 0) > now + MAX_SKEW_SECONDS:
             raise TokenInvalid(TokenFault.NOT_YET_VALID)
-        if claims.iss != self._issuer:
+        if claims.iss != self._profile.issuer:
             raise TokenInvalid(TokenFault.ISSUER)
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
-        if self._audience not in audiences:
+        if self._profile.audience not in audiences:
             raise TokenInvalid(TokenFault.AUDIENCE)
+
+    def _scopes(self, claims: _Claims, payload: bytes) -> frozenset[str]:
+        """A text with blanks between (RFC 8693, section 4.2); in a claim of another name a list will do too."""
+        name, allowed = self._profile.scope_claim, self._profile.scopes
+        said = claims.scope if name == "scope" else msgspec.json.decode(payload).get(name, "")
+        if isinstance(said, str):
+            said = said.split()
+        elif name == "scope" or not isinstance(said, list) or not all(isinstance(one, str) for one in said):
+            raise TokenInvalid(TokenFault.CLAIMS)
+        return frozenset(said) if allowed is None else allowed.intersection(said)
 
 
 def _decoded(payload: bytes) -> _Claims:
     try:
         return msgspec.json.decode(payload, type=_Claims)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise TokenInvalid(TokenFault.CLAIMS) from error
+
+
+class Unverified(msgspec.Struct, frozen=True):
+    """What a token says of itself before anything of it is proven."""
+
+    issuer: str | None = msgspec.field(default=None, name="iss")
+    key_id: str | None = msgspec.field(default=None, name="kid")
+
+
+def unverified(token: str) -> Unverified:
+    """Whose token it claims to be, and by which key: to find who is to verify it, and for nothing else."""
+    header, _, rest = token[: MAX_TOKEN_BYTES + 1].partition(".")
+    try:
+        said = [
+            msgspec.json.decode(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)), type=Unverified)
+            for part in (header, rest.partition(".")[0])
+        ]
+    except (msgspec.MsgspecError, binascii.Error, ValueError, RecursionError):
+        return Unverified()  # whoever verifies it finds out what is wrong
+    return Unverified(issuer=said[1].issuer, key_id=said[0].key_id)

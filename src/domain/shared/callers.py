@@ -47,6 +47,7 @@ class TokenFault(StrEnum):
     OVERSIZED = "oversized"
     MALFORMED = "malformed"
     ALGORITHM = "algorithm_not_allowed"
+    TYPE = "type_not_allowed"
     UNKNOWN_KEY = "unknown_key"
     SIGNATURE = "bad_signature"
     EXPIRED = "expired"
@@ -65,7 +66,7 @@ class TokenInvalid(Exception):
 
 
 class TokenVerifier(Protocol):
-    def verify(self, token: str) -> Caller:
+    async def verify(self, token: str) -> Caller:
         """The caller of a token that is valid now. Raises TokenInvalid."""
         ...
 

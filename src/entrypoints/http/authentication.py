@@ -50,7 +50,7 @@ async def _authenticate(connection: Connection) -> Caller:
             headers={"WWW-Authenticate": "Bearer"},
         )
     try:
-        return container_of(connection.app).token_verifier.verify(token.strip())
+        return await container_of(connection.app).token_verifier.verify(token.strip())
     except TokenInvalid as error:
         await limits_of(connection).admit_failure(connection.scope)
         expired = error.reason is TokenFault.EXPIRED

@@ -5,9 +5,13 @@ from typing import Any
 import pytest
 from litestar.routes import HTTPRoute
 
+from entrypoints.bootstrap import Outside, build_container
+from entrypoints.http.app import create_app_of
 from entrypoints.http.operations import Operation
-from tests.integration.http.conftest import CART, CUSTOMER, OPERATOR, SERVICE, Api
+from tests.integration.http.conftest import CART, CUSTOMER, OPERATOR, SERVICE, Api, MakeSettings
 from tests.integration.http.test_problems import problem
+from tests.integration.security.issuer import Issuer
+from tests.support.fake_gateway import FakeGateway
 
 SCOPES = {
     "createOrder": ("orders:write",),
@@ -119,3 +123,23 @@ async def test_what_is_anothers_is_not_there(api: Api) -> None:
 async def test_the_scheme_is_named_in_any_case(api: Api) -> None:
     headers: dict[str, Any] = {"Authorization": f"bEaReR  {api.token(*SERVICE)}"}
     assert (await api.http.get("/v1/orders", headers=headers)).status_code == 200
+
+
+async def test_a_token_of_an_outside_issuer(
+    make_settings: MakeSettings, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    issuer = Issuer()
+    async with issuer.serving():
+        container = build_container(
+            make_settings(trusted_issuers=(issuer.trusted(),)), Outside(gateway=gateway)
+        )
+        api = Api(create_app_of(container), container)
+        token = issuer.token(container.clock.now(), scope="orders:read")
+        headers = {"Authorization": f"Bearer {token}"}
+        assert (await api.http.get("/v1/orders", headers=headers)).status_code == 200
+        problem(await api.http.post("/v1/orders", json=CART, headers=headers), 403, "scope_missing")
+        await api.http.aclose()
+        await container.stop()

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from adapters.security.keys import create_keys, rotate_keys
 from adapters.security.snapshots import ORDER_TERMS, SnapshotSigner
-from adapters.security.tokens import JwtVerifier
+from adapters.security.tokens import JwtVerifier, TokenProfile
 from domain.shared.callers import TokenFault, TokenInvalid
 
 
@@ -55,7 +55,9 @@ def test_a_changed_statement_does_not(tmp_path: Path) -> None:
 
 def test_a_statement_is_no_token(tmp_path: Path) -> None:
     keys = create_keys(tmp_path / "keys.json")
-    verifier = JwtVerifier([keys], issuer="payonce", audience="payonce", now=lambda: datetime.now(UTC))
+    verifier = JwtVerifier(
+        [keys], TokenProfile(issuer="payonce", audience="payonce"), now=lambda: datetime.now(UTC)
+    )
     with pytest.raises(TokenInvalid) as refused:
         verifier.verify(SnapshotSigner(keys, ORDER_TERMS)(Statement(1000, "EUR")))
-    assert refused.value.reason is TokenFault.CLAIMS
+    assert refused.value.reason is TokenFault.TYPE

@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from adapters.security.keys import KeyFile, SigningAlgorithm, create_keys, read_public_keys, rotate_keys
-from adapters.security.tokens import JwtIssuer, JwtVerifier
+from adapters.security.tokens import JwtIssuer, JwtVerifier, TokenProfile
 from domain.shared.callers import Caller, TokenFault, TokenInvalid
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -48,7 +48,7 @@ class House:
         )
 
     def verifier_of(self, *sources: Any) -> JwtVerifier:
-        return JwtVerifier(sources, issuer="payonce", audience="payonce", now=lambda: self.now)
+        return JwtVerifier(sources, TokenProfile(issuer="payonce", audience="payonce"), now=lambda: self.now)
 
     def token(self) -> str:
         return self.issuer.issue("u_1", ["orders:read"], NOW + HOUR)
@@ -285,6 +285,21 @@ def test_attack_a_critical_extension_that_we_do_not_know(house: House, extension
     assert house.refusal(f"{encoded(head)}.{payload}.{signature}") is TokenFault.MALFORMED
 
 
+@pytest.mark.parametrize("type", ["payonce-order-terms", "logout+jwt", "secevent+jwt", "JOSE", ""])
+def test_attack_something_else_that_the_same_key_has_signed(house: House, type: Any) -> None:
+    assert house.refusal(house.sign(house.claims(), typ=type)) is TokenFault.TYPE
+
+
+@pytest.mark.parametrize("type", ["JWT", "jwt", "at+jwt", "application/at+jwt", ...])
+def test_the_types_of_access_tokens(house: House, type: Any) -> None:
+    assert house.verifier.verify(house.sign(house.claims(), typ=type)).subject == "u_1"
+
+
+def test_attack_nested_without_end(house: House) -> None:
+    deep = b'{"alg":"EdDSA","x":' + b"[" * 4000
+    assert house.refusal(f"{encoded(deep)}.{encoded({})}.") is TokenFault.MALFORMED
+
+
 @pytest.mark.parametrize(
     "token",
     [
@@ -312,7 +327,7 @@ def test_a_payload_that_is_no_object_is_refused(house: House) -> None:
     assert isinstance(key, OKPKey)
     private = key.private_key
     assert private is not None
-    payloads: list[object] = [[], "x", 1, b"\xff\xfe", b"[" * 2000]
+    payloads: list[object] = [[], "x", 1, b"\xff\xfe", b"[" * 2000, b'{"x":' + b"[" * 4000]
     for payload in payloads:
         text = f"{encoded(header)}.{encoded(payload)}"
         token = f"{text}.{encoded(private.sign(text.encode()))}"  # type: ignore[union-attr]

@@ -202,3 +202,38 @@ def test_secrets_show_in_no_text() -> None:
     assert settings.stripe_api_key == Secret("sk_test_hunter2")
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in f"{settings.stripe_api_key} {settings.database_url!s}"
+
+
+ISSUER = '{"issuer": "https://login.test", "audience": "shop", "jwks_url": "https://login.test/jwks"}'
+
+
+def test_outside_issuers_as_json() -> None:
+    (issuer,) = load_settings({"PAYONCE_TRUSTED_ISSUERS": f"[{ISSUER}]"}).trusted_issuers
+    assert (issuer.issuer, issuer.audience, issuer.scope_claim) == ("https://login.test", "shop", "scope")
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("x", "is not JSON"),
+        ("{}", "array"),
+        ('[{"issuer": "i"}]', "[0]"),
+        (f"[{ISSUER}, {ISSUER}]", "names https://login.test twice"),
+        (f"[{ISSUER}]".replace('"https://login.test",', '"payonce",', 1), "our own issuer"),
+        (f"[{ISSUER}]".replace("https://login.test/jwks", "http://login.test/jwks"), "must come by https"),
+        (f"[{ISSUER}]".replace("https://login.test/jwks", "https://u:p@login.test/jwks"), "[0]"),
+        (f"[{ISSUER}]".replace("https://login.test/jwks", "file:///etc/passwd"), "[0]"),
+    ],
+)
+def test_outside_issuers_that_are_refused(value: str, words: str) -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        load_settings({"PAYONCE_TRUSTED_ISSUERS": value})
+    assert words in str(refused.value)
+    assert "PAYONCE_TRUSTED_ISSUERS" in str(refused.value)
+
+
+def test_networks_of_proxies_with_commas() -> None:
+    settings = load_settings({"PAYONCE_TRUSTED_PROXIES": "10.0.0.0/8, 127.0.0.1"})
+    assert settings.trusted_proxies == ("10.0.0.0/8", "127.0.0.1/32")
+    with pytest.raises(SettingsInvalid, match="PAYONCE_TRUSTED_PROXIES"):
+        load_settings({"PAYONCE_TRUSTED_PROXIES": "10.0.0.1/8"})
