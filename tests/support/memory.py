@@ -23,7 +23,7 @@ from domain.orders.attempt import CHECKOUT_KINDS, Attempt, AttemptStatus
 from domain.orders.history import Entry, Recorded
 from domain.orders.order import Effect, Order
 from domain.orders.ports import OrderKept
-from domain.orders.progress import EffectProgress, EventProgress
+from domain.orders.progress import DeliveryProgress, EffectProgress, EventProgress
 from domain.orders.states import ORDER_TRANSITIONS
 from domain.orders.stock import Shelf, StockChange, StockItem, summed
 from domain.payments.dispute import Dispute
@@ -836,6 +836,13 @@ class MemoryProgress:
 
     async def of_events(self, payment_ids: Sequence[str]) -> Sequence[EventProgress]:
         return []
+
+    async def of_deliveries(self, order_id: str) -> Sequence[DeliveryProgress]:
+        return []
+
+    async def of_attempts(self, order_id: str) -> Sequence[Attempt]:
+        attempts: list[Attempt] = list(self.database.rows["attempt"].values())
+        return [attempt for attempt in attempts if attempt.order_id == order_id and _is_open(attempt)]
 
 
 class MemoryOrdersUnitOfWork(_UnitOfWork):

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres import tables
 from adapters.postgres.engine import autocommitting
 from adapters.postgres.rows import from_row
-from domain.orders.progress import EffectProgress, EventProgress
+from domain.orders.attempt import Attempt
+from domain.orders.progress import DeliveryProgress, EffectProgress, EventProgress
 
 _EFFECTS = text(
     """
@@ -27,6 +29,18 @@ _EVENTS = text(
     WHERE consumer = :consumer AND stream = ANY(:streams) ORDER BY stream, sequence
     """
 )
+
+
+_DELIVERIES = text(
+    """
+    SELECT delivery_id, endpoint_id, event_id, event_type, status, tries, created_at, due_at, finished_at,
+        CAST(attempts -> -1 ->> 'status' AS integer) AS http_status, attempts -> -1 ->> 'error' AS error
+    FROM orders.webhook_delivery WHERE order_id = :order_id ORDER BY created_at, delivery_id
+    """
+)
+_attempt = tables.attempt
+# Few attempts are open at a time, and all of them are in one index.
+_ATTEMPTS = select(_attempt).where(text("status = 'STARTED'")).order_by(_attempt.c.created_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +66,14 @@ class PostgresProgress:
         async with autocommitting(self.engine).connect() as connection:
             rows = (await connection.execute(_EVENTS, asked)).mappings()
             return [from_row(EventProgress, row) for row in rows]
+
+    async def of_deliveries(self, order_id: str) -> Sequence[DeliveryProgress]:
+        async with autocommitting(self.engine).connect() as connection:
+            rows = (await connection.execute(_DELIVERIES, {"order_id": order_id})).mappings()
+            return [from_row(DeliveryProgress, row) for row in rows]
+
+    async def of_attempts(self, order_id: str) -> Sequence[Attempt]:
+        wanted = _ATTEMPTS.where(_attempt.c.order_id == order_id)
+        async with autocommitting(self.engine).connect() as connection:
+            rows = (await connection.execute(wanted)).mappings()
+            return [from_row(Attempt, row) for row in rows]

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from domain.orders.attempt import Attempt
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectProgress:
@@ -37,6 +39,23 @@ class EventProgress:
     cause: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryProgress:
+    """How far an outgoing webhook is; `error` and `http_status` are of the last attempt."""
+
+    delivery_id: str
+    endpoint_id: str
+    event_id: str
+    event_type: str
+    status: str
+    tries: int
+    created_at: datetime
+    due_at: datetime | None
+    finished_at: datetime | None
+    http_status: int | None = None
+    error: str | None = None
+
+
 class Progress(Protocol):
     """Reads logs and inboxes, for `explain`; what they have dropped after their retention is not told."""
 
@@ -46,4 +65,12 @@ class Progress(Protocol):
 
     async def of_events(self, payment_ids: Sequence[str]) -> Sequence[EventProgress]:
         """Events of these payments that the order side holds and has not applied."""
+        ...
+
+    async def of_deliveries(self, order_id: str) -> Sequence[DeliveryProgress]:
+        """Webhooks about this order to endpoints outside, in the order of their making."""
+        ...
+
+    async def of_attempts(self, order_id: str) -> Sequence[Attempt]:
+        """Those that the payment side has not answered yet."""
         ...

@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from domain.orders.attempt import Attempt
+from domain.orders.attempt import Attempt, AttemptKind
 from domain.orders.history import Entry, EntryKind, Recorded
 from domain.orders.messages import NotTold
-from domain.orders.progress import EffectProgress, EventProgress
+from domain.orders.progress import DeliveryProgress, EffectProgress, EventProgress
 from domain.shared.callers import Caller
 from domain.shared.timeline import TimelineEntry, TimelineKind, ids_of, known, stamp
 
@@ -116,9 +116,10 @@ def build(
     story: Sequence[TimelineEntry],
     effects: Sequence[EffectProgress],
     waiting: Sequence[EventProgress],
-    open_attempt: Attempt | None,
+    deliveries: Sequence[DeliveryProgress] = (),
+    attempts: Sequence[Attempt] = (),
 ) -> list[TimelineEntry]:
-    """One timeline of all there is. `story` is the payment side's."""
+    """One timeline of all there is. `story` is the payment side's; `attempts` are those without an answer."""
     committed = {entry.ids["eventId"]: entry for entry in story if entry.kind is TimelineKind.EVENT}
     held = {str(one.event_id): one for one in waiting}
     asked = {str(one.effect_id): one for one in effects}
@@ -133,7 +134,8 @@ def build(
             if entry.ids.get("eventId", "-") not in applied
         ),
         *(_effect(one) for one in effects if str(one.effect_id) not in carried_out),
-        *([_open(open_attempt)] if open_attempt else []),
+        *map(_delivery, deliveries),
+        *map(_open, attempts),
     ]
     return in_causal_order(entries, _chains(entries, effects))
 
@@ -211,13 +213,55 @@ def _progress(effect: EffectProgress) -> dict[str, str | int | bool | None]:
     )
 
 
+def _delivery(delivery: DeliveryProgress) -> TimelineEntry:
+    if delivery.status == "DELIVERED":
+        title = "reached an endpoint outside"
+    elif delivery.status == "FAILED":
+        title = "could not be delivered: an operator may replay it"
+    elif delivery.tries:
+        title = "was not taken by an endpoint outside, and is sent again"
+    else:
+        title = "is on its way to an endpoint outside"
+    answer = f"HTTP {delivery.http_status}" if delivery.http_status else None
+    return TimelineEntry(
+        at=delivery.finished_at or delivery.created_at,
+        kind=TimelineKind.DELIVERY,
+        title=f"The webhook {delivery.event_type} {title}.",
+        reason=delivery.error or answer,
+        ids={
+            "deliveryId": delivery.delivery_id,
+            "endpointId": delivery.endpoint_id,
+            "eventId": delivery.event_id,
+        },
+        details=known(
+            status=delivery.status,
+            attempts=delivery.tries,
+            createdAt=stamp(delivery.created_at),
+            dueAt=stamp(delivery.due_at),
+        ),
+    )
+
+
+_ASKED: Mapping[AttemptKind, str] = {
+    AttemptKind.CREATE: "The payment side was asked for a payment",
+    AttemptKind.CONFIRM: "The payment side was asked to confirm the payment",
+    AttemptKind.CANCEL: "The payment side was asked to cancel the payment",
+    AttemptKind.REFUND: "The payment side was asked to give money back",
+}
+
+
 def _open(attempt: Attempt) -> TimelineEntry:
     return TimelineEntry(
         at=attempt.created_at,
         kind=TimelineKind.ATTEMPT,
-        title="The payment side has not answered yet; it is asked again.",
+        title=f"{_ASKED[attempt.kind]}: it has not answered yet, and is asked again.",
         ids=ids_of(requestId=attempt.attempt_id, paymentId=attempt.payment_id),
-        details={"kind": attempt.kind.value, "nextCheckAt": stamp(attempt.next_check_at)},
+        details=known(
+            kind=attempt.kind.value,
+            amount=attempt.amount,
+            requestedBy=attempt.requested_by,
+            nextCheckAt=stamp(attempt.next_check_at),
+        ),
     )
 
 

@@ -21,6 +21,8 @@ class TimelineKind(StrEnum):
     DISPUTE = "DISPUTE"
     EFFECT = "EFFECT"
     """Something the order asked the world outside for."""
+    DELIVERY = "DELIVERY"
+    """A webhook of ours to an endpoint outside."""
     SWEEP = "SWEEP"
     """Time passed, and a sweep acted on it."""
 

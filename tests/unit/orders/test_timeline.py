@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from domain.orders.errors import OrderNotFound
-from domain.orders.progress import EffectProgress, EventProgress
+from domain.orders.progress import DeliveryProgress, EffectProgress, EventProgress
 from domain.orders.timeline import build, in_causal_order
 from domain.shared.callers import Caller
 from domain.shared.timeline import TimelineEntry, TimelineKind
@@ -81,7 +81,7 @@ async def test_why_an_event_was_not_applied(held: dict[str, Any], title: str) ->
     (event_id,) = (one.ids["eventId"] for one in story if one.kind is K.EVENT)
     fields: dict[str, Any] = {"attempts": 3, "due_at": None, "parked_at": None, "cause": "no room", **held}
     waiting = EventProgress(event_id=UUID(event_id), **fields)
-    entries = build([], story=story, effects=[], waiting=[waiting], open_attempt=None)
+    entries = build([], story=story, effects=[], waiting=[waiting])
     (event,) = (one for one in entries if one.kind is K.EVENT)
     assert (event.title, event.reason, event.details["attempts"]) == (title, "no room", 3)
 
@@ -117,14 +117,42 @@ def test_how_far_an_effect_is(progress: dict[str, Any], title: str, reason: str 
         asked_at=START,
         **progress,
     )
-    (entry,) = build([], story=[], effects=[effect], waiting=[], open_attempt=None)
+    (entry,) = build([], story=[], effects=[effect], waiting=[])
     assert (entry.title, entry.reason) == (title, reason)
 
 
 def test_an_attempt_without_an_answer_is_told() -> None:
-    (entry,) = build([], story=[], effects=[], waiting=[], open_attempt=an_attempt())
-    assert entry.title == "The payment side has not answered yet; it is asked again."
+    (entry,) = build([], story=[], effects=[], waiting=[], attempts=[an_attempt()])
+    assert entry.title == (
+        "The payment side was asked for a payment: it has not answered yet, and is asked again."
+    )
     assert entry.ids["requestId"] == "att_1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "title", "reason"),
+    [
+        ({"status": "DELIVERED", "http_status": 204}, "reached an endpoint outside.", "HTTP 204"),
+        ({"error": "timeout"}, "was not taken by an endpoint outside, and is sent again.", "timeout"),
+        ({"tries": 0}, "is on its way to an endpoint outside.", None),
+        ({"status": "FAILED"}, "could not be delivered: an operator may replay it.", None),
+    ],
+)
+def test_how_far_a_webhook_of_ours_is(changes: dict[str, Any], title: str, reason: str | None) -> None:
+    fields: dict[str, Any] = {
+        "delivery_id": "dlv_1",
+        "endpoint_id": "end_1",
+        "event_id": "e_1",
+        "event_type": "PaymentSucceeded",
+        "status": "PENDING",
+        "tries": 1,
+        "created_at": START,
+        "due_at": None,
+        "finished_at": None,
+        **changes,
+    }
+    (entry,) = build([], story=[], effects=[], waiting=[], deliveries=[DeliveryProgress(**fields)])
+    assert (entry.title, entry.reason) == (f"The webhook PaymentSucceeded {title}", reason)
 
 
 def test_causes_come_first_whatever_the_clocks_say() -> None:

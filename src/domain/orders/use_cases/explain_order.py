@@ -36,14 +36,14 @@ class ExplainOrderHandler:
         story = await self.payments(order_id)
         async with self.unit_of_work() as uow:
             history = await uow.history.of(order_id, limit=TOLD)
-            open_attempt = await uow.attempts.open_of(order_id)
         payment_ids = {entry.ids["paymentId"] for entry in story if "paymentId" in entry.ids}
         timeline = build(
             history,
             story=story,
             effects=await self.progress.of_effects(order_id),
             waiting=await self.progress.of_events(sorted(payment_ids)),
-            open_attempt=open_attempt,
+            deliveries=await self.progress.of_deliveries(order_id),
+            attempts=await self.progress.of_attempts(order_id),
         )
         shown = (seen_by(caller, entry) for entry in timeline)
         order = await self.get_order(caller, order_id)
