@@ -41,7 +41,9 @@ CARDS = st.sampled_from(
 )
 MOST_ORDERS = 3
 """Few, so that much happens to each."""
-TRACKED = {"OAK": 4, "ASH": 2}
+TRACKED = {"OAK": 6, "ASH": 3}
+SELDOM = st.integers(0, 3).map(lambda number: number == 0)
+"""Of what would end each order before much has happened to it."""
 LINES = st.lists(
     st.builds(
         lambda sku, quantity: OrderLine(sku=sku, name=sku, quantity=quantity, unit_amount=500),
@@ -89,8 +91,12 @@ class OrderMachine(OutsideMachine):
     def new_id(self) -> str:
         return f"{next(self.numbers):026d}"
 
-    def some_order(self, which: int) -> Order:
-        return self.house.saved_order(self.orders[which % len(self.orders)])
+    def some_order(self, which: int, *statuses: str) -> Order:
+        """One of those in these statuses mostly, where there are any; else, and sometimes, any one."""
+        orders = self.all_orders()
+        fitting = [order for order in orders if order.status in statuses]
+        chosen = fitting if fitting and which % 5 else orders
+        return chosen[which % len(chosen)]
 
     def all_orders(self) -> list[Order]:
         return [self.house.saved_order(order_id) for order_id in self.orders]
@@ -110,7 +116,7 @@ class OrderMachine(OutsideMachine):
     @precondition(lambda self: self.orders)
     @rule(which=WHICH, lines=LINES, stale=st.booleans())
     def change_it(self, which: int, lines: tuple[OrderLine, ...], stale: bool) -> None:
-        order, request_id = self.some_order(which), self.new_id()
+        order, request_id = self.some_order(which, "DRAFT", "PENDING_PAYMENT"), self.new_id()
         version = order.version - stale
         command = ChangeOrder(
             request_id=request_id,
@@ -127,7 +133,7 @@ class OrderMachine(OutsideMachine):
     @precondition(lambda self: self.orders)
     @rule(which=WHICH, token=CARDS, manual=st.booleans())
     def confirm(self, which: int, token: str | None, manual: bool) -> None:
-        order_id, request_id = self.some_order(which).order_id, self.new_id()
+        order_id, request_id = self.some_order(which, "DRAFT").order_id, self.new_id()
         method = "MANUAL" if manual else "AUTOMATIC"
         self.run(
             self.ask(
@@ -138,7 +144,7 @@ class OrderMachine(OutsideMachine):
     @precondition(lambda self: self.orders)
     @rule(which=WHICH, token=CARDS)
     def pay_again(self, which: int, token: str | None) -> None:
-        order_id, request_id = self.some_order(which).order_id, self.new_id()
+        order_id, request_id = self.some_order(which, "PAYMENT_FAILED").order_id, self.new_id()
         self.run(self.ask(lambda: self.client.retry(order_id, token, request_id=request_id)))
 
     @precondition(lambda self: self.house.gateway.intents)
@@ -149,8 +155,10 @@ class OrderMachine(OutsideMachine):
         self.listen()
 
     @precondition(lambda self: self.orders)
-    @rule(which=WHICH, by_merchant=st.booleans())
-    def call_off(self, which: int, by_merchant: bool) -> None:
+    @rule(which=WHICH, by_merchant=st.booleans(), seldom=SELDOM)
+    def call_off(self, which: int, by_merchant: bool, seldom: bool) -> None:
+        if not seldom:
+            return
         order_id, caller = self.some_order(which).order_id, SERVICE if by_merchant else CUSTOMER
         command = CancelOrder(request_id=self.new_id(), caller=caller, order_id=order_id)
         self.run(self.ask(lambda: self.client.cancel_order(command)))
@@ -168,34 +176,40 @@ class OrderMachine(OutsideMachine):
 
     # Merchants
 
-    def some_payment(self, which: int) -> Payment | None:
-        payments = self.house.world.payments.rows["payment"]
-        return payments[sorted(payments)[which % len(payments)]] if payments else None
+    def some_payment(self, which: int, *statuses: str) -> Payment:
+        payments = [*self.house.world.payments.rows["payment"].values()]
+        fitting = [payment for payment in payments if payment.status in statuses]
+        chosen = fitting if fitting and which % 5 else payments
+        payment: Payment = chosen[which % len(chosen)]
+        return payment
 
+    @precondition(lambda self: self.house.world.payments.rows["payment"])
     @rule(which=WHICH, part=st.sampled_from([1.0, 0.5]))
     def capture(self, which: int, part: float) -> None:
-        payment, request_id = self.some_payment(which), self.new_id()
-        if payment is not None:
-            amount = int(payment.amount * part)
-            self.run(self.ask(lambda: self.client.capture(payment, amount, request_id=request_id)))
+        payment, request_id = self.some_payment(which, "REQUIRES_CAPTURE"), self.new_id()
+        amount = int(payment.amount * part)
+        self.run(self.ask(lambda: self.client.capture(payment, amount, request_id=request_id)))
 
-    @rule(which=WHICH)
-    def void(self, which: int) -> None:
+    @precondition(lambda self: self.house.world.payments.rows["payment"])
+    @rule(which=WHICH, seldom=SELDOM)
+    def void(self, which: int, seldom: bool) -> None:
+        if not seldom:
+            return
         payment, request_id = self.some_payment(which), self.new_id()
-        if payment is not None:
-            self.run(self.ask(lambda: self.client.cancel(payment, request_id=request_id)))
+        self.run(self.ask(lambda: self.client.cancel(payment, request_id=request_id)))
 
+    @precondition(lambda self: self.house.world.payments.rows["payment"])
     @rule(which=WHICH, part=st.sampled_from([1.0, 0.5, 0.1]))
     def refund(self, which: int, part: float) -> None:
-        payment, request_id = self.some_payment(which), self.new_id()
-        if payment is not None:
-            amount = int(payment.amount * part)
-            self.run(self.ask(lambda: self.client.refund(payment, amount, request_id=request_id)))
+        payment, request_id = self.some_payment(which, "SUCCEEDED"), self.new_id()
+        amount = int(payment.amount * part)
+        self.run(self.ask(lambda: self.client.refund(payment, amount, request_id=request_id)))
 
     @precondition(lambda self: self.orders)
     @rule(which=WHICH)
     def ship(self, which: int) -> None:
-        order_id, request_id = self.some_order(which).order_id, self.new_id()
+        order_id = self.some_order(which, "PAID", "PROCESSING_FULFILLMENT", "PARTIALLY_REFUNDED").order_id
+        request_id = self.new_id()
         answer = self.run(self.ask(lambda: self.client.fulfil_order(request_id, SERVICE, order_id)))
         if isinstance(answer, Order):
             assert answer.fulfilled_at is not None
@@ -222,11 +236,15 @@ class OrderMachine(OutsideMachine):
         return found
 
     @rule(which=WHICH, how_many=st.integers(1, 4))
-    def let_orders_follow(self, which: int, how_many: int) -> None:
+    def let_an_order_follow(self, which: int, how_many: int) -> None:
         waiting = self.waiting()
         if waiting:
             payment_id = sorted(waiting)[which % len(waiting)]
             self.run(self.apply(waiting[payment_id][:how_many]))
+
+    @rule()
+    def let_orders_follow(self) -> None:
+        self.run(self.apply([event for events in self.waiting().values() for event in events]))
 
     async def apply(self, events: list[PaymentEvent]) -> None:
         await self.house.apply(events)
