@@ -6,6 +6,7 @@ unknown one stops the start with one sentence that names it.
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -215,6 +216,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """After how many bad tokens and signatures of one address in a minute more of them are not looked into."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks, with commas between, of proxies whose `X-Forwarded-For` is believed."""
+    cors_origins: tuple[str, ...] = ()
+    """The origins, with commas between, whose scripts may read our answers in a browser; default: none."""
+    hsts_seconds: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
+    """How long browsers are told to come by https alone; 0 where something else ends TLS and says so."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
@@ -350,6 +355,8 @@ def _normalize(values: dict[str, Any], sources: Mapping[str, str]) -> None:
             values[key] = _address(values[key], schemes, sources[key])
     if isinstance(values.get("log_level"), str):
         values["log_level"] = values["log_level"].upper()
+    if "cors_origins" in values:
+        values["cors_origins"] = _origins(values["cors_origins"], sources["cors_origins"])
     if "trusted_proxies" in values:
         values["trusted_proxies"] = _networks(values["trusted_proxies"], sources["trusted_proxies"])
     if isinstance(values.get("trusted_issuers"), str):
@@ -368,6 +375,14 @@ def _json(text: str, source: str) -> object:
 def _items(value: object) -> object:
     """What the environment writes with commas, and the file as a list."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _origins(value: object, source: str) -> object:
+    items = _items(value)
+    for item in items if isinstance(items, list) else []:
+        if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", str(item)):
+            raise SettingsInvalid(f"{source}: {item!r} is not an origin like https://shop.example.")
+    return items
 
 
 def _networks(value: object, source: str) -> object:

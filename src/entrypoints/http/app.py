@@ -31,6 +31,7 @@ from entrypoints.http import (
     webhooks,
 )
 from entrypoints.http.bodies import MAX_BODY_BYTES
+from entrypoints.http.headers import BrowserHeaders
 from entrypoints.http.limits import AddressLimits, add_limits
 from entrypoints.http.problems import answer_exception
 from entrypoints.http.request_context import RequestContext
@@ -93,7 +94,12 @@ def create_app_of(container: Container) -> Litestar:
     )
     documentation.add_document(app)
     metrics.add_metrics(app)
-    app.asgi_handler = AddressLimits(app.asgi_handler, add_limits(app))
+    settings = container.settings
+    app.asgi_handler = BrowserHeaders(
+        AddressLimits(app.asgi_handler, add_limits(app)),
+        hsts_seconds=settings.hsts_seconds,
+        cors_origins=settings.cors_origins,
+    )
     # Around the routing, where Litestar's own middleware does not reach: an unknown path too has its
     # request id and its line in the log.
     app.asgi_handler = RequestContext(app.asgi_handler, container.ids)

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Litestar, Request, get
 from litestar.response.base import ASGIResponse
 
+from entrypoints.http.headers import page_policy
 from entrypoints.http.openapi import JsonObject, build_document
 
 _STYLE = """
@@ -38,7 +39,7 @@ async def openapi_page(request: Request[Any, Any, Any]) -> ASGIResponse:
     return ASGIResponse(
         body=request.app.state["openapi_page"],
         media_type="text/html",
-        headers={"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"},
+        headers={"Content-Security-Policy": page_policy(_STYLE)},
     )
 
 

@@ -18,6 +18,7 @@ from domain.payments.errors import PaymentNotFound
 from domain.payments.gateway import IntentStatus
 from domain.shared.errors import Unavailable
 from entrypoints.http.container import container_of
+from entrypoints.http.headers import page_policy
 from entrypoints.http.operations import Operation, route
 from entrypoints.http.schemas.values import Strict
 
@@ -86,7 +87,7 @@ def _page(title: str, sentence: str) -> ASGIResponse:
         media_type="text/html",
         headers={
             "Cache-Control": "no-store",
-            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+            "Content-Security-Policy": page_policy(_STYLE),
             "Referrer-Policy": "no-referrer",  # the address holds the client secret
         },
     )

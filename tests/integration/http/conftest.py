@@ -1,6 +1,7 @@
 """The HTTP application over a real database and a gateway in memory, called without sockets."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,7 @@ class Api:
 
 
 MakeSettings = Callable[..., Settings]
+MakeApi = Callable[..., Api]
 
 
 @pytest.fixture
@@ -113,3 +115,18 @@ async def api(make_settings: MakeSettings, gateway: FakeGateway) -> AsyncIterato
     yield client
     await client.http.aclose()
     await container.stop()
+
+
+@pytest.fixture
+async def make_api(make_settings: MakeSettings, gateway: FakeGateway) -> AsyncIterator[MakeApi]:
+    """A process of its own each time, with these settings."""
+    async with AsyncExitStack() as stack:
+
+        def make(**changes: Any) -> Api:
+            container = build_container(make_settings(**changes), Outside(gateway=gateway))
+            api = Api(create_app_of(container), container)
+            stack.push_async_callback(container.stop)
+            stack.push_async_callback(api.http.aclose)
+            return api
+
+        yield make

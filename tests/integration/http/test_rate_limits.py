@@ -1,37 +1,13 @@
 """Rate limits over HTTP, joined through a real Valkey."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
-from typing import Any
-
 import httpx
-import pytest
 import structlog
 
-from entrypoints.bootstrap import Outside, build_container
-from entrypoints.http.app import create_app_of
 from entrypoints.settings import Secret
-from tests.integration.http.conftest import CART, CUSTOMER, OPERATOR, SERVICE, Api, MakeSettings
+from tests.integration.http.conftest import CART, CUSTOMER, OPERATOR, SERVICE, Api, MakeApi
 from tests.integration.http.test_problems import problem
-from tests.support.fake_gateway import FakeGateway
 
-MakeApi = Callable[..., Api]
 BAD = {"Authorization": "Bearer bad"}
-
-
-@pytest.fixture
-async def make_api(make_settings: MakeSettings, gateway: FakeGateway) -> AsyncIterator[MakeApi]:
-    """A process of its own each time, with these settings."""
-    async with AsyncExitStack() as stack:
-
-        def make(**changes: Any) -> Api:
-            container = build_container(make_settings(**changes), Outside(gateway=gateway))
-            api = Api(create_app_of(container), container)
-            stack.push_async_callback(container.stop)
-            stack.push_async_callback(api.http.aclose)
-            return api
-
-        yield make
 
 
 async def statuses(api: Api, times: int, scopes: tuple[str, ...] = CUSTOMER, sub: str = "u_1") -> list[int]:

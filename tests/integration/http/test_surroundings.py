@@ -197,6 +197,7 @@ async def test_the_page_needs_nobody_else(api: Api) -> None:
     assert "<script" not in page.text
     assert not re.search(r"(src|href)=['\"]?https?:", page.text)
     assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
 
 
 async def test_answers_are_kept_by_nobody_on_the_way(api: Api) -> None:

@@ -237,3 +237,11 @@ def test_networks_of_proxies_with_commas() -> None:
     assert settings.trusted_proxies == ("10.0.0.0/8", "127.0.0.1/32")
     with pytest.raises(SettingsInvalid, match="PAYONCE_TRUSTED_PROXIES"):
         load_settings({"PAYONCE_TRUSTED_PROXIES": "10.0.0.1/8"})
+
+
+def test_origins_with_commas() -> None:
+    settings = load_settings({"PAYONCE_CORS_ORIGINS": "https://shop.example, http://127.0.0.1:3000"})
+    assert settings.cors_origins == ("https://shop.example", "http://127.0.0.1:3000")
+    for wrong in ("*", "null", "https://shop.example/", "https://*.example", "shop.example"):
+        with pytest.raises(SettingsInvalid, match="PAYONCE_CORS_ORIGINS"):
+            load_settings({"PAYONCE_CORS_ORIGINS": wrong})
