@@ -30,7 +30,7 @@ class Fault(msgspec.Struct, frozen=True):
     """One thing wrong with a request."""
 
     pointer: str
-    """Where: a JSON pointer (RFC 6901) into the body, or `?name` for a query parameter."""
+    """Where: a JSON pointer (RFC 6901) into the body, or `?name` for a query parameter; for stock, into the order."""
     message: str
 
 
@@ -45,7 +45,7 @@ class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     """For programs; stable."""
     errors: Sequence[Fault] | msgspec.UnsetType = msgspec.UNSET
-    """All faults found in a malformed request."""
+    """All faults found in a request, or all that stands in its way."""
 
 
 class Problem(Exception):
