@@ -11,7 +11,7 @@ from uuid import UUID
 from adapters.services.in_process import InProcessOrderTerms, InProcessPayments
 from adapters.system.currencies import IsoCurrencies
 from domain.orders.checkout import CheckedOut, Checkout
-from domain.orders.messages import CustomerMessage, CustomerUnreachable
+from domain.orders.messages import CustomerMessage, CustomerUnreachable, NotTold
 from domain.orders.order import Effect, Order, OrderLine
 from domain.orders.settlement import Settlement
 from domain.orders.stock import StockItem
@@ -142,12 +142,13 @@ class Letters:
     refused: set[str] = field(default_factory=set)
     away: bool = False
 
-    async def tell(self, message: CustomerMessage) -> None:
+    async def tell(self, message: CustomerMessage) -> NotTold | None:
         if self.away:
             raise ConnectionError("the post office is closed")
         if message.email in self.refused:
             raise CustomerUnreachable("550 no such mailbox")
         self.sent.append(message)
+        return None
 
 
 def _unchanged(port: Any) -> Any:

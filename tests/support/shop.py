@@ -21,6 +21,7 @@ from entrypoints.bootstrap import Container, Outside, build_container
 from entrypoints.http.app import create_app_of
 from entrypoints.settings import Secret, Settings
 from tests.integration.http.conftest import REFUNDER, Api
+from tests.support.house import Letters
 from tests.support.sandbox import SandboxGateway
 
 PAUSES_SECONDS = (60, 600, 3600, 3600, *(6 * 3600 for _ in range(12)))
@@ -212,7 +213,7 @@ async def open_shop(
         "circuit_failures": 10**6,
         **changes,
     }
-    container = build_container(Settings(**values), Outside(clock=clock))
+    container = build_container(Settings(**values), Outside(clock=clock, customers=Letters()))
     app = create_app_of(container)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
     await container.start()

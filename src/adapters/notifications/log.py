@@ -2,14 +2,14 @@
 
 import structlog
 
-from domain.orders.messages import CustomerMessage
+from domain.orders.messages import CustomerMessage, NotTold
 from domain.orders.order import Effect, EffectType
 
 logger = structlog.get_logger(__name__)
 
 
 class LogCustomerNotifier:
-    async def tell(self, message: CustomerMessage) -> None:
+    async def tell(self, message: CustomerMessage) -> NotTold | None:
         logger.info(
             "notification",
             effect=EffectType.NOTIFY_CUSTOMER,
@@ -17,6 +17,7 @@ class LogCustomerNotifier:
             order_id=message.order.order_id,
             idempotency_key=message.message_id,
         )
+        return NotTold.NO_MAIL_SERVER
 
 
 class LogWarehouseNotifier:

@@ -39,6 +39,8 @@ class NotTold(StrEnum):
     """The order has no e-mail address."""
     OVERTAKEN = "OVERTAKEN"
     """The order has moved on, and the message would mislead."""
+    NO_MAIL_SERVER = "NO_MAIL_SERVER"
+    """None is configured: the log says what would have been told."""
 
 
 class CustomerUnreachable(Exception):

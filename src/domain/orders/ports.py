@@ -13,7 +13,7 @@ from typing import Protocol, Self
 
 from domain.orders.attempt import Attempt
 from domain.orders.history import Entry, Recorded
-from domain.orders.messages import CustomerMessage
+from domain.orders.messages import CustomerMessage, NotTold
 from domain.orders.order import Effect, Order
 from domain.orders.stock import Shelf, StockItem
 from domain.orders.webhooks.ports import Deliveries, Endpoints
@@ -213,8 +213,11 @@ class PaymentStories(Protocol):
 
 
 class CustomerNotifier(Protocol):
-    async def tell(self, message: CustomerMessage) -> None:
-        """Send it, at least once with its stable id. Raises CustomerUnreachable where no repetition helps."""
+    async def tell(self, message: CustomerMessage) -> NotTold | None:
+        """Send it, at least once with its stable id; why not, where there is no way to.
+
+        Raises CustomerUnreachable where no repetition helps.
+        """
         ...
 
 

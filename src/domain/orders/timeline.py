@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from domain.orders.attempt import Attempt, AttemptKind
 from domain.orders.history import Entry, EntryKind, Recorded
-from domain.orders.messages import NotTold
+from domain.orders.messages import MessageKind, NotTold
 from domain.orders.progress import DeliveryProgress, EffectProgress, EventProgress
 from domain.shared.callers import Caller
 from domain.shared.timeline import TimelineEntry, TimelineKind, ids_of, known, stamp
@@ -78,16 +78,22 @@ def _what(entry: Entry) -> str:
         case EntryKind.ANSWER:
             return f"The payment side answered {entry.details.get('outcome')}"
         case EntryKind.EFFECT if told := entry.details.get("told"):
-            return _NOT_TOLD.get(str(told), f"The customer was told {told}")
+            return _TOLD.get(str(told), f"The customer was told {told}")  # of a later version
         case EntryKind.EFFECT:
             return _EFFECTS[entry.name][0] if entry.name in _EFFECTS else entry.name
         case _:
             return entry.name
 
 
-_NOT_TOLD: Mapping[str, str] = {
+_TOLD: Mapping[str, str] = {
+    MessageKind.PAID: "The customer was told that the payment was received",
+    MessageKind.PAYMENT_FAILED: "The customer was told that the payment failed, and asked to try again",
+    MessageKind.ACTION_NEEDED: "The customer was asked to confirm the payment",
+    MessageKind.REFUNDED: "The customer was told of the refund",
+    MessageKind.CANCELED: "The customer was told that the order is canceled",
     NotTold.NO_ADDRESS: "The customer was not told, for the order has no e-mail address",
     NotTold.OVERTAKEN: "The customer was not told, for the order had moved on by then",
+    NotTold.NO_MAIL_SERVER: "The customer was not told, for no mail server is configured",
 }
 
 

@@ -101,10 +101,10 @@ async def test_a_journey_is_told_from_every_source_in_causal_order(shop: Shop) -
     check_causes(entries)
     told = [entry for entry in entries if entry["kind"] == "EFFECT"]
     assert {entry["title"] for entry in told} == {
-        "The customer was told PAYMENT_FAILED.",
-        "The customer was told ACTION_NEEDED.",
-        "The customer was told PAID.",
-        "The customer was told REFUNDED.",
+        "The customer was told that the payment failed, and asked to try again.",
+        "The customer was asked to confirm the payment.",
+        "The customer was told that the payment was received.",
+        "The customer was told of the refund.",
         "The warehouse took the order on: PAID → PROCESSING_FULFILLMENT.",
     }
     refund = next(entry for entry in entries if entry["kind"] == "REFUND")

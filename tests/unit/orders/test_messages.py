@@ -2,8 +2,9 @@
 
 import pytest
 
+from adapters.notifications.log import LogCustomerNotifier
 from domain.orders.cancellation import Cancellation
-from domain.orders.history import EntryKind
+from domain.orders.history import EntryKind, Recorded, carried_out
 from domain.orders.messages import (
     TOLD,
     CustomerMessage,
@@ -13,6 +14,8 @@ from domain.orders.messages import (
     message_of,
 )
 from domain.orders.order import Customer, Effect, EffectType, Order, OrderPayment, OrderStatus
+from domain.orders.timeline import tell
+from domain.orders.use_cases.tell_customer import TellCustomerHandler
 from domain.shared.payment_events import EVENT_TYPES, PaymentEvent, RefundProcessed
 from tests.support.crash import Crash, Fuse
 from tests.support.events import an_event
@@ -115,6 +118,24 @@ async def test_who_cannot_be_reached_is_told_to_the_caller() -> None:
         await house.tell_customer(
             Effect(EffectType.NOTIFY_CUSTOMER, order.order_id, "PaymentSucceeded"), "evt"
         )
+
+
+async def test_what_only_the_log_was_told_is_noted_as_not_told() -> None:
+    house = House()
+    order = await house.order(customer=ADA)
+    await house.confirm(order.order_id)
+    await house.deliver()
+    tell_customer = TellCustomerHandler(house.orders_uow, LogCustomerNotifier())
+    effect = Effect(EffectType.NOTIFY_CUSTOMER, order.order_id, "PaymentSucceeded")
+    assert await tell_customer(effect, "evt_1") is NotTold.NO_MAIL_SERVER
+    assert house.world.orders.history[-1].entry.details["told"] is NotTold.NO_MAIL_SERVER
+
+
+def test_the_timeline_has_words_for_whatever_was_told_or_not() -> None:
+    for told in (*MessageKind, *NotTold):
+        entry = carried_out(EffectType.NOTIFY_CUSTOMER, "evt_1", told=told)
+        recorded = Recorded(order_id="ord_1", position=1, at=START, entry=entry)
+        assert told not in tell(recorded).title
 
 
 async def test_cut_off_anywhere_a_message_is_sent_again_with_its_id_and_noted() -> None:

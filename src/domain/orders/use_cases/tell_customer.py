@@ -27,8 +27,8 @@ class TellCustomerHandler:
         message = message_of(effect, order, message_id)
         if isinstance(message, NotTold):
             return await self._noted(effect, message_id, message)
-        await self.notifier.tell(message)
-        return await self._noted(effect, message_id, message.kind)
+        not_told = await self.notifier.tell(message)
+        return await self._noted(effect, message_id, not_told or message.kind)
 
     async def _noted(self, effect: Effect, message_id: str, told: Told) -> Told:
         async with self.unit_of_work() as uow:
