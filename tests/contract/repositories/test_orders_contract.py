@@ -191,6 +191,15 @@ async def test_an_order_and_what_it_notes_are_committed_together(orders: Orders)
     assert [row.entry for row in await history(orders, "ord_2")] == [confirmed]
     assert await history(orders, after=one.position, limit=1) == [two]
     assert await history(orders, after=three.position) == []
+    async with orders.unit_of_work() as uow:
+        behind = {"ord_1": one.position, "ord_2": 0, "ord_3": 0}
+        rows = await uow.history.behind(behind, limit=5)
+        assert [row for row in rows if row.order_id == "ord_1"] == [two, three]
+        assert [row.entry for row in rows if row.order_id == "ord_2"] == [confirmed]
+        assert [row.position for row in await uow.history.behind({"ord_1": 0}, limit=2)] == [
+            one.position,
+            two.position,
+        ]
 
 
 async def test_a_change_of_status_that_nobody_noted_is_not_saved(orders: Orders) -> None:

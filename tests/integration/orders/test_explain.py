@@ -160,6 +160,37 @@ async def test_an_effect_that_is_parked_shows_its_cause(shop: Shop) -> None:
     assert (await shop.api.get("/v1/orders/ord_none/explain", OPERATOR)).status_code == 404
 
 
+ENDPOINT = """
+    INSERT INTO orders.webhook_endpoint (endpoint_id, url, event_types, secret, created_at, updated_at)
+    VALUES ('end_1', 'https://partner.test', '["*"]', 'whsec_x', now(), now())
+"""
+DELIVERY = """
+    INSERT INTO orders.webhook_delivery (delivery_id, endpoint_id, event_id, event_type, order_id, body, status,
+        tries, attempts, created_at, due_at)
+    VALUES ('dlv_1', 'end_1', 'e_1', 'PaymentSucceeded', :order_id, '{}', 'PENDING', 2,
+        '[{"status": 500, "error": null}, {"status": null, "error": "timeout"}]', now(), now())
+"""
+ATTEMPT = """
+    INSERT INTO orders.attempt (attempt_id, order_id, kind, amount, capture_method, status, created_at,
+        next_check_at)
+    VALUES ('att_1', :order_id, 'REFUND', 500, 'AUTOMATIC', 'STARTED', now(), now())
+"""
+
+
+async def test_deliveries_and_attempts_without_an_answer_are_told(shop: Shop) -> None:
+    line = {"sku": "OAK", "name": "Oak board", "quantity": 1, "unitAmount": 4980}
+    order = await call(shop, "/v1/orders", {"currency": "EUR", "lines": [line]}, "k1")
+    async with shop.container.orders.engine.begin() as connection:
+        for statement in (ENDPOINT, DELIVERY, ATTEMPT):
+            await connection.execute(text(statement), {"order_id": order["orderId"]})
+    answer = await shop.api.get(f"/v1/orders/{order['orderId']}/explain", OPERATOR)
+    told = {entry["kind"]: entry for entry in answer.json()["entries"]}
+    assert told["DELIVERY"]["reason"] == "timeout"
+    assert told["DELIVERY"]["ids"]["endpointId"] == "end_1"
+    assert told["ATTEMPT"]["title"].startswith("The payment side was asked to give money back")
+    assert told["ATTEMPT"]["details"]["amount"] == 500
+
+
 async def test_the_command_prints_the_same(shop: Shop, database_url: str, tmp_path: Path) -> None:
     order_id = await journey(shop)
     run = partial(
