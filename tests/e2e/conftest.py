@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,11 @@ def environment() -> dict[str, str]:
 
 
 class RunningSystem:
-    """`payonce up` on free ports, and what its ready file says."""
+    """`payonce up` on free ports with these settings besides, and what its ready file says."""
 
-    def __init__(self, home: Path):
+    def __init__(self, home: Path, settings: Mapping[str, str] | None = None):
         self.home = home
+        self.settings = settings or {}
         self.ready_file = home / "ready.json"
         self.output = home.with_suffix(".out")
         self.process: subprocess.Popen[bytes] | None = None
@@ -43,7 +44,7 @@ class RunningSystem:
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
-                env=environment(),
+                env={**environment(), **self.settings},
             )
         deadline = time.monotonic() + START_SECONDS
         while not self.ready_file.exists():
@@ -79,8 +80,8 @@ class RunningSystem:
 
 
 @contextmanager
-def running_system(home: Path) -> Iterator[RunningSystem]:
-    system = RunningSystem(home)
+def running_system(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[RunningSystem]:
+    system = RunningSystem(home, settings)
     try:
         system.start()
         yield system

@@ -1,0 +1,197 @@
+"""Journeys with marked values, at the most talkative log level: nothing that is written has one of them."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from entrypoints.local.ready import READY_TOKENS
+from tests.e2e.conftest import RunningSystem, running_system
+from tests.support.secrets import Marks, logs_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("e2e")]
+
+CARD = "4000056655665556"
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
+    home = tmp_path_factory.mktemp("talkative") / "home"
+    with running_system(home, {"PAYONCE_LOG_LEVEL": "DEBUG"}) as running:
+        yield running
+
+
+class Journey:
+    """A client that keeps every refusal it is given, and marks what it must never see again."""
+
+    def __init__(self, system: RunningSystem) -> None:
+        ready = system.ready
+        self.marks = Marks()
+        self.refusals: list[tuple[str, str]] = []
+        self.tokens: dict[str, str] = ready["tokens"]
+        self.http = httpx.Client(base_url=ready["apiUrl"], timeout=30)
+        self.sandbox = httpx.Client(
+            base_url=ready["sandboxUrl"], timeout=30, headers={"Authorization": "Bearer sk_test_payonce"}
+        )
+        self.keys = 0
+        for name, token in self.tokens.items():
+            self.marks.add(f"the token {name}", token)
+        for name in ("databaseUrl", "redisUrl"):
+            if password := urlsplit(ready[name]).password:
+                self.marks.add(f"the password of {name}", password)
+        self.marks.add("the webhook secret", (system.home / "webhook-secret").read_text().strip())
+        self.marks.add("the gateway's key", "sk_test_payonce")
+        self.customer = {
+            "name": self.marks.add("the customer's name", "Quendolin Markwort-Zypern"),
+            "email": self.marks.add("the customer's address", "quendolin@markwort-zypern.example"),
+            "billingAddress": {
+                "line1": self.marks.add("the street", "Zypernmarkgasse 4711b"),
+                "city": self.marks.add("the city", "Markwortshausen"),
+                "postalCode": "99999",
+                "country": "DE",
+            },
+        }
+        self.marks.add("a card number", CARD)
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, token: str = "service", **headers: str
+    ) -> httpx.Response:
+        self.keys += 1
+        sent = {
+            "Authorization": f"Bearer {self.tokens[token]}",
+            "Idempotency-Key": f"key-{self.keys}",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        answer = self.http.request(method, path, json=body, headers=sent)
+        if answer.status_code >= 400:
+            self.refusals.append((f"{method} {urlsplit(path).path}", answer.text + str(answer.headers)))
+        return answer
+
+    def order(self, **changes: Any) -> dict[str, Any]:
+        lines = [{"sku": "TEA", "name": "Tea", "quantity": 1, "unitAmount": 990}]
+        body = {"currency": "EUR", "customer": self.customer, "lines": lines, "userId": "u_1", **changes}
+        answer = self.call("POST", "/v1/orders", body)
+        assert answer.status_code == 201, answer.text
+        order: dict[str, Any] = answer.json()
+        return order
+
+    def confirm(self, order: dict[str, Any], method: str | None) -> dict[str, Any]:
+        body = {"paymentMethodToken": method} if method else {}
+        payment: dict[str, Any] = self.call("POST", f"/v1/orders/{order['orderId']}/confirm", body).json()[
+            "payment"
+        ]
+        if payment["clientSecret"]:
+            self.marks.add(f"the client secret of {order['orderId']}", payment["clientSecret"])
+        return payment
+
+    def wait_for(self, order: dict[str, Any], *statuses: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self.call("GET", f"/v1/orders/{order['orderId']}").json()["status"] not in statuses:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def pay_in_many_ways(journey: Journey) -> None:
+    paid, declined, asked, canceled = (journey.order() for _ in range(4))
+    journey.confirm(declined, "pm_card_chargeDeclined")
+    payment = journey.confirm(asked, "pm_card_authenticationRequired")
+    journey.call(
+        "GET",
+        f"/checkout/return?payment_intent={payment['gatewayPaymentIntentId']}"
+        f"&payment_intent_client_secret={payment['clientSecret']}",
+    )
+    journey.call(
+        "GET", f"/checkout/return?payment_intent=pi_0&payment_intent_client_secret=pi_0_secret_{'x' * 24}"
+    )
+    journey.marks.add("a client secret that nobody knows", f"pi_0_secret_{'x' * 24}")
+    journey.call("POST", f"/v1/orders/{canceled['orderId']}/cancel")
+    payment = journey.confirm(paid, "pm_card_visa")
+    journey.wait_for(paid, "PAID", "PROCESSING_FULFILLMENT")
+    refund = {"paymentId": payment["paymentId"], "amount": 90, "currency": "EUR", "reason": "torn"}
+    assert journey.call("POST", "/v1/refunds", refund, token="refunder").status_code == 201
+    journey.wait_for(paid, "PARTIALLY_REFUNDED")
+    for path in (f"/v1/orders/{paid['orderId']}/explain", "/v1/orders", "/v1/payments", "/v1/events"):
+        journey.call("GET", path, token="operator")
+    guest = journey.order(userId=None)
+    if token := guest.get("orderToken"):
+        journey.marks.add("a guest's token", token)
+        journey.tokens["guest"] = token
+        assert journey.call("GET", f"/v1/orders/{guest['orderId']}", token="guest").status_code == 200
+    journey.wait_for(declined, "PAYMENT_FAILED")
+
+
+def send_what_is_refused(journey: Journey) -> None:
+    marks, email = journey.marks, journey.customer["email"]
+    order = journey.order()
+    path = f"/v1/orders/{order['orderId']}"
+    journey.call("POST", "/v1/orders", {"currency": "EUR", "customer": {"card": CARD}})
+    journey.call("POST", "/v1/orders", {"customer": {"name": 7, "email": f"{email} {email}"}})
+    journey.call("POST", "/v1/orders", {"note": [email, journey.customer["name"]]})
+    journey.call("GET", f"/v1/orders?userId={CARD}")
+    journey.call("GET", f"/v1/orders/{email}")
+    journey.call("GET", f"/v1/orders?customer={email}")
+    journey.call("POST", f"{path}/confirm", {"paymentMethodToken": CARD}, Idempotency_Key=CARD)
+    journey.call("GET", path, X_Request_Id=CARD)
+    journey.call("GET", f"/{CARD}/{email}")
+    secret = marks.add("a gateway's secret key", "sk_live_markedmarkedmarked")
+    journey.call("POST", f"{path}/confirm", {"paymentMethodToken": secret})
+    for name, header in {
+        "a forged token": "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJtYXJrZWQifQ.bWFya2VkbWFya2Vk",
+        "a token of no form": "Bearer marked-bad-token-marked",
+        "a password": "Basic bWFya2VkOm1hcmtlZC1wYXNzd29yZA==",
+    }.items():
+        marks.add(name, header.partition(" ")[2])
+        journey.call("GET", path, Authorization=header)
+    signature = marks.add("a signature", "v1=markedmarkedmarkedmarkedmarked")
+    body = {"id": "evt_1", "object": "event", "data": {"object": {"receipt_email": email, "number": CARD}}}
+    journey.call("POST", "/v1/webhooks/stripe", body, Stripe_Signature=f"t=1,{signature}")
+    journey.call("GET", path, Cookie=f"session={marks.add('a cookie', 'marked-session-cookie')}")
+
+
+def pay_while_the_gateway_fails(journey: Journey) -> None:
+    api = {"error500": 1.0}
+    assert journey.sandbox.post("/_sandbox/chaos", json={"seed": 1, "api": api}).status_code == 200
+    try:
+        journey.call(
+            "POST", f"/v1/orders/{journey.order()['orderId']}/confirm", {"paymentMethodToken": "pm_card_visa"}
+        )
+    finally:
+        assert journey.sandbox.post("/_sandbox/reset").status_code == 200
+
+
+def test_nothing_that_is_written_has_a_secret_or_personal_data(talkative: RunningSystem) -> None:
+    journey = Journey(talkative)
+    pay_in_many_ways(journey)
+    send_what_is_refused(journey)
+    pay_while_the_gateway_fails(journey)
+    metrics = journey.http.get("/metrics").text
+    journey.http.close()
+    journey.sandbox.close()
+    assert talkative.stop() == 0  # what is buffered is written, and what is said at the end is there
+
+    written = [*logs_of(talkative.home), *journey.refusals, ("the metrics", metrics)]
+    by_name = dict(written)
+    terminal = talkative.output.read_text(encoding="utf-8")
+    assert (
+        journey.tokens["customer"] in terminal
+    )  # `payonce up` shows its tokens to whoever starts it: on purpose
+    assert len(journey.refusals) > 12
+    for name in ("http.log", "relay.log", "worker-1.log"):
+        assert by_name[name], f"{name} is empty: nothing was searched"
+    assert '"route":"/v1/orders/{orderId}/confirm"' in by_name["http.log"].replace('": "', '":"')
+    found = [line for source, text in written for line in journey.marks.found_in(source, text)]
+    for name in READY_TOKENS:
+        journey.marks.values.pop(f"the token {name}")
+    found += journey.marks.found_in("the terminal", terminal)
+    assert not found, "\n".join(found)
+
+
+def test_the_search_finds_a_value_in_each_form() -> None:
+    marks = Marks({"an address": "ada@example.org"})
+    for text in ("x ada@example.org", "?mail=ada%40example.org", "YWRhQGV4YW1wbGUub3Jn"):
+        assert list(marks.found_in("a log", f"one\n{text}\n")) == [f"an address in a log: {text}"]
+    assert not list(marks.found_in("a log", "ada at example"))
