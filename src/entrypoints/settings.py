@@ -19,15 +19,12 @@ import msgspec
 from adapters.mail.shop import ORDER_ID
 from adapters.security.issuers import TrustedIssuer
 from adapters.stripe.descriptors import LONGEST_PREFIX, SHORTEST_PREFIX
+from entrypoints.refusals import StartRefused
 
 PREFIX = "PAYONCE_"
 CONFIG_VARIABLE = "PAYONCE_CONFIG"
 # Variables of the test-suite, which is no part of the application.
 TEST_PREFIX = "PAYONCE_TEST_"
-
-
-class StartRefused(Exception):
-    """Something to set right before anything can start. The message is one sentence that names it."""
 
 
 class SettingsInvalid(StartRefused):

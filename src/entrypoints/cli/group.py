@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from adapters.security.keys import KeysInvalid
-from entrypoints.settings import StartRefused
+from entrypoints.refusals import StartRefused
 
 
 class WrongUsage(click.ClickException):

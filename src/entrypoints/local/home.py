@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from entrypoints.local.passwords import password_in
-from entrypoints.settings import StartRefused
+from entrypoints.refusals import StartRefused
 
 
 class HomeTaken(StartRefused):

@@ -20,7 +20,8 @@ from entrypoints.local.postgres import EmbeddedPostgres
 from entrypoints.local.ready import Ready, ready_tokens, write_ready_file
 from entrypoints.local.supervisor import Program, ProgramFailed, Supervisor, end_leftovers, python_command
 from entrypoints.local.valkey import EmbeddedValkey
-from entrypoints.settings import Settings, StartRefused
+from entrypoints.refusals import StartRefused
+from entrypoints.settings import Settings
 
 DATABASE = "payonce"
 SANDBOX_KEY = "sk_test_payonce"
