@@ -9,6 +9,7 @@ import pytest
 from tests.integration.http.conftest import CART, REFUNDER, Api
 from tests.integration.http.test_problems import problem, stored_rows
 from tests.support.fake_gateway import FakeGateway
+from tests.support.follow import follow_payments
 
 LINE = CART["lines"][0]
 MOST = 2**53 - 1
@@ -156,3 +157,24 @@ async def test_how_a_method_is_saved_and_used_is_checked_as_for_a_payment(api: A
     body = {"paymentMethodToken": method["paymentMethodToken"], "offSession": True}
     paid = await api.post(f"/v1/orders/{later['orderId']}/confirm", body, key="later")
     assert paid.json()["payment"]["status"] == "SUCCEEDED"
+
+
+async def test_called_off_while_it_is_being_paid(api: Api, gateway: FakeGateway) -> None:
+    """Whatever comes first: either nothing is taken, or what is taken is known and asked back."""
+    for number in range(5):
+        order = await api.order(userId="u_1")
+        path = f"/v1/orders/{order['orderId']}"
+        paid, canceled = await asyncio.gather(
+            api.post(f"{path}/confirm", {"paymentMethodToken": "pm_card_visa"}, key=f"p{number}"),
+            api.post(f"{path}/cancel", key=f"c{number}", scopes=REFUNDER),
+        )
+        assert canceled.status_code == 200, canceled.text
+        await follow_payments(api.container)
+        found = (await api.get(path)).json()
+        listed = (await api.get(f"/v1/payments?orderId={order['orderId']}", REFUNDER)).json()["items"]
+        taken = sum(payment["amountCaptured"] - payment["amountRefunded"] for payment in listed)
+        assert found["status"] == "CANCELED" or found["cancellation"] is not None, found
+        if found["status"] == "CANCELED":
+            assert taken == 0
+        assert paid.status_code in (200, 409, 422), paid.text  # 422: called off before the payment was begun
+        problem(await api.post(f"{path}/payments", key=f"a{number}"), 409, "order_state_forbids")
