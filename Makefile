@@ -1,7 +1,7 @@
 # `make demo` and `make test` need Python 3.11 or newer, git and make, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test soak simulate bench lint format states clean
+.PHONY: help install demo up test soak simulate bench audit sbom lint format states clean
 
 UV_VERSION := 0.13.9
 BIN := .venv/bin
@@ -15,6 +15,8 @@ help:
 	@echo "make soak     look for failures of the outbox on new seeds: SOAK_MINUTES=60, or SEED=… to replay one"
 	@echo "make simulate look for failures of payments on new seeds: SIMULATE_MINUTES=60, or SEED=… to replay one"
 	@echo "make bench    measure outbox and payments against hand-written limits; docs/benchmarks.md explains the figures"
+	@echo "make audit    ask whether the locked libraries have known vulnerabilities: needs the network"
+	@echo "make sbom     write the bill of materials of the locked libraries, sbom.cdx.json (CycloneDX)"
 	@echo "make install  build the environment .venv, and nothing else"
 	@echo "make states   draw docs/states.md from the transition tables"
 	@echo "make lint     check without tests     make format   format the code"
@@ -55,6 +57,17 @@ lint: .venv/complete
 format: .venv/complete
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# Not part of `make test`: what it finds changes with the world, not with the code.
+PIP_AUDIT := pip-audit==2.10.1
+UV = $(shell command -v uv || echo .tools/bin/uv)
+LOCKED := --frozen --quiet --no-dev --all-extras
+audit: .venv/complete
+	$(UV) export $(LOCKED) --no-emit-project --output-file .venv/audited.txt >/dev/null
+	$(UV) tool run --from $(PIP_AUDIT) pip-audit --requirement .venv/audited.txt --disable-pip --require-hashes
+
+sbom: .venv/complete
+	$(UV) export $(LOCKED) --format cyclonedx1.5 --preview-features sbom-export --output-file sbom.cdx.json >/dev/null
 
 states: .venv/complete
 	PYTHONPATH=src:. $(BIN)/python -m docs.draw_states

@@ -100,6 +100,7 @@ async def test_of_a_hundred_at_once_one_is_done(api: Api, gateway: FakeGateway) 
             problem(answer, 409, "request_in_flight")
             assert 1 <= int(answer.headers["retry-after"]) <= LEASE_SECONDS
     assert len([request for request, _ in gateway.sent if request.path == "create"]) == 1
+    assert len((await api.get(f"/v1/payments?orderId={order['orderId']}")).json()["items"]) == 1
     last = await api.post(path, body, key="k1")
     assert last.headers["idempotency-replayed"] == "true"
 
@@ -116,6 +117,31 @@ async def test_a_request_in_flight_is_not_run_again_until_its_lease_ends(api: Ap
         await connection.execute(text("UPDATE orders.idempotency_key SET lease_until = now()"))
     taken_over = await api.post("/v1/orders", content=body, key="k1")
     assert taken_over.json()["orderId"] == f"ord_{request_id}"
+
+
+async def test_a_process_that_dies_after_the_money_moved_has_not_kept_its_answer_from_anybody(
+    api: Api, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def dead(*_: Any) -> None:
+        raise RuntimeError("killed")
+
+    order = await api.order()
+    path, body = f"/v1/orders/{order['orderId']}/confirm", {"paymentMethodToken": "pm_card_visa"}
+    for step in ("finish", "release"):
+        monkeypatch.setattr(type(api.container.orders.idempotency), step, dead)
+    problem(await api.post(path, body, key="k1"), 500, "internal_error")
+    monkeypatch.undo()
+    problem(await api.post(path, body, key="k1"), 409, "request_in_flight")
+    async with api.container.orders.engine.begin() as connection:
+        await connection.execute(text("UPDATE orders.idempotency_key SET lease_until = now()"))
+    answer = await api.post(path, body, key="k1")
+    (payment,) = (await api.get(f"/v1/payments?orderId={order['orderId']}")).json()["items"]
+    assert (answer.status_code, answer.json()["payment"]["status"]) == (200, "SUCCEEDED")
+    assert answer.json()["payment"]["paymentId"] == payment["paymentId"]
+    assert payment["amountCaptured"] == order["totalAmount"]
+    assert len([request for request, _ in gateway.sent if request.path == "create"]) == 1
+    again = await api.post(path, body, key="k1")
+    assert (again.content, again.headers["idempotency-replayed"]) == (answer.content, "true")
 
 
 async def test_final_refusals_are_kept(api: Api) -> None:
