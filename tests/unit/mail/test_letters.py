@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from aiosmtplib.email import flatten_message
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adapters.mail.formats import money, plain
-from adapters.mail.letters import Letters
+from adapters.mail.letters import LONGEST_LINE_NAME, Letters
 from adapters.mail.shop import Shop
 from adapters.system.currencies import CURRENCIES, IsoCurrencies
 from adapters.system.ids import SystemIds
@@ -22,12 +24,18 @@ from tests.support.house import START, ManualClock
 from tests.unit.orders.test_order import an_order
 
 SHOP = Shop(name="Tea & Oak", sender="orders@shop.test", order_url="https://shop.test/orders/{orderId}")
+LETTERS = Letters(SHOP, IsoCurrencies(), ManualClock().now)
 K = MessageKind
 LINES = (
     OrderLine(sku="OAK", name="Oak board", quantity=2, unit_amount=1250, discount_amount=200, tax_amount=317),
     OrderLine(sku="TEA", name="Green tea", quantity=1, unit_amount=450),
 )
 EXPIRED = Cancellation(requested_at=START, reason=CHECKOUT_EXPIRED, requested_by=None)
+ELEMENTS = {
+    *("html", "head", "meta", "title", "style", "body", "h1", "p"),
+    *("table", "caption", "tr", "td", "th"),
+}
+"""Of a mail without a link."""
 SHOWN_ORDER = [
     *("Order ord_1 of March 1, 2026", "2 × Oak board", "€25.00", "1 × Green tea", "€4.50"),
     *("Subtotal", "€29.50", "Discount", "-€2.00", "Tax", "€3.17", "Shipping", "€4.50", "Total", "€35.17"),
@@ -63,8 +71,8 @@ def write(
     amount: int | None = None,
 ) -> EmailMessage:
     """The mail as it comes out at the other end of a wire."""
-    letters = Letters(shop, IsoCurrencies(), ManualClock().now)
-    mail = letters.write(
+    LETTERS.shop = shop
+    mail = LETTERS.write(
         CustomerMessage(message_id="0190-1", kind=kind, email=email, order=order, amount=amount)
     )
     read = message_from_bytes(mail.as_bytes(policy=SMTPUTF8), policy=SMTPUTF8)
@@ -218,8 +226,8 @@ def test_both_forms_say_the_same(
 @pytest.mark.parametrize("kind", K)
 def test_no_subject_is_so_long_that_it_begins_in_a_line_of_its_own(kind: MessageKind) -> None:
     order = an_order_of(order_id=SystemIds().new("ord"))
-    letters = Letters(SHOP, IsoCurrencies(), ManualClock().now)
-    mail = letters.write(
+    LETTERS.shop = SHOP
+    mail = LETTERS.write(
         CustomerMessage(message_id="0190-1", kind=kind, email="ada@example.org", order=order)
     )
     assert b"Subject:\r\n" not in flatten_message(mail)
@@ -261,6 +269,20 @@ def test_what_people_typed_is_text_and_never_a_header_or_markup() -> None:
     assert "1 × Board . MAIL FROM:<x>&<img src=x>: €10.00\n" in text
     assert not {"script", "img"} & set(page.elements)
     assert "1 × Board . MAIL FROM:<x>&<img src=x>" in page.texts
+
+
+@settings(max_examples=150, deadline=None)
+@given(name=st.text(max_size=200), goods=st.text(max_size=200), shop=st.text(min_size=1, max_size=200))
+def test_any_text_ends_up_as_text(name: str, goods: str, shop: str) -> None:
+    line = OrderLine(sku="A", name=goods, quantity=1, unit_amount=3517)
+    order = an_order_of(3517, customer=Customer(name=name, email="ada@example.org"), lines=(line,))
+    mail = write(K.PAID, order, shop=Shop(name=shop, sender="orders@shop.test"))
+    assert len(mail.keys()) == 8
+    assert [address.addr_spec for address in mail["To"].addresses] == ["ada@example.org"]
+    assert [address.addr_spec for address in mail["From"].addresses] == ["orders@shop.test"]
+    text, page = forms(mail)
+    assert f"1 × {plain(goods, LONGEST_LINE_NAME)}: €35.17" in text
+    assert set(page.elements) == ELEMENTS
 
 
 def test_long_names_are_cut_and_long_orders_too() -> None:
