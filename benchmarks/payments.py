@@ -267,7 +267,23 @@ async def _send_open_loop(shop: Shop, bodies: list[bytes]) -> tuple[list[float],
 
 
 async def limits(machine: Machine) -> Figures:
-    return {"limit, paid orders/s": await limit.paid_orders(machine.database_url, ORDERS)}
+    """By hand; and by hand with the gateway's two calls, which says what nobody on this machine can go below."""
+    async with limit.a_shop_by_hand(machine.database_url) as pool:
+        without = await limit.paid_orders(pool, ORDERS)
+    with a_shop(machine, webhooks=False, follows=False) as shop:
+        gateway = limit.Gateway(f"http://127.0.0.1:{shop.sandbox_port}", "sk_test_payonce")
+        async with limit.a_shop_by_hand(machine.database_url) as pool:
+            before = shop.cpu_seconds()
+            with_calls = await limit.paid_orders(pool, ORDERS, gateway)
+            after = shop.cpu_seconds()
+        await gateway.aclose()
+    spent = _spent("order by hand", before, after, ORDERS)
+    return {
+        "limit, paid orders/s": without,
+        "limit with the gateway's calls, paid orders/s": with_calls,
+        **spent,
+        "processor time of an order by hand, ms": sum(spent.values()),
+    }
 
 
 def _percentiles(name: str, seconds: list[float]) -> Figures:
