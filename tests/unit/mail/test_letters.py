@@ -161,7 +161,10 @@ CASES: list[tuple[MessageKind, Order, int | None, str, list[str], str]] = [
         an_order_of(3517, 500),
         300,
         "Your refund for order ord_1",
-        ["We have refunded €3.00 to your Visa ending in 4242, a part of the €35.17", "that makes €5.00"],
+        [
+            "We have refunded €3.00 to your Visa ending in 4242, a part of the €35.17",
+            "In all, €5.00 has been refunded.",
+        ],
         "https://shop.test/orders/ord_1",
     ),
     (
@@ -169,7 +172,7 @@ CASES: list[tuple[MessageKind, Order, int | None, str, list[str], str]] = [
         an_order_of(3517, 3517),
         3517,
         "Your refund for order ord_1",
-        ["everything that you paid for this order has been given back"],
+        ["Everything that you paid for this order has now been given back."],
         "https://shop.test/orders/ord_1",
     ),
     (
