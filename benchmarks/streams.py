@@ -1,6 +1,6 @@
 """Many clients that follow orders live over one server process: its memory, its processor time, how soon they know.
 
-`python -m benchmarks.streams [--listeners N]`. Each client follows an order of its own, whose history has eight
+`python -m benchmarks.streams [--listeners N] [--operators]`. Each client follows an order of its own, whose history has eight
 entries; then every order gets one more, from another process than the server.
 """
 
@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -32,7 +32,7 @@ from benchmarks.scenario import make_orders
 from entrypoints.local.ports import free_port
 from entrypoints.local.ready import token_issuer
 
-SCOPES = ("orders:read", "operations:read", "users:any")
+SCOPES = ("orders:read", "users:any")
 ENTRIES = 8
 IDLE_SECONDS = 10
 PER_CALLER = 20
@@ -67,7 +67,7 @@ def a_server(machine: Machine, port: int) -> Iterator[psutil.Process]:
         process.wait(timeout=60)
 
 
-async def measure(machine: Machine, listeners: int) -> Figures:
+async def measure(machine: Machine, listeners: int, scopes: Sequence[str]) -> Figures:
     engine = make_engine(machine.database_url, pool_size=2, application="benchmark")
     orders = [order.order_id for order in await make_orders(engine, listeners)]
     port = free_port()
@@ -77,7 +77,7 @@ async def measure(machine: Machine, listeners: int) -> Figures:
         clients = [_Client(port, order_id) for order_id in orders]
         await _warm_up(machine, port, orders[0])
         figures: Figures = {"server alone, MB": _memory(server)}
-        tokens = _tokens(machine, listeners)
+        tokens = _tokens(machine, listeners, scopes)
         begun = time.monotonic()
         for client, token in zip(clients, tokens, strict=True):
             await client.open(token)
@@ -127,12 +127,12 @@ class _Client:
         self._writer.close()
 
 
-def _tokens(machine: Machine, count: int) -> list[str]:
+def _tokens(machine: Machine, count: int, scopes: Sequence[str] = SCOPES) -> list[str]:
     issuer = token_issuer(
         KeyFile(machine.home / "keys.json"), machine.settings.issuer, machine.settings.audience
     )
     expires = SystemClock().now() + timedelta(hours=1)
-    return [issuer.issue(f"u_{number // PER_CALLER}", SCOPES, expires) for number in range(count)]
+    return [issuer.issue(f"u_{number // PER_CALLER}", scopes, expires) for number in range(count)]
 
 
 async def _write(engine: AsyncEngine, order_ids: list[str], count: int) -> float:
@@ -174,9 +174,11 @@ def _memory(process: psutil.Process) -> float:
 
 @click.command()
 @click.option("--listeners", type=click.IntRange(1, 900), default=500, show_default=True)
-def main(listeners: int) -> None:
+@click.option("--operators", is_flag=True, help="Who are told of the payment side, too.")
+def main(listeners: int, operators: bool) -> None:
+    scopes = (*SCOPES, "operations:read") if operators else SCOPES
     with a_machine() as machine:
-        figures = uvloop.run(measure(machine, listeners))
+        figures = uvloop.run(measure(machine, listeners, scopes))
     table = Table("figure", "value", title=f"{listeners} streams")
     for name, value in figures.items():
         table.add_row(name, f"{value:,.1f}")

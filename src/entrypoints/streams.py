@@ -21,6 +21,8 @@ POLL_SECONDS = 0.5
 PAUSE_AFTER_FAILURE_SECONDS = 2.0
 ROWS_AT_ONCE = 100
 """Of one order, at one look."""
+LOOKS_AT_ONCE = 3
+"""Of listeners that look up more: most of the connections are left to requests."""
 QUEUED = 256
 """Entries that wait for one listener; one that lets more wait is cut off, and may come back."""
 
@@ -84,6 +86,8 @@ class OrderStreams:
         self._listeners: dict[str, set[Listener]] = {}
         self._read_up_to: dict[str, int] = {}
         self._slots: dict[str, int] = {}
+        self.looking = asyncio.Semaphore(LOOKS_AT_ONCE)
+        """For listeners that want to look up more than the rows."""
         self._woken = asyncio.Event()
         self._wanted = asyncio.Event()
         self._is_closed = False

@@ -1,13 +1,14 @@
 """How far effects and payment events are, read from the order side's log and inboxes by their indexes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres import tables
-from adapters.postgres.engine import autocommitting
+from adapters.postgres.engine import DatabaseUnavailable, autocommitting, lost_connection
 from adapters.postgres.rows import from_row
 from domain.orders.attempt import Attempt
 from domain.orders.progress import DeliveryProgress, EffectProgress, EventProgress
@@ -51,29 +52,40 @@ class PostgresProgress:
     consumers: Mapping[str, str]
     follower: str
 
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        """Raises DatabaseUnavailable."""
+        try:
+            async with autocommitting(self.engine).connect() as connection:
+                yield connection
+        except Exception as error:
+            if lost_connection(error):
+                raise DatabaseUnavailable from error
+            raise
+
     async def of_effects(self, order_id: str) -> Sequence[EffectProgress]:
         asked = {
             "order_id": order_id,
             "topics": list(self.consumers),
             "consumers": list(self.consumers.values()),
         }
-        async with autocommitting(self.engine).connect() as connection:
+        async with self._reading() as connection:
             rows = (await connection.execute(_EFFECTS, asked)).mappings()
             return [from_row(EffectProgress, row) for row in rows]
 
     async def of_events(self, payment_ids: Sequence[str]) -> Sequence[EventProgress]:
         asked = {"consumer": self.follower, "streams": list(payment_ids)}
-        async with autocommitting(self.engine).connect() as connection:
+        async with self._reading() as connection:
             rows = (await connection.execute(_EVENTS, asked)).mappings()
             return [from_row(EventProgress, row) for row in rows]
 
     async def of_deliveries(self, order_id: str) -> Sequence[DeliveryProgress]:
-        async with autocommitting(self.engine).connect() as connection:
+        async with self._reading() as connection:
             rows = (await connection.execute(_DELIVERIES, {"order_id": order_id})).mappings()
             return [from_row(DeliveryProgress, row) for row in rows]
 
     async def of_attempts(self, order_id: str) -> Sequence[Attempt]:
         wanted = _ATTEMPTS.where(_attempt.c.order_id == order_id)
-        async with autocommitting(self.engine).connect() as connection:
+        async with self._reading() as connection:
             rows = (await connection.execute(wanted)).mappings()
             return [from_row(Attempt, row) for row in rows]

@@ -350,9 +350,7 @@ _FOR_EVERYBODY = frozenset(
     {TimelineKind.REQUEST, TimelineKind.EVENT, TimelineKind.REFUND, TimelineKind.EFFECT, TimelineKind.SWEEP}
 )
 _IDS_FOR_EVERYBODY = frozenset({"requestId", "paymentId", "refundId", "eventId"})
-_DETAILS_FOR_EVERYBODY = frozenset(
-    {"name", "before", "after", "amount", "code", "declineCode", "status", "doneAt"}
-)
+_DETAILS_FOR_EVERYBODY = frozenset({"name", "before", "after", "amount", "code", "declineCode", "status"})
 
 
 def seen_by(caller: Caller, entry: TimelineEntry) -> TimelineEntry | None:

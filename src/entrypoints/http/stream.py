@@ -4,7 +4,9 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 import msgspec
 from litestar import get
@@ -12,8 +14,12 @@ from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 
 from domain.orders.history import Recorded
+from domain.orders.live_timeline import LiveTimeline
 from domain.orders.timeline import seen_by, tell
 from domain.shared.callers import Caller
+from domain.shared.errors import Unavailable
+from domain.shared.timeline import TimelineEntry
+from entrypoints.bootstrap import Container
 from entrypoints.http import examples
 from entrypoints.http.bodies import malformed
 from entrypoints.http.container import container_of
@@ -23,10 +29,12 @@ from entrypoints.http.order_answers import ApiRequest, read_order_id
 from entrypoints.http.problems import Fault, Problem
 from entrypoints.http.queries import read_query
 from entrypoints.http.schemas.timeline import StreamQuery
-from entrypoints.streams import OrderStreams
+from entrypoints.streams import Listener, OrderStreams
 
 HEARTBEAT_SECONDS = 15.0
 """Shorter than the idle time-outs of proxies, of which 30 s is the shortest usual one."""
+SETTLING_SECONDS = 2.0
+"""After a row: what belongs to it and comes from elsewhere has come by then."""
 RETRY_MILLISECONDS = 2_000
 """How long a client waits before it comes back."""
 STREAMS_PER_CALLER = 20
@@ -38,10 +46,10 @@ STREAM = Operation(
     tag="Orders",
     summary="What happens to an order, live",
     description=(
-        "Server-Sent Events: each `data` is an entry of the order's history as `explain` has it, each `id` its "
-        "`position`. What has happened comes first, then what happens. A client that comes back with "
-        "`Last-Event-ID`, or `lastEventId` in the query, goes on behind that position, to any process. The stream "
-        "ends when the token expires, when the client is too slow, and when the server stops."
+        "Server-Sent Events: each `data` is an entry as `explain` has it. What has happened comes first, then what "
+        "happens. Entries of the order's history have their `position` as `id`: a client that comes back with "
+        "`Last-Event-ID`, or `lastEventId` in the query, goes on behind it, at any process, and gets each of them "
+        "once. Entries without an `id` may come again, by the same `ids`. The stream ends when the token expires, when the client is too slow, and when the server stops."
     ),
     scopes=("orders:read",),
     query=StreamQuery,
@@ -67,7 +75,18 @@ async def stream_order(request: ApiRequest) -> ASGIResponse:
     if streams.count_of(request.user.subject) >= STREAMS_PER_CALLER:
         detail = f"A caller may have {STREAMS_PER_CALLER} streams at a time."
         raise Problem(429, "too_many_streams", detail, headers={"Retry-After": "5"})
-    return _EventStream(streams, order_id, after, request.user, lambda: container.clock.now().timestamp())
+    told = (
+        _Whole(container, request.user, order_id, after)
+        if _sees_all(request.user)
+        else _History(request.user)
+    )
+    return _EventStream(
+        streams.listen(order_id, after),
+        streams,
+        told,
+        request.user,
+        lambda: container.clock.now().timestamp(),
+    )
 
 
 ROUTES = [stream_order]
@@ -84,24 +103,81 @@ def _position(request: ApiRequest) -> int:
     return int(header)
 
 
+def _sees_all(caller: Caller) -> bool:
+    return "operations:read" in caller.scopes
+
+
+class _Teller(Protocol):
+    """Turns rows of the history into what this caller is told."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is to be told without another row."""
+        ...
+
+    async def entries(self, rows: Sequence[Recorded]) -> Sequence[TimelineEntry]: ...
+
+
+class _History:
+    """The rows alone, as far as customers see them."""
+
+    is_settled = True
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def entries(self, rows: Sequence[Recorded]) -> Sequence[TimelineEntry]:
+        seen = (seen_by(self._caller, tell(row)) for row in rows)
+        return [entry for entry in seen if entry is not None]
+
+
+class _Whole:
+    """All that `explain` tells: with each row also what the payment side and the inboxes have to say by then."""
+
+    def __init__(self, container: Container, caller: Caller, order_id: str, after: int) -> None:
+        self.is_settled = True
+        self._explain = container.orders.explain_order
+        self._looking = container.streams.looking
+        self._caller = caller
+        self._order_id = order_id
+        self._live = LiveTimeline(after)
+
+    async def entries(self, rows: Sequence[Recorded]) -> Sequence[TimelineEntry]:
+        # The last webhooks and effects come just after the row that they belong to: one more look is for them.
+        self.is_settled = not rows
+        try:
+            async with self._looking:
+                explained = await self._explain(self._caller, self._order_id)
+        except Unavailable:
+            return [tell(row) for row in rows]
+        told = list(self._live.news(explained.timeline, {row.position for row in rows}))
+        positions = {entry.position for entry in told}
+        return [*told, *(tell(row) for row in rows if row.position not in positions)]
+
+
 class _EventStream(ASGIResponse):
     """Sends until the client goes, the token expires or the listener is over."""
 
-    __slots__ = ("_after", "_caller", "_now", "_order_id", "_streams")
+    __slots__ = ("_caller", "_listening", "_now", "_streams", "_teller")
 
     _should_set_content_length = False
 
     def __init__(
-        self, streams: OrderStreams, order_id: str, after: int, caller: Caller, now: Callable[[], float]
+        self,
+        listening: AbstractAsyncContextManager[Listener],
+        streams: OrderStreams,
+        teller: _Teller,
+        caller: Caller,
+        now: Callable[[], float],
     ) -> None:
         super().__init__(
             media_type="text/event-stream",
             # No cache keeps it, and no proxy waits for more before it passes on what there is.
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
+        self._listening = listening
         self._streams = streams
-        self._order_id = order_id
-        self._after = after
+        self._teller = teller
         self._caller = caller
         self._now = now
 
@@ -126,24 +202,29 @@ class _EventStream(ASGIResponse):
 
     async def _parts(self) -> AsyncIterator[bytes]:
         yield b"retry: %d\n\n" % RETRY_MILLISECONDS
-        async with self._streams.listen(self._order_id, self._after) as listener:
+        async with self._listening as listener:
             while True:
-                taken = await listener.take(min(HEARTBEAT_SECONDS, self._seconds_left()))
-                yield b"".join(map(self._event, taken)) or b": still here\n\n"
+                pause = HEARTBEAT_SECONDS if self._teller.is_settled else SETTLING_SECONDS
+                rows = await listener.take(min(pause, self._seconds_left()))
+                if rows or not self._teller.is_settled:
+                    part = b"".join(map(_event, await self._teller.entries(rows)))
+                else:
+                    part = b": still here\n\n"
+                if part:
+                    yield part
                 if listener.is_over or self._seconds_left() <= 0:
                     return
-
-    def _event(self, recorded: Recorded) -> bytes:
-        """Nothing where this caller may see nothing of it."""
-        entry = seen_by(self._caller, tell(recorded))
-        if entry is None:
-            return b""
-        return b"id: %d\ndata: %s\n\n" % (recorded.position, _ENCODER.encode(entry_answer(entry)))
 
     def _seconds_left(self) -> float:
         """Until the token expires."""
         expires = self._caller.expires_at
         return HEARTBEAT_SECONDS if expires is None else expires - self._now()
+
+
+def _event(entry: TimelineEntry) -> bytes:
+    """With the `id` behind which a client goes on, where the entry is of the history."""
+    place = b"" if entry.position is None else b"id: %d\n" % entry.position
+    return b"%sdata: %s\n\n" % (place, _ENCODER.encode(entry_answer(entry)))
 
 
 async def _disconnected(receive: Receive) -> None:

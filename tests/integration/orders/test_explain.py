@@ -191,6 +191,36 @@ async def test_deliveries_and_attempts_without_an_answer_are_told(shop: Shop) ->
     assert told["ATTEMPT"]["details"]["amount"] == 500
 
 
+async def stream(shop: Shop, order_id: str, scopes: tuple[str, ...], after: int = 0) -> list[dict[str, Any]]:
+    """What a stream tells until its token expires."""
+    headers = {"Authorization": f"Bearer {shop.api.token(*scopes, seconds=4)}", "Last-Event-ID": str(after)}
+    answer = await shop.api.http.get(f"/v1/orders/{order_id}/stream", headers=headers, timeout=20)
+    assert answer.status_code == 200, answer.text
+    told = []
+    for block in answer.text.split("\n\n"):
+        fields = dict(line.partition(": ")[::2] for line in block.splitlines() if line)
+        if data := fields.get("data"):
+            entry = json.loads(data)
+            assert fields.get("id") == (None if entry["position"] is None else str(entry["position"]))
+            told.append(entry)
+    return told
+
+
+async def test_the_stream_tells_what_explain_does(shop: Shop) -> None:
+    order_id = await journey(shop)
+    for scopes in (OPERATOR, CUSTOMER):
+        answer = await shop.api.get(f"/v1/orders/{order_id}/explain", scopes)
+        explained = answer.json()["entries"]
+        if scopes is CUSTOMER:  # whom the payment side tells nothing here: its events tell of refunds, too
+            explained = [entry for entry in explained if entry["position"] is not None]
+        assert await stream(shop, order_id, scopes) == explained
+        middle = explained[len(explained) // 2]["position"] or explained[len(explained) // 2 + 1]["position"]
+        assert middle is not None
+        rest = await stream(shop, order_id, scopes, after=middle)
+        behind = [entry for entry in explained if (entry["position"] or 0) > middle]
+        assert [e for e in rest if e["position"]] == behind
+
+
 async def test_the_command_prints_the_same(shop: Shop, database_url: str, tmp_path: Path) -> None:
     order_id = await journey(shop)
     run = partial(
