@@ -1,6 +1,7 @@
 """Signing keys: a private JWK set in a file (RFC 7517), and the public sets we verify with."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,10 @@ from typing import Any, Literal, Protocol
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, KeyParameters, KeySet, OKPKey, RSAKey
+
+logger = logging.getLogger(
+    __name__
+)  # the overview of the commands, which loads this module, has no use for more
 
 SigningAlgorithm = Literal["EdDSA", "ES256"]
 # NIST SP 800-131A: RSA below 2048 bits is no longer acceptable.
@@ -62,7 +67,8 @@ def read_public_keys(jwks: str) -> FixedKeys:
 class KeyFile:
     """Our own private keys. The first one signs, all of them verify.
 
-    The file is looked at again when a `kid` is unknown, so that a rotation needs no restart.
+    Whether the file is another one is asked at each use (a microsecond), so that neither a rotation nor
+    the withdrawal of a key needs a restart.
     """
 
     def __init__(self, path: Path):
@@ -72,14 +78,12 @@ class KeyFile:
         self._load()
 
     def find(self, key_id: str) -> Key | None:
-        key = self._known(key_id)
-        if key is None and self._version_on_disk() != self._version:
-            self._load()
-            key = self._known(key_id)
-        return key
+        self._refresh()
+        return next((key for key in self._keys if key.kid == key_id), None)
 
     @property
     def signing_key(self) -> Key:
+        self._refresh()
         return self._keys[0]
 
     @property
@@ -89,17 +93,23 @@ class KeyFile:
 
     def public_jwks(self) -> dict[str, Any]:
         """The set to publish at `/.well-known/jwks.json`: no private part in it."""
-        if self._version_on_disk() != self._version:
-            self._load()
+        self._refresh()
         return {"keys": [key.as_dict(private=False) for key in self._keys]}
 
-    def _known(self, key_id: str) -> Key | None:
-        return next((key for key in self._keys if key.kid == key_id), None)
+    def _refresh(self) -> None:
+        version = self._version_on_disk()
+        if version == self._version:
+            return
+        try:
+            self._load()
+        except KeysInvalid as error:  # edited by hand, and wrong: the keys in hand go on counting
+            self._version = version
+            logger.warning("signing_keys_not_read", extra={"cause": str(error)})
 
     def _version_on_disk(self) -> tuple[int, int] | None:
         try:
             status = self.path.stat()
-        except FileNotFoundError:
+        except OSError:
             return self._version  # a file that is gone changes nothing for a running process
         return status.st_mtime_ns, status.st_ino
 
@@ -122,6 +132,23 @@ def rotate_keys(path: Path, algorithm: SigningAlgorithm = "EdDSA") -> KeyFile:
     """Put a new key before the others: it signs from now on, and the older ones still verify."""
     older = [dict(key.as_dict(private=True)) for key in _parse(_read(path), str(path))]
     _write(path, [_generate(algorithm), *older], replace=True)
+    return KeyFile(path)
+
+
+def withdraw_key(path: Path, key_id: str) -> KeyFile:
+    """Take this key out of the file: what it has signed counts no longer. Raises KeysInvalid.
+
+    The key that signs stays; a rotation before it makes it one of the older ones.
+    """
+    keys: list[Mapping[str, Any]] = [key.as_dict(private=True) for key in _parse(_read(path), str(path))]
+    if key_id == keys[0]["kid"]:
+        raise KeysInvalid(
+            f"{key_id} is the key that signs; `payonce keys --rotate` puts another in its place."
+        )
+    others = [key for key in keys if key["kid"] != key_id]
+    if len(others) == len(keys):
+        raise KeysInvalid(f"{path} holds no key {key_id}.")
+    _write(path, others, replace=True)
     return KeyFile(path)
 
 

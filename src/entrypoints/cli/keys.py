@@ -6,7 +6,7 @@ from typing import get_args
 
 import click
 
-from adapters.security.keys import SigningAlgorithm, create_keys, rotate_keys
+from adapters.security.keys import SigningAlgorithm, create_keys, rotate_keys, withdraw_key
 from entrypoints.settings import load_settings
 
 
@@ -15,9 +15,16 @@ from entrypoints.settings import load_settings
 @click.option(
     "--algorithm", type=click.Choice(get_args(SigningAlgorithm)), default="EdDSA", show_default=True
 )
+@click.option("--withdraw", metavar="KID", help="Take an older key out: what it has signed counts no longer.")
 @click.option("--json", "as_json", is_flag=True, help="Print the public JWK set.")
-def command(rotate: bool, algorithm: SigningAlgorithm, as_json: bool) -> None:
+def command(rotate: bool, withdraw: str | None, algorithm: SigningAlgorithm, as_json: bool) -> None:
     path = load_settings(os.environ).signing_key_file
+    if withdraw is not None and rotate:
+        raise click.UsageError(
+            "--rotate and --withdraw are two steps: tokens of the older key end in between."
+        )
+    if withdraw is not None:
+        withdraw_key(path, withdraw)
     existed = path.exists()
     keys = rotate_keys(path, algorithm) if rotate and existed else create_keys(path, algorithm)
     if as_json:

@@ -18,7 +18,7 @@ from adapters.security.issuers import BETWEEN_FETCHES, LIFETIME, MAX_JWKS_BYTES,
 from adapters.security.keys import create_keys
 from adapters.security.tokens import JwtIssuer, JwtVerifier, TokenProfile
 from domain.shared.callers import Caller, TokenFault, TokenInvalid
-from tests.integration.security.issuer import Issuer, saying
+from tests.integration.security.issuer import Issuer, Respond, saying
 
 MakeTokens = Callable[..., IssuedTokens]
 
@@ -207,19 +207,23 @@ async def test_a_client_that_goes_away_takes_the_keys_from_nobody(
     assert issuer.fetches == 1
 
 
-STRANGE = {
-    "not there": saying(b"", "503 Service Unavailable"),
-    "elsewhere": saying(b"", "302 Found", "Location: http://127.0.0.1:1/jwks\r\n"),
-    "no JSON": saying(b"<html>"),
-    "no set": saying(b'{"keys": 7}'),
-    "a list": saying(b"[]"),
-    "no key": saying(b'{"keys": []}'),
-    "a secret": saying(json.dumps({"keys": [OctKey.generate_key(256, {"kid": "k1"}).as_dict()]}).encode()),
-    "strange keys": saying(b'{"keys": [7, null, {}, {"kty": "RSA"}, {"kty": "new", "kid": "k1"}]}'),
-    "many keys": saying(json.dumps({"keys": [{}] * (MAX_KEYS + 1)}).encode()),
-    "large": saying(b" " * (MAX_JWKS_BYTES + 1)),
-    "packed": saying(gzip.compress(b" " * 10_000_000), more="Content-Encoding: gzip\r\n"),
-    "deep": saying(b"[" * 60_000),
+SECRET = OctKey.generate_key(256, {"kid": "unknown"}).as_dict()
+# Each made of a set with the very key that is asked for, which must not count in this form.
+STRANGE: dict[str, Callable[[dict[str, Any], bytes], Respond]] = {
+    "not there": lambda _, whole: saying(whole, "503 Service Unavailable"),
+    "elsewhere": lambda _, whole: saying(whole, "302 Found", "Location: http://127.0.0.1:1/jwks\r\n"),
+    "no JSON": lambda _, whole: saying(b"<html>" + whole),
+    "no set": lambda key, _: saying(json.dumps({"keys": key}).encode()),
+    "a list": lambda key, _: saying(json.dumps([key]).encode()),
+    "no key": lambda *_: saying(b'{"keys": []}'),
+    "a secret": lambda *_: saying(json.dumps({"keys": [SECRET]}).encode()),
+    "strange keys": lambda *_: saying(
+        b'{"keys": [7, null, {}, {"kty": "RSA"}, {"kty": "new", "kid": "unknown"}]}'
+    ),
+    "many keys": lambda key, _: saying(json.dumps({"keys": [key, *[{}] * MAX_KEYS]}).encode()),
+    "large": lambda _, whole: saying(whole + b" " * MAX_JWKS_BYTES),
+    "packed": lambda _, whole: saying(gzip.compress(whole), more="Content-Encoding: gzip\r\n"),
+    "deep": lambda *_: saying(b"[" * 60_000),
 }
 
 
@@ -231,7 +235,9 @@ async def test_keys_in_hand_outlive_whatever_the_issuer_answers(
     tokens = make(issuer)
     await tokens.verify(issuer.token(clock.now()))
     slow = {"silent": issuer.say_nothing, "trickling": issuer.trickle, "flooding": issuer.flood}
-    issuer.respond = STRANGE.get(what) or slow[what]
+    key = {**issuer.keys[0].as_dict(private=False), "kid": "unknown"}
+    whole = json.dumps({"keys": [key]}).encode()
+    issuer.respond = slow[what] if what in slow else STRANGE[what](key, whole)
     clock.advance(LIFETIME)
     with structlog.testing.capture_logs() as logs:
         unknown = issuer.token(clock.now(), kid="unknown")

@@ -81,6 +81,9 @@ def test_keys_are_made_shown_and_rotated(home: Path) -> None:
     assert [key["alg"] for key in both] == ["ES256", "EdDSA"]
     assert both[1:] == first
     assert "still accepted" in run(home, "keys").output
+    assert run(home, "keys", "--withdraw", both[0]["kid"]).exit_code == 2
+    left = json.loads(run(home, "keys", "--withdraw", both[1]["kid"], "--json").output)["keys"]
+    assert left == [both[0]]
 
 
 def test_a_token_needs_keys(home: Path) -> None:

@@ -14,6 +14,7 @@ from adapters.security.keys import (
     create_keys,
     read_public_keys,
     rotate_keys,
+    withdraw_key,
 )
 
 
@@ -53,6 +54,38 @@ def test_a_running_process_finds_the_key_of_a_later_rotation(tmp_path: Path) -> 
     new = rotate_keys(path).key_ids[0]
     assert running.find(new) is not None
     assert new in [key["kid"] for key in running.public_jwks()["keys"]]
+
+
+def test_a_running_process_signs_with_the_new_key_and_forgets_a_withdrawn_one(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    running = create_keys(path)
+    (old,) = running.key_ids
+    new = rotate_keys(path).key_ids[0]
+    assert running.signing_key.kid == new
+    assert running.find(old) is not None
+    withdraw_key(path, old)
+    assert running.find(old) is None
+    assert running.key_ids == [new]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_the_key_that_signs_is_not_withdrawn(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    (only,) = create_keys(path).key_ids
+    for key_id in (only, "other"):
+        with pytest.raises(KeysInvalid, match=key_id):
+            withdraw_key(path, key_id)
+    assert KeyFile(path).key_ids == [only]
+
+
+def test_a_file_that_was_spoilt_leaves_a_running_process_its_keys(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = create_keys(tmp_path / "keys.json")
+    keys.path.write_text("{")
+    assert keys.find(keys.key_ids[0]) is not None
+    assert keys.signing_key.kid == keys.key_ids[0]
+    assert [record.message for record in caplog.records] == ["signing_keys_not_read"]
 
 
 def test_a_removed_file_leaves_a_running_process_its_keys(tmp_path: Path) -> None:
