@@ -16,6 +16,7 @@ from tests.support.fake_gateway import FakeGateway
 SCOPES = {
     "createOrder": ("orders:write",),
     "changeOrder": ("orders:write",),
+    "cancelOrder": ("orders:write",),
     "getOrder": ("orders:read",),
     "explainOrder": ("orders:read",),
     "streamOrder": ("orders:read",),
