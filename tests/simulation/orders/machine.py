@@ -89,7 +89,8 @@ class OrderMachine(OutsideMachine):
             return crash
 
     def new_id(self) -> str:
-        return f"{next(self.numbers):026d}"
+        """Of a request, with a letter that tells it from the ids that the house counts by itself."""
+        return f"m{next(self.numbers):025d}"
 
     def some_order(self, which: int, *statuses: str) -> Order:
         """One of those in these statuses mostly, where there are any; else, and sometimes, any one."""
