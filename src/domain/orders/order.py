@@ -363,10 +363,11 @@ class Order:
     def call_off(self, cancellation: Cancellation, *, key: str, check_at: datetime, busy: bool) -> None:
         """Cancel it: at once where no money is concerned, else once that is given up or given back.
 
+        One that is refunded and not shipped may still hold its stock, which nothing else would give back.
         `busy`: a checkout's attempt is not answered yet, and its answer carries the cancellation on.
         Raises OrderStateForbids.
         """
-        if self.fulfilled_at is not None or self.status in (OrderStatus.FULFILLED, OrderStatus.REFUNDED):
+        if self.fulfilled_at is not None:
             raise OrderStateForbids(f"an order in {self.status} cannot be canceled")
         self.cancellation = cancellation
         self.updated_at = cancellation.requested_at

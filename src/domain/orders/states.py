@@ -27,6 +27,7 @@ _OTHERWISE = [
         (before, _O.CANCELED, "called off, and all given back")
         for before in (_O.PAID, _O.PROCESSING_FULFILLMENT, _O.PARTIALLY_REFUNDED)
     ),
+    (_O.REFUNDED, _O.CANCELED, "called off"),
     (_O.CANCELED, _O.PAID, "paid after all, and reopened"),
     *(
         (before, after, "RefundProcessed")

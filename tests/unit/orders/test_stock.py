@@ -9,6 +9,7 @@ from domain.orders.cancellation import Cancellation
 from domain.orders.errors import Lack, OnHandBelowReserved, StockInsufficient
 from domain.orders.order import HOLDS_NO_STOCK, Effect, EffectType, Order, OrderLine, OrderStatus
 from domain.orders.stock import Shelf, StockChange, StockItem, listed, summed
+from domain.orders.use_cases.cancel_order import CancelOrder
 from domain.orders.use_cases.count_stock import CountStock
 from domain.orders.use_cases.replay_order import differences, replay_order
 from domain.shared.errors import Refused, VersionStale
@@ -23,7 +24,7 @@ from domain.shared.payment_events import (
     RefundProcessed,
 )
 from tests.support.events import an_event
-from tests.support.house import SERVICE, START, House, all_of
+from tests.support.house import CUSTOMER, SERVICE, START, House, all_of
 
 S = OrderStatus
 
@@ -281,6 +282,20 @@ async def test_a_refund_alone_leaves_the_goods_with_the_order() -> None:
     refund = {"amount": 1000, "amount_captured": 1000, "amount_refunded": 1000}
     applied(order, numbered(PAID, (RefundProcessed, refund)), shelf())
     assert (order.status, order.take_stock_changes(), order.reserved) == (S.REFUNDED, [], {"OAK": 2})
+
+
+async def test_an_order_that_is_refunded_and_not_shipped_gives_its_goods_back_when_it_is_canceled() -> None:
+    house = House()
+    await house.count("OAK", 5)
+    order_id = await paid_order(house, OAK=3)
+    paid = house.payment(house.saved_order(order_id).payments[0].payment_id)
+    await house.refund(paid, paid.amount)
+    await house.recover()
+    assert (house.saved_order(order_id).status, house.stock("OAK")) == (S.REFUNDED, (5, 3))
+    canceled = await house.cancel_order(
+        CancelOrder(request_id=house.ids.request_id(), caller=CUSTOMER, order_id=order_id)
+    )
+    assert (canceled.status, house.stock("OAK")) == (S.CANCELED, (5, 0))
 
 
 async def test_the_last_piece_goes_to_one_of_many() -> None:
