@@ -6,29 +6,23 @@ unknown one stops the start with one sentence that names it.
 """
 
 import difflib
-import re
 import tomllib
 from collections.abc import Mapping
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
-from urllib.parse import urlsplit
 
 import msgspec
 
 from adapters.mail.shop import ORDER_ID
 from adapters.security.issuers import TrustedIssuer
 from adapters.stripe.descriptors import LONGEST_PREFIX, SHORTEST_PREFIX
-from entrypoints.refusals import StartRefused
+from entrypoints.refusals import SettingsInvalid as SettingsInvalid
+from entrypoints.setting_forms import normalize
 
 PREFIX = "PAYONCE_"
 CONFIG_VARIABLE = "PAYONCE_CONFIG"
 # Variables of the test-suite, which is no part of the application.
 TEST_PREFIX = "PAYONCE_TEST_"
-
-
-class SettingsInvalid(StartRefused):
-    """A setting is wrong, unknown or missing. The message is one sentence that names it."""
 
 
 class Secret:
@@ -85,6 +79,9 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"AccountSettings(name={self.name!r}, kind={self.kind!r}, ***)"
+
+
+_OF_ACCOUNT = frozenset(AccountSettings.__struct_fields__) - {"own"}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -256,23 +253,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return tuple(dict.fromkeys(urls))
 
 
-_DATABASE_SCHEMES = ("postgresql", "postgres")
-_SCHEMES = {
-    "database_url": _DATABASE_SCHEMES,
-    "orders_database_url": _DATABASE_SCHEMES,
-    "payments_database_url": _DATABASE_SCHEMES,
-    "listen_database_url": _DATABASE_SCHEMES,
-    "orders_listen_database_url": _DATABASE_SCHEMES,
-    "payments_listen_database_url": _DATABASE_SCHEMES,
-    "redis_url": ("redis", "rediss"),
-    "broker_url": ("amqp", "amqps", "redis", "rediss"),
-    "stripe_api_base": ("https", "http"),
-    "return_url": ("https", "http"),
-    "smtp_url": ("smtp", "smtps"),
-    "shop_url": ("https", "http"),
-}
-
-
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """The settings of this environment (and of the file that its `PAYONCE_CONFIG` names).
 
@@ -294,7 +274,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         values[key] = text
         sources[key] = variable
     _check_names(sources)
-    _normalize(values, sources)
+    normalize(values, sources, of_account=_OF_ACCOUNT)
     settings = _convert(values, sources)
     _check_issuers(settings)
     if settings.inbox_retention_days <= settings.outbox_retention_days:
@@ -343,90 +323,6 @@ def _check_names(sources: Mapping[str, str]) -> None:
             name = PREFIX + close[0].upper() if source.startswith(PREFIX) else close[0]
             hint = f"; did you mean {name}?"
         raise SettingsInvalid(f"{source} is not a setting{hint or '.'}")
-
-
-def _normalize(values: dict[str, Any], sources: Mapping[str, str]) -> None:
-    """Check addresses, and bring what may be written in several ways into one form."""
-    for key, schemes in _SCHEMES.items():
-        if key in values:
-            values[key] = _address(values[key], schemes, sources[key])
-    if isinstance(values.get("log_level"), str):
-        values["log_level"] = values["log_level"].upper()
-    if "cors_origins" in values:
-        values["cors_origins"] = _origins(values["cors_origins"], sources["cors_origins"])
-    if "trusted_proxies" in values:
-        values["trusted_proxies"] = _networks(values["trusted_proxies"], sources["trusted_proxies"])
-    if isinstance(values.get("trusted_issuers"), str):
-        values["trusted_issuers"] = _json(values["trusted_issuers"], sources["trusted_issuers"])
-    if "gateways" in values:
-        values["gateways"] = _accounts(values["gateways"], sources["gateways"])
-
-
-def _json(text: str, source: str) -> object:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise SettingsInvalid(f"{source} is not JSON ({error}).") from error
-
-
-def _items(value: object) -> object:
-    """What the environment writes with commas, and the file as a list."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _origins(value: object, source: str) -> object:
-    items = _items(value)
-    for item in items if isinstance(items, list) else []:
-        if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", str(item)):
-            raise SettingsInvalid(f"{source}: {item!r} is not an origin like https://shop.example.")
-    return items
-
-
-def _networks(value: object, source: str) -> object:
-    items = _items(value)
-    try:
-        if isinstance(items, list):
-            items = [str(ip_network(item)) for item in items]
-    except ValueError as error:
-        raise SettingsInvalid(f"{source}: {error}.") from error
-    return items
-
-
-_OF_ACCOUNT = frozenset(AccountSettings.__struct_fields__) - {"own"}
-
-
-def _accounts(value: object, source: str) -> list[dict[str, Any]]:
-    """Each account with what is its plug-in's own put aside."""
-    if isinstance(value, str):
-        value = _json(value, source)
-    if not isinstance(value, list) or not value or not all(isinstance(one, dict) for one in value):
-        raise SettingsInvalid(f"{source} is not a list of accounts.")
-    names = [one.get("name") for one in value]
-    for name in names:
-        if names.count(name) > 1:
-            raise SettingsInvalid(f"{source} names two accounts {name}.")
-    return [
-        {key: part for key, part in one.items() if key in _OF_ACCOUNT}
-        | {"own": {key: part for key, part in one.items() if key not in _OF_ACCOUNT}}
-        for one in value
-    ]
-
-
-def _address(value: object, schemes: tuple[str, ...], source: str) -> str:
-    wanted = " or ".join(f"{scheme}://…" for scheme in schemes)
-    wrong = SettingsInvalid(f"{source} is not an address of the form {wanted}.")
-    if not isinstance(value, str):
-        raise wrong
-    try:
-        parts = urlsplit(value)
-        complete = parts.scheme in schemes and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number, brackets that do not close
-        raise wrong from None
-    if not complete:
-        raise wrong
-    if parts.scheme == "postgres":  # SQLAlchemy knows the long spelling only
-        return "postgresql" + value.removeprefix("postgres")
-    return value
 
 
 def _convert(values: Mapping[str, Any], sources: Mapping[str, str]) -> Settings:
