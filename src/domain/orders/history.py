@@ -87,14 +87,17 @@ class Step:
 
 
 def requested(name: str, request_id: str | None, caller: Caller, **details: str | int | None) -> Entry:
-    """What a client asked for; `name` is an imperative, as `confirm`."""
+    """What a client asked for; `name` is an imperative, as `confirm`.
+
+    `request_id` is the same at every repetition by one idempotency key; the caller's own names the one call.
+    """
     return Entry(
         kind=EntryKind.REQUEST,
         name=name,
         cause=request_id,
         subject=caller.subject,
         actor=caller.actor,
-        details=details,
+        details=details | ({"httpRequestId": caller.request_id} if caller.request_id else {}),
     )
 
 

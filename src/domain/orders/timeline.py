@@ -367,7 +367,7 @@ def seen_by(caller: Caller, entry: TimelineEntry) -> TimelineEntry | None:
     if entry.kind in (TimelineKind.EVENT, TimelineKind.EFFECT) and not is_done:
         return None
     own = entry.kind is TimelineKind.REQUEST and entry.details.get("subject") == caller.subject
-    shown = _DETAILS_FOR_EVERYBODY | ({"subject", "actor"} if own else frozenset())
+    shown = _DETAILS_FOR_EVERYBODY | ({"subject", "actor", "httpRequestId"} if own else frozenset())
     internal = "attention" in entry.details or entry.kind not in (TimelineKind.REQUEST, TimelineKind.REFUND)
     return replace(
         entry,

@@ -25,6 +25,8 @@ class Caller:
     order_id: str | None = None
     expires_at: float | None = field(default=None, compare=False)
     """When the token expires, in seconds of Unix time; None for a caller within the process, who needs none."""
+    request_id: str | None = field(default=None, compare=False)
+    """The `X-Request-Id` of what is asked for now, where it came over HTTP."""
 
     def may_touch(self, *, user_id: str | None, order_id: str) -> bool:
         """Whether what belongs to this user and this order is the caller's to see and act on."""

@@ -1,10 +1,12 @@
 """Bearer tokens (RFC 6750) and their scopes."""
 
+from dataclasses import replace
 from typing import Any
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
+from structlog.contextvars import get_contextvars
 
 from domain.shared.callers import Caller, TokenFault, TokenInvalid
 from entrypoints.http.container import container_of
@@ -35,7 +37,8 @@ def requires(*scopes: str) -> Guard:
                         "WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(scopes)}"'
                     },
                 )
-        connection.scope["user"] = caller
+        # What the log and the answer call this request goes into the history of what it does.
+        connection.scope["user"] = replace(caller, request_id=get_contextvars().get("request_id"))
 
     return guard
 

@@ -98,6 +98,9 @@ async def test_a_journey_is_told_from_every_source_in_causal_order(shop: Shop) -
         assert event["ids"]["gatewayPaymentIntentId"].startswith("pi_")
     assert events[-1]["details"]["attention"] == "DISPUTED"
 
+    asked = [entry for entry in entries if entry["kind"] == "REQUEST"]
+    assert [request["details"]["name"] for request in asked] == ["create", "confirm", "pay again"]
+    assert all(request["details"]["httpRequestId"].startswith("req_") for request in asked)
     check_causes(entries)
     told = [entry for entry in entries if entry["kind"] == "EFFECT"]
     assert {entry["title"] for entry in told} == {
