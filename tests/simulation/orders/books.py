@@ -70,6 +70,11 @@ def check_money(order: Order, events: Sequence[PaymentEvent]) -> None:
         assert captured == order.total_amount or flagged or order.is_canceling
     if kept and status not in AFTER_MONEY:
         assert flagged, f"money is kept for an order that is {status}, and nobody is told"
+    if status == "CANCELED" and not flagged:
+        for payment in order.payments:
+            told = ledgers.get(payment.payment_id, Ledger())
+            given_back = 0 < told.captured == told.refunded
+            assert told.stage == "PaymentCanceled" or given_back, "canceled, and its money is not known"
     if status in WAITS_FOR:
         latest = ledgers[max(ledgers)]
         assert latest.stage == WAITS_FOR[status]

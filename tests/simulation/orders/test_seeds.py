@@ -6,6 +6,6 @@ from tests.simulation.orders.machine import OrderMachine
 from tests.simulation.payments.seeds import run_seed
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_orders_follow_their_money_whatever_happens(number: int) -> None:
-    run_seed(OrderMachine, number, examples=12, steps=60)
+    run_seed(OrderMachine, number, examples=20, steps=60)
