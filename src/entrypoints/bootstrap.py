@@ -14,7 +14,7 @@ from dramatiq import Broker
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.circuit_breaker.circuit import Circuit
-from adapters.cloudevents import order_effects, payment_events
+from adapters.cloudevents import fulfilment, order_effects, payment_events
 from adapters.dramatiq.broker import UnknownBroker, make_broker
 from adapters.dramatiq.readiness import check_broker
 from adapters.notifications.log import LogWarehouseNotifier
@@ -51,6 +51,7 @@ from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
 from domain.orders.use_cases.restock_goods import RestockGoodsHandler
 from domain.orders.use_cases.retry_payment import RetryPaymentHandler
 from domain.orders.use_cases.tell_customer import TellCustomerHandler
+from domain.orders.webhooks.ports import WebhookSender
 from domain.payments.gateway import PaymentGateway
 from domain.payments.operations import OperationRunner
 from domain.payments.routing import Gateways
@@ -84,6 +85,7 @@ from domain.shared.system import Clock
 from entrypoints.gateways import build_gateways
 from entrypoints.mail import build_customer_notifier
 from entrypoints.operating.progress import progress_of
+from entrypoints.outgoing_webhooks import OutgoingWebhooks, build_outgoing_webhooks
 from entrypoints.settings import PREFIX, Settings, SettingsInvalid
 from entrypoints.streams import OrderStreams
 from entrypoints.traces import current_traceparent
@@ -104,6 +106,8 @@ class Outside:
     customers: CustomerNotifier | None = None
     """Stands in for what the settings say."""
     warehouse: WarehouseNotifier = field(default_factory=LogWarehouseNotifier)
+    webhook_sender: WebhookSender | None = None
+    """Sends our webhooks instead of the real one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +133,8 @@ class OrderSide:
     tell_customer: TellCustomerHandler
     notify_warehouse: NotifyWarehouseHandler
     cancel_order: CancelOrderHandler
+    webhooks: OutgoingWebhooks
+    """Those that we send."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +205,7 @@ class Container:
             await account.gateway.aclose()
         await self.rate_limiter.close()
         await self.token_verifier.close()
+        await self.orders.webhooks.aclose()
         self._broker.close()
         await self.orders.engine.dispose()
         await self.payments.engine.dispose()
@@ -343,9 +350,16 @@ def _build_orders(
         list_stock=ListStockHandler(uow),
         restock_goods=RestockGoodsHandler(uow, clock),
         tell_customer=TellCustomerHandler(uow, customers),
-        notify_warehouse=NotifyWarehouseHandler(uow, outside.warehouse, clock),
         recover_attempts=RecoverAttemptsHandler(uow, checkout, settlement, clock),
         cancel_order=CancelOrderHandler(uow, settlement, clock),
+        notify_warehouse=NotifyWarehouseHandler(
+            uow,
+            outside.warehouse,
+            partial(fulfilment.encode, traceparent=current_traceparent),
+            clock,
+            outside.ids,
+        ),
+        webhooks=build_outgoing_webhooks(settings, uow, clock, outside.ids, outside.webhook_sender),
     )
 
 

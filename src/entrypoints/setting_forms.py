@@ -24,6 +24,7 @@ _SCHEMES = {
     "return_url": ("https", "http"),
     "smtp_url": ("smtp", "smtps"),
     "shop_url": ("https", "http"),
+    "fulfilment_url": ("https", "http"),
 }
 
 

@@ -15,6 +15,8 @@ import msgspec
 
 from adapters.mail.shop import ORDER_ID
 from adapters.security.issuers import TrustedIssuer
+from adapters.standard_webhooks.addresses import AddressPolicy, AddressRefused, Networks
+from adapters.standard_webhooks.signing import SecretInvalid, key_of
 from adapters.stripe.descriptors import LONGEST_PREFIX, SHORTEST_PREFIX
 from entrypoints.refusals import SettingsInvalid as SettingsInvalid
 from entrypoints.setting_forms import normalize
@@ -50,6 +52,9 @@ class Secret:
 
 
 UNSET = Secret("")
+
+
+NO_NETWORKS = Networks()
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
@@ -160,6 +165,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long it is left alone before a probe asks whether it answers again."""
     webhook_retention_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
     """How long the bodies of webhooks are kept, to be shown and replayed; their ids are kept for 400 days."""
+    webhook_allow_private: Networks = NO_NETWORKS
+    """Networks that our own webhooks may be sent to although they are not public: `10.1.0.0/16,fd12::/32`."""
+    webhook_allow_http: bool = False
+    """Whether they may be sent without TLS, as in development."""
+    webhook_delivery_retention_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
+    """How long finished deliveries are kept, to be shown and replayed."""
+    fulfilment_url: Secret = UNSET
+    """Where paid orders are sent to be shipped, by a signed webhook; without it, and without a registered endpoint
+    for `FulfilmentRequested`, the log is told and each order counts as accepted."""
+    fulfilment_secret: Secret = UNSET
+    """What signs them: `whsec_` and 24 to 64 bytes in base64. The secret before signs too for a day."""
     return_url: NonEmpty = "http://127.0.0.1:8000/checkout/return"
     """Where a customer comes back to after a redirect, unless the request names another place.
 
@@ -234,6 +250,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if self.signing_key_file == Path():
             msgspec.structs.force_setattr(self, "signing_key_file", self.home / "keys.json")
 
+    def webhook_addresses(self) -> AddressPolicy:
+        """Where our own webhooks may be sent."""
+        return AddressPolicy(allowed=self.webhook_allow_private.networks, allow_http=self.webhook_allow_http)
+
     def require(self, *names: str) -> None:
         """Check that these settings, which have no default, are set. Raises SettingsInvalid."""
         for name in names:
@@ -287,6 +307,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         raise SettingsInvalid(f"{PREFIX}SMTP_URL needs {PREFIX}MAIL_FROM, the address that mails come from.")
     if settings.shop_url is not None and ORDER_ID not in settings.shop_url:
         raise SettingsInvalid(f"{PREFIX}SHOP_URL has no {ORDER_ID} in it, the place of the order's id.")
+    _check_fulfilment(settings)
     return settings
 
 
@@ -300,6 +321,23 @@ def _check_issuers(settings: Settings) -> None:
                 f"{PREFIX}TRUSTED_ISSUERS: the keys of {trusted.issuer} must come by https, or allow_http be set."
             )
         known.append(trusted.issuer)
+
+
+def _check_fulfilment(settings: Settings) -> None:
+    if bool(settings.fulfilment_url) != bool(settings.fulfilment_secret):
+        raise SettingsInvalid(
+            f"{PREFIX}FULFILMENT_URL and {PREFIX}FULFILMENT_SECRET are set together, or neither is."
+        )
+    if not settings.fulfilment_url:
+        return
+    try:
+        key_of(settings.fulfilment_secret.reveal())
+    except SecretInvalid as error:
+        raise SettingsInvalid(f"{PREFIX}FULFILMENT_SECRET is wrong: {error}.") from error
+    try:
+        settings.webhook_addresses().check_url(settings.fulfilment_url.reveal())
+    except AddressRefused as error:
+        raise SettingsInvalid(f"{PREFIX}FULFILMENT_URL is refused: {error}.") from error
 
 
 def _read_file(path: Path) -> dict[str, Any]:

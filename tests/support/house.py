@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 from uuid import UUID
 
+from adapters.cloudevents import fulfilment
 from adapters.services.in_process import InProcessOrderTerms, InProcessPayments
 from adapters.system.currencies import IsoCurrencies
 from domain.orders.checkout import CheckedOut, Checkout
@@ -241,7 +243,9 @@ class House:
         self.count_stock = CountStockHandler(orders_uow, clock)
         self.restock_goods = RestockGoodsHandler(orders_uow, clock)
         self.get_stock = GetStockHandler(orders_uow)
-        self.notify_warehouse = NotifyWarehouseHandler(orders_uow, world.notes, clock)
+        self.notify_warehouse = NotifyWarehouseHandler(
+            orders_uow, world.notes, partial(fulfilment.encode, traceparent=lambda: None), clock, world.ids
+        )
         self.tell_customer = TellCustomerHandler(orders_uow, decorate(world.letters))
         self.read_story = ReadStoryHandler(payments_uow, IsoCurrencies())
         self.explain_order = ExplainOrderHandler(

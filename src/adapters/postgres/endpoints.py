@@ -147,7 +147,8 @@ _ADD = """
         $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[])
     ON CONFLICT (endpoint_id, event_id) DO NOTHING
 """
-# A few of each endpoint, by its own index, so that one with a backlog keeps nobody else's from being found.
+# A few of each endpoint, by its own index, so that one with a backlog keeps nobody else's from being found;
+# first of those that have least in hand, and of these by chance, so that nobody is always the last.
 _CLAIM = f"""
     WITH due AS (
         SELECT d.delivery_id FROM orders.webhook_endpoint AS e
@@ -161,7 +162,7 @@ _CLAIM = f"""
         ) AS d
         WHERE e.disabled_at IS NULL AND e.deleted_at IS NULL
             AND (e.paused_until IS NULL OR e.paused_until <= $5)
-        LIMIT $4
+        ORDER BY coalesce(busy.count, 0), random() LIMIT $4
     ), taken AS (
         UPDATE orders.webhook_delivery SET due_at = $6
         WHERE delivery_id IN (SELECT delivery_id FROM due) RETURNING *

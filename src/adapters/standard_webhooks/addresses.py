@@ -32,6 +32,26 @@ _REFUSED: Sequence[Network] = (
 )
 
 
+class Networks:
+    """IP networks, from a text as `10.1.0.0/16,fd12::/32`. Raises ValueError."""
+
+    __slots__ = ("networks",)
+
+    def __init__(self, text: str = "") -> None:
+        self.networks: tuple[Network, ...] = tuple(
+            ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip()
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Networks) and self.networks == other.networks
+
+    def __hash__(self) -> int:
+        return hash(self.networks)
+
+    def __repr__(self) -> str:
+        return f"Networks({','.join(map(str, self.networks))!r})"
+
+
 class AddressRefused(Exception):
     """Nothing is sent there; the message says why."""
 

@@ -9,9 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from adapters.postgres.engine import make_engine
 from entrypoints.settings import Settings
 from entrypoints.worker.subscriptions import EFFECTS, ORDERS, SUBSCRIPTIONS, Subscription
+from entrypoints.worker.webhook_log import PUBLISHER as WEBHOOKS
 from outbox import Consumer, Event, Operations, OrderedInbox, Outbox, UnorderedInbox
 
 PUBLISHERS = ("dramatiq",)
+"""Who reads each log."""
+PAYMENT_PUBLISHERS = (*PUBLISHERS, WEBHOOKS)
+"""The log of payments is read for our webhooks as well."""
 LOGS: Sequence[str] = tuple(dict.fromkeys(one.log for one in SUBSCRIPTIONS))
 """The logs, by the schema they are in."""
 CONSUMERS: Mapping[str, Subscription] = {one.consumer: one for one in SUBSCRIPTIONS}
@@ -36,7 +40,7 @@ def operations_of(payments: AsyncEngine, orders: AsyncEngine) -> dict[str, Opera
     ]
     return {
         "payments": Operations(
-            payments, Outbox("payments"), PUBLISHERS, [Consumer(orders, ordered, ORDERS.topic)]
+            payments, Outbox("payments"), PAYMENT_PUBLISHERS, [Consumer(orders, ordered, ORDERS.topic)]
         ),
         "orders": Operations(orders, Outbox("orders"), PUBLISHERS, effects),
     }

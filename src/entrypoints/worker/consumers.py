@@ -90,6 +90,14 @@ async def tell_customer(container: Container, effect: Effect, message_id: str) -
     logger.info("customer_told", order_id=effect.order_id, about=effect.about, told=told)
 
 
+async def notify_warehouse(container: Container, effect: Effect, event_id: str) -> None:
+    await (
+        container.orders.webhooks.configure()
+    )  # or an order would count as accepted before its endpoint is known
+    became = await container.orders.notify_warehouse(effect, event_id)
+    logger.info("warehouse_notified", order_id=effect.order_id, became=became)
+
+
 def payment_events_inbox(container: Container) -> OrderedInbox:
     return OrderedInbox(container.orders.outbox.schema, ORDERS.consumer, PaymentEventsHandler(container))
 
@@ -98,8 +106,8 @@ def effect_inboxes(container: Container) -> Sequence[UnorderedInbox]:
     """One for each effect's consumer; they share their tables."""
     carriers: dict[EffectType, CarryOut] = {
         EffectType.NOTIFY_CUSTOMER: partial(tell_customer, container),
-        EffectType.NOTIFY_WAREHOUSE: container.orders.notify_warehouse,
         EffectType.RESTOCK: container.orders.restock_goods,
+        EffectType.NOTIFY_WAREHOUSE: partial(notify_warehouse, container),
     }
     return [
         UnorderedInbox(

@@ -13,11 +13,13 @@ from entrypoints.worker.consumers import effect_inboxes, payment_events_inbox
 from entrypoints.worker.periodic import periodically
 from entrypoints.worker.subscriptions import EFFECTS, ORDERS, consumers_by_topic, consumers_of
 from entrypoints.worker.waiting import check_payments
+from entrypoints.worker.webhook_log import WebhookPublisher
 from outbox import AntiEntropy, InboxView, Relay
 
 RECOVERY_SECONDS = 2.0
 CHECK_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 3600.0
+WEBHOOK_SECONDS = 0.5
 FORGET_KEYS_AT_ONCE = 1000
 
 Work = Iterator[Coroutine[Any, Any, None]]
@@ -99,8 +101,15 @@ def _housekeeping(
 
 
 def _webhooks(container: Container, stop: asyncio.Event) -> Work:
+    """Those that the gateway sends us are forgotten; ours are made from the log of payments, and forgotten."""
     forget = container.payments.forget_webhooks
     yield periodically("payments: forget webhooks", HOUSEKEEPING_SECONDS, forget, stop)
+    payments, ours = container.payments, container.orders.webhooks
+    # Polled, for half a second is soon enough: a closer look would cost each payment its part.
+    relay = Relay(payments.engine, payments.outbox, WebhookPublisher(ours.queue))
+    yield periodically("payments: queue webhooks", WEBHOOK_SECONDS, relay.drain, stop)
+    yield periodically("orders: forget deliveries", HOUSEKEEPING_SECONDS, ours.forget, stop)
+    yield periodically("orders: configure webhooks", HOUSEKEEPING_SECONDS, ours.configure, stop)
 
 
 def _forgetting(container: Container, settings: Settings, stop: asyncio.Event) -> Work:

@@ -1,4 +1,4 @@
-"""The worker process: takes batches of events from the broker and lets the order side follow them."""
+"""The worker process: takes batches of events from the broker, lets the order side follow them, and sends webhooks."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from entrypoints.bootstrap import Container, build_container, make_broker_of
 from entrypoints.settings import Settings
 from entrypoints.traces import work_on_batch
 from entrypoints.worker.consumers import effect_inboxes, payment_events_inbox
+from entrypoints.worker.deliveries import DeliveryLoop
 from entrypoints.worker.periodic import periodically
 from outbox import Event, OrderedInbox, UnorderedInbox
 
@@ -33,6 +34,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
                     f"{inbox.consumer}: retry", RETRY_SECONDS, partial(_run_due, container, inbox), stop
                 )
                 tasks.create_task(retry)
+            tasks.create_task(DeliveryLoop(container.orders.webhooks.deliver).run(stop))
             tasks.create_task(dramatiq_worker.run_worker(broker, stop))
     finally:
         broker.close()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from domain.orders.history import carried_out
 from domain.orders.ports import UnitOfWorkFactory
 from domain.orders.webhooks.delivery import LEASE, Delivery, SendResult
 from domain.orders.webhooks.endpoint import FULFILMENT_REQUESTED, WebhookEndpoint
@@ -80,6 +81,7 @@ class DeliverWebhooksHandler:
                 order = (await uow.orders.lock([delivery.order_id])).get(delivery.order_id)
                 if order is not None and order.accepted_at is None:
                     order.accept_fulfilment(now)
+                    order.note(carried_out("warehouse accepted", delivery.event_id))
                     await uow.orders.save([order])
             await uow.deliveries.conclude(delivery, claimed.lease)
             endpoint = await uow.endpoints.get(delivery.endpoint_id)
