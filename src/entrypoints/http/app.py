@@ -14,6 +14,7 @@ from entrypoints.http import (
     checkout,
     disputes,
     documentation,
+    endpoints,
     events,
     explain,
     fulfilment,
@@ -46,6 +47,7 @@ _ROUTES_BY_SERVICE = {
         *inventory.ROUTES,
         *explain.ROUTES,
         *stream.ROUTES,
+        *endpoints.ROUTES,
     ],
     "payments": [
         *new_payments.ROUTES,
