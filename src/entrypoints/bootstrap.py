@@ -35,6 +35,7 @@ from adapters.system.currencies import IsoCurrencies
 from adapters.system.ids import SystemIds
 from domain.orders.checkout import Checkout
 from domain.orders.history import Recorded
+from domain.orders.money_policy import MoneyPolicy, OnCapturedLess, OnMoney, OnPaidAfterCancel
 from domain.orders.ports import CustomerNotifier, WarehouseNotifier
 from domain.orders.settlement import Settlement
 from domain.orders.use_cases.cancel_order import CancelOrderHandler
@@ -48,6 +49,7 @@ from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
 from domain.orders.use_cases.read_stock import GetStockHandler, ListStockHandler
 from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
+from domain.orders.use_cases.refund_order import RefundOrderHandler
 from domain.orders.use_cases.restock_goods import RestockGoodsHandler
 from domain.orders.use_cases.retry_payment import RetryPaymentHandler
 from domain.orders.use_cases.tell_customer import TellCustomerHandler
@@ -133,6 +135,8 @@ class OrderSide:
     tell_customer: TellCustomerHandler
     notify_warehouse: NotifyWarehouseHandler
     cancel_order: CancelOrderHandler
+    refund_order: RefundOrderHandler
+    money_policy: MoneyPolicy
     webhooks: OutgoingWebhooks
     """Those that we send."""
 
@@ -352,6 +356,14 @@ def _build_orders(
         tell_customer=TellCustomerHandler(uow, customers),
         recover_attempts=RecoverAttemptsHandler(uow, checkout, settlement, clock),
         cancel_order=CancelOrderHandler(uow, settlement, clock),
+        refund_order=RefundOrderHandler(uow, settlement, clock),
+        money_policy=MoneyPolicy(
+            paid_after_cancel=OnPaidAfterCancel(settings.paid_after_cancel),
+            paid_twice=OnMoney(settings.paid_twice),
+            amount_mismatch=OnMoney(settings.amount_mismatch),
+            paid_without_stock=OnMoney(settings.paid_without_stock),
+            captured_less=OnCapturedLess(settings.captured_less),
+        ),
         notify_warehouse=NotifyWarehouseHandler(
             uow,
             outside.warehouse,

@@ -154,6 +154,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Known, it tells how long a payment's own part may be; else the shortest is taken for granted."""
     receipts: Literal["requested", "customer"] = "requested"
     """Who is sent the gateway's receipt: only the address that a request names, or else the customer's."""
+    paid_after_cancel: Literal["refund", "reopen", "flag"] = "refund"
+    """Money that comes for a canceled order: given back, or the order reopened if it has stock, or flagged."""
+    paid_twice: Literal["refund", "flag"] = "refund"
+    """Money of a payment whose place another one has taken."""
+    amount_mismatch: Literal["refund", "flag"] = "flag"
+    """Money in another amount or currency than the order's, which is never paid by it."""
+    paid_without_stock: Literal["refund", "flag"] = "refund"
+    """Money that comes so late that the order's stock has gone to others."""
+    captured_less: Literal["accept", "flag"] = "flag"
+    """A final capture of less than the order's total."""
     webhook_tolerance_seconds: PositiveInt = 300
     """How old a webhook's signature may be (Stripe's own default is 300)."""
     gateways: tuple[AccountSettings, ...] = ()

@@ -14,6 +14,7 @@ from adapters.services.in_process import InProcessOrderTerms, InProcessPayments
 from adapters.system.currencies import IsoCurrencies
 from domain.orders.checkout import CheckedOut, Checkout
 from domain.orders.messages import CustomerMessage, CustomerUnreachable, NotTold
+from domain.orders.money_policy import BY_DEFAULT, MoneyPolicy
 from domain.orders.order import Effect, Order, OrderLine
 from domain.orders.settlement import Settlement
 from domain.orders.stock import StockItem
@@ -29,6 +30,7 @@ from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler, ListOrdersHandler
 from domain.orders.use_cases.read_stock import GetStockHandler
 from domain.orders.use_cases.recover_attempts import RecoverAttemptsHandler
+from domain.orders.use_cases.refund_order import RefundedOrder, RefundOrder, RefundOrderHandler
 from domain.orders.use_cases.restock_goods import RestockGoodsHandler
 from domain.orders.use_cases.retry_payment import RetryPayment, RetryPaymentHandler
 from domain.orders.use_cases.tell_customer import TellCustomerHandler
@@ -168,6 +170,7 @@ class World:
     verifier: RightSignature = field(default_factory=RightSignature)
     notes: Notes = field(default_factory=Notes)
     letters: Letters = field(default_factory=Letters)
+    policy: MoneyPolicy = BY_DEFAULT
     delivered: int = 0
     """How many events of the log the order side has applied."""
 
@@ -253,6 +256,7 @@ class House:
         )
         self.recover_attempts = RecoverAttemptsHandler(orders_uow, checkout, settlement, clock)
         self.cancel_order = CancelOrderHandler(orders_uow, settlement, clock)
+        self.refund_order = RefundOrderHandler(orders_uow, settlement, clock)
 
     # Requests, with the values that most tests want
 
@@ -292,6 +296,13 @@ class House:
         fields: dict[str, Any] = {"caller": CUSTOMER, "payment_method_token": token, **changes}
         request_id = request_id or self.ids.request_id()
         return await self.retry_payment(RetryPayment(request_id=request_id, order_id=order_id, **fields))
+
+    async def refund_by_order(
+        self, order_id: str, *, request_id: str | None = None, **changes: Any
+    ) -> RefundedOrder:
+        fields: dict[str, Any] = {"caller": SERVICE, "reason": "arrived broken", **changes}
+        request_id = request_id or self.ids.request_id()
+        return await self.refund_order(RefundOrder(request_id=request_id, order_id=order_id, **fields))
 
     async def call_off(self, order_id: str, *, request_id: str | None = None, **changes: Any) -> Order:
         fields: dict[str, Any] = {"caller": CUSTOMER, "reason": "changed their mind", **changes}
@@ -413,7 +424,7 @@ class House:
     async def apply(self, events: Sequence[PaymentEvent]) -> None:
         """Let the order side apply these, as a batch of the inbox."""
         async with self.orders_uow() as uow:
-            await apply_payment_events(uow.orders, uow.stock, events)
+            await apply_payment_events(uow.orders, uow.stock, events, policy=self.world.policy)
             await uow.commit()
 
     async def recover(self) -> None:

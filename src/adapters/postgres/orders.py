@@ -119,7 +119,7 @@ _LOCK_ONE = f"{_HOT.select()} WHERE order_id = $1 FOR UPDATE"
 _LOCK = f"{_HOT.select()} WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE"
 _CHANGING = (
     *("status", "attention", "payments", "confirmed_at", "accepted_at", "fulfilled_at", "updated_at"),
-    *("version", "cancellation"),
+    *("version", "cancellation", "refunds"),
     *("amount_paid", "amount_refunded", "reserved"),
 )
 _UPDATE_DRAFT = _HOT.update_one("order_id", *_DERIVED)
@@ -137,7 +137,7 @@ def _changing(order: Order) -> tuple[Any, ...]:
     return (
         *(order.order_id, order.status, order.attention, msgspec.json.encode(order.payments).decode()),
         *(order.confirmed_at, order.accepted_at, order.fulfilled_at, order.updated_at),
-        *(order.version, _json(order.cancellation)),
+        *(order.version, _json(order.cancellation), _json(order.refunds)),
         *(order.amount_paid, order.amount_refunded),
         _json(order.reserved),
     )

@@ -112,7 +112,10 @@ orders = Table(
     Column("order_id", Text, primary_key=True),
     *map(_text, ("user_id", "currency", "status", "attention")),
     *map(_amount, ("shipping_amount", "total_amount", "amount_paid", "amount_refunded")),
-    *(Column(name, JSONB) for name in ("lines", "customer", "metadata", "payments", "cancellation")),
+    *(
+        Column(name, JSONB)
+        for name in ("lines", "customer", "metadata", "payments", "refunds", "cancellation")
+    ),
     *map(_time, ("created_at", "updated_at", "confirmed_at", "accepted_at", "fulfilled_at")),
     Column("reserved", JSONB(none_as_null=True)),
     Column("version", Integer),

@@ -89,6 +89,24 @@ class CancellationRefunds(Forbidden):
     code = "cancellation_refunds"
 
 
+class RefundExceedsPaid(Refused):
+    """More than what a payment of the order holds cannot be refunded."""
+
+    code = "refund_exceeds_captured"
+
+
+class RefundIsZero(Refused):
+    """These lines cost nothing: there is nothing to refund."""
+
+    code = "refund_is_zero"
+
+
+class RefundUnclear(Refused):
+    """A refund is of an amount or of lines, and only lines can go back to stock."""
+
+    code = "refund_unclear"
+
+
 class RefundLineUnknown(Refused):
     """The order has no line of this SKU."""
 

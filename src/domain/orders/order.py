@@ -14,8 +14,34 @@ from uuid import UUID
 from domain.orders import stock
 from domain.orders.attempt import NOTHING_TO_REFUND, Attempt, AttemptKind
 from domain.orders.cancellation import Cancellation
-from domain.orders.errors import DiscountExceedsLine, OrderStateForbids, StockInsufficient, TotalOutOfRange
+from domain.orders.errors import (
+    DiscountExceedsLine,
+    OrderStateForbids,
+    RefundExceedsPaid,
+    RefundIsZero,
+    StockInsufficient,
+    TotalOutOfRange,
+)
 from domain.orders.history import RULES, Entry, Step, applied, explain
+from domain.orders.money_policy import (
+    AMOUNT_MISMATCH,
+    BY_DEFAULT,
+    CAPTURED_LESS_THAN_TOTAL,
+    DISPUTE_LOST,
+    DISPUTED,
+    OF_SUPERSEDED,
+    OF_THE_WHOLE,
+    PAID_AFTER_CANCEL,
+    PAID_TWICE,
+    REFUND_FAILED,
+    STOCK_INSUFFICIENT,
+    SUPERSEDED_PAYMENT_CAPTURED,
+    MoneyPolicy,
+    OnCapturedLess,
+    OnMoney,
+    OnPaidAfterCancel,
+)
+from domain.orders.refunds import OrderRefund, OrderRefundStatus, RefundedLine, amount_of
 from domain.orders.stock import NOTHING_TRACKED, Shelf, StockChange
 from domain.shared.errors import FieldFault
 from domain.shared.money import MAX_AMOUNT
@@ -65,8 +91,6 @@ _AFTER_MONEY = frozenset(
 _SHIPPABLE = frozenset({_O.PAID, _O.PROCESSING_FULFILLMENT, _O.PARTIALLY_REFUNDED})
 HOLDS_NO_STOCK = frozenset({_O.DRAFT, _O.PAYMENT_FAILED, _O.CANCELED})
 """In every other status an order holds its stock until it is fulfilled."""
-STOCK_INSUFFICIENT = "STOCK_INSUFFICIENT"
-"""The attention of an order whose money came, or is held, when its stock had gone to others."""
 
 TRANSITIONS: dict[type[PaymentEvent], tuple[frozenset[OrderStatus], OrderStatus]] = {
     PaymentRequiresAction: (_BEFORE_MONEY, _O.AWAITING_USER_PAYMENT_ACTION),
@@ -188,6 +212,8 @@ class Order:
     status: OrderStatus = OrderStatus.DRAFT
     attention: str | None = None
     payments: list[OrderPayment] = field(default_factory=list)
+    refunds: list[OrderRefund] = field(default_factory=list)
+    """In the order in which they were asked for, or were heard of."""
     confirmed_at: datetime | None = None
     """When its checkout was complete: from then on the lines are as they were."""
     accepted_at: datetime | None = None
@@ -389,20 +415,79 @@ class Order:
                 kind, wanted = AttemptKind.CANCEL, payment is latest and payment.status != "CANCELED"
             if wanted:
                 number = len(self._attempts)
-                self._ask(kind, payment, now, key=f"{key}-{number}" if number else key, check_at=check_at)
+                attempt_id = f"{key}-{number}" if number else key
+                self._ask(kind, payment, self._reason, now, key=attempt_id, check_at=check_at)
         self.end_cancellation()
 
-    def settlement_refused(self, attempt: Attempt, now: datetime) -> None:
-        """The payment side did not do what `_ask` asked for."""
-        if not self.is_canceling or self.cancellation is None:
-            return
-        if self.cancellation.gives_way and attempt.kind is AttemptKind.CANCEL:
-            self.cancellation = None  # the payment goes on, and so does the checkout
-        elif attempt.kind is AttemptKind.REFUND and attempt.error != NOTHING_TO_REFUND:
-            self.cancellation = None
-            self.attention = "REFUND_FAILED"
-        # Else the payment's own events say when it can be canceled, or what it has taken.
+    @property
+    def _reason(self) -> str | None:
+        return self.cancellation.reason if self.cancellation else None
+
+    def refund(
+        self,
+        *,
+        amount: int | None,
+        lines: tuple[RefundedLine, ...],
+        reason: str,
+        restock: bool,
+        requested_by: str,
+        key: str,
+        now: datetime,
+        check_at: datetime,
+    ) -> OrderRefund:
+        """Ask to give back an amount, or what these lines are worth, from the payment that holds it.
+
+        Raises OrderStateForbids, RefundExceedsPaid, RefundIsZero, and what `amount_of` does.
+        """
+        self._check_not_canceling()
+        if self.amount_kept <= 0:
+            raise OrderStateForbids("nothing is held that could be given back")
+        if amount is None:
+            amount = amount_of(lines, self.lines, self.refunds)
+        if amount < 1:
+            raise RefundIsZero
+        payments = sorted(self.payments, key=lambda payment: payment is not self.latest_payment)
+        held = [(payment, self._left_of(payment)) for payment in payments]
+        holding = next((payment for payment, left in held if left >= amount), None)
+        if holding is None:
+            most = max(left for _, left in held)
+            raise RefundExceedsPaid(f"{amount} is more than the {most} that can be refunded")
         self.updated_at = now
+        self._ask(
+            AttemptKind.REFUND,
+            holding,
+            reason,
+            now,
+            key=key,
+            check_at=check_at,
+            requested_by=requested_by,
+            amount=amount,
+        )
+        self.refunds[-1].lines, self.refunds[-1].restock = lines, restock
+        return self.refunds[-1]
+
+    def _left_of(self, payment: OrderPayment) -> int:
+        """What is held of a payment and not promised to refunds that we have asked for."""
+        promised = sum(
+            refund.amount
+            for refund in self.refunds
+            if refund.payment_id == payment.payment_id and refund.status is OrderRefundStatus.PENDING
+        )
+        return payment.amount_kept - promised
+
+    def settlement_refused(self, attempt: Attempt, now: datetime) -> None:
+        """The payment side did not do what the order had asked for."""
+        self.updated_at = now
+        self.refunds = [one for one in self.refunds if one.refund_id != attempt.refund_id]
+        if attempt.kind is AttemptKind.CANCEL:
+            # Else the payment's own events say when it can be canceled, or what it has taken.
+            if self.is_canceling and attempt.gives_way:
+                self.cancellation = None  # the payment goes on, and so does the checkout
+        elif attempt.amount is None and attempt.error != NOTHING_TO_REFUND:
+            # Nobody waits for this answer. What is promised to other refunds is settled by their events.
+            self.attention = REFUND_FAILED
+            if self.is_canceling:
+                self.cancellation = None
 
     def end_cancellation(self) -> None:
         """Where no payment is open and nothing is held any more, the order is canceled."""
@@ -410,23 +495,41 @@ class Order:
             self._step(OrderStatus.CANCELED, "the order is called off, and no money of it is held")
 
     def _ask(
-        self, kind: AttemptKind, payment: OrderPayment, now: datetime, *, key: str, check_at: datetime
+        self,
+        kind: AttemptKind,
+        payment: OrderPayment,
+        reason: str | None,
+        now: datetime,
+        *,
+        key: str,
+        check_at: datetime,
+        requested_by: str | None = None,
+        amount: int | None = None,
     ) -> None:
-        """Ask the payment side to cancel this payment, or to give back all that is left of it."""
-        cancellation = self.cancellation
-        self._attempts.append(
-            Attempt(
-                attempt_id=key,
-                order_id=self.order_id,
-                kind=kind,
-                payment_id=payment.payment_id,
-                reason=cancellation.reason if cancellation else None,
-                requested_by=cancellation.requested_by if cancellation else None,
-                gives_way=cancellation is not None and cancellation.gives_way,
-                created_at=now,
-                next_check_at=check_at,
-            )
+        """Ask the payment side to cancel this payment, or to give it back: an amount, or all that is left."""
+        cancellation = self.cancellation if self.is_canceling else None
+        attempt = Attempt(
+            attempt_id=key,
+            order_id=self.order_id,
+            kind=kind,
+            payment_id=payment.payment_id,
+            amount=amount,
+            reason=reason,
+            requested_by=cancellation.requested_by if cancellation else requested_by,
+            gives_way=cancellation is not None and cancellation.gives_way,
+            created_at=now,
+            next_check_at=check_at,
         )
+        if kind is AttemptKind.REFUND:
+            amount = self._left_of(payment) if amount is None else amount
+            if amount <= 0:
+                return  # all of it is promised, and the events of those refunds say the rest
+            self.refunds.append(
+                OrderRefund(
+                    refund_id=attempt.refund_id, payment_id=payment.payment_id, amount=amount, reason=reason
+                )
+            )
+        self._attempts.append(attempt)
 
     def _check_not_canceling(self) -> None:
         if self.is_canceling:
@@ -439,7 +542,12 @@ class Order:
         return self.reserved is None and self.fulfilled_at is None and isinstance(event, _NEEDS_STOCK)
 
     def apply(
-        self, event: PaymentEvent, shelf: Shelf = NOTHING_TRACKED, *, published_at: str | None = None
+        self,
+        event: PaymentEvent,
+        shelf: Shelf = NOTHING_TRACKED,
+        policy: MoneyPolicy = BY_DEFAULT,
+        *,
+        published_at: str | None = None,
     ) -> None:
         """Follow one payment event. Events of one payment must come in their order, each once.
 
@@ -450,37 +558,49 @@ class Order:
         self.updated_at = max(self.updated_at, event.occurred_at)
         entry = applied(event, published_at)
         self._give_way(event, payment)
+        self._remember_refund(event)
         if payment is self.latest_payment:
-            entry.rule = self._follow(event, shelf)
+            entry.rule = self._follow(event, payment, shelf, policy)
         else:
-            entry.rule = self._follow_superseded(event)
+            entry.rule = self._follow_superseded(event, payment, policy)
+        if isinstance(event, RefundProcessed):
+            self._settle_attention()
         self._follow_cancellation(event, payment)
         if self.attention != attention:
             entry.attention = self.attention or ""
         self.note(entry)
 
-    def _follow_superseded(self, event: PaymentEvent) -> str:
-        if event.amount_captured > event.amount_refunded:
-            self.attention = "PAID_TWICE" if self.status in _AFTER_MONEY else "SUPERSEDED_PAYMENT_CAPTURED"
+    def _follow_superseded(self, event: PaymentEvent, payment: OrderPayment, policy: MoneyPolicy) -> str:
+        match event:
+            case RefundFailed():
+                self.attention = REFUND_FAILED
+            case RefundProcessed():
+                self._ask_for(EffectType.NOTIFY_CUSTOMER, event)
+            case _ if payment.amount_kept > 0:
+                paid = self.status in _AFTER_MONEY
+                self.attention = PAID_TWICE if paid else SUPERSEDED_PAYMENT_CAPTURED
+                self._give_back(payment, event, policy.paid_twice)
         return "another payment has taken the place of this one"
 
-    def _follow(self, event: PaymentEvent, shelf: Shelf) -> str | None:
+    def _follow(
+        self, event: PaymentEvent, payment: OrderPayment, shelf: Shelf, policy: MoneyPolicy
+    ) -> str | None:
         """Follow an event of the payment that counts; why it left the status as it was, where it did."""
         if event.sequence == 1 and len(self.payments) > 1 and self.status is OrderStatus.AUTHORIZED:
             # The funds held were the former payment's: canceled before this one began, told later perhaps.
             self._step(OrderStatus.PENDING_PAYMENT, "a new payment began")
         match event:
             case RefundProcessed() | RefundFailed():
-                return self._follow_refunds(event)
+                return self._follow_refunds(event, payment)
             case DisputeOpened():
-                self.attention = "DISPUTED"
+                self.attention = DISPUTED
             case DisputeClosed():
-                if self.attention == "DISPUTED":
-                    self.attention = "DISPUTE_LOST" if event.reason == "lost" else None
+                if self.attention == DISPUTED:
+                    self.attention = DISPUTE_LOST if event.reason == "lost" else None
             case PaymentCaptured(final=False):
                 return "more may be captured: the order waits for the final capture"
             case _:
-                return self._follow_payment(event, shelf)
+                return self._follow_payment(event, payment, shelf, policy)
         return "a dispute is for a person to answer"
 
     def accept_fulfilment(self, now: datetime) -> None:
@@ -506,27 +626,98 @@ class Order:
             self._move(OrderStatus.FULFILLED, now, "the warehouse shipped it")
         return True
 
-    def _follow_payment(self, event: PaymentEvent, shelf: Shelf) -> str | None:
+    def _follow_payment(
+        self, event: PaymentEvent, payment: OrderPayment, shelf: Shelf, policy: MoneyPolicy
+    ) -> str | None:
         before, after = TRANSITIONS[type(event)]
         if after is OrderStatus.PAID and not self._money_is_right(event):
-            self.attention = "AMOUNT_MISMATCH"
+            self.attention = AMOUNT_MISMATCH
+            self._give_back(payment, event, policy.amount_mismatch)
             return "the money is not what the order asks for"
-        if self.status not in before:
-            if after is OrderStatus.PAID and self.status is OrderStatus.CANCELED:
-                self.attention = "PAID_AFTER_CANCEL"
+        if after is OrderStatus.PAID and self.status is OrderStatus.CANCELED:
+            if policy.paid_after_cancel is not OnPaidAfterCancel.REOPEN or not self._can_reopen(shelf):
+                return self._keep_canceled(payment, event, policy)
+            self.cancellation = None
+        elif self.status not in before:
             return f"{event.type} does not move an order that is {self.status}"
         if after not in HOLDS_NO_STOCK and not self._has_stock(shelf, after):
+            self._give_back(payment, event, policy.paid_without_stock)
             return "the stock for it is gone"
         self._step(after, RULES[type(event)])
         if self.is_canceling and not isinstance(event, PaymentCanceled):
             return None  # nothing is to be shipped, and nobody to be asked to pay
         if after is OrderStatus.PAID:
-            if event.amount_captured < self.total_amount:
-                self.attention = "CAPTURED_LESS_THAN_TOTAL"
+            less = event.amount_captured < self.total_amount
+            if less and policy.captured_less is OnCapturedLess.FLAG:
+                self.attention = CAPTURED_LESS_THAN_TOTAL
             self._ask_for(EffectType.NOTIFY_WAREHOUSE, event)
         if after is not OrderStatus.AUTHORIZED:
             self._ask_for(EffectType.NOTIFY_CUSTOMER, event)
         return None
+
+    def _can_reopen(self, shelf: Shelf) -> bool:
+        try:
+            self.reserve(shelf)
+        except StockInsufficient:
+            return False
+        return True
+
+    def _keep_canceled(self, payment: OrderPayment, event: PaymentEvent, policy: MoneyPolicy) -> str:
+        """Money came for an order that is called off."""
+        self.attention = PAID_AFTER_CANCEL
+        flag = policy.paid_after_cancel is OnPaidAfterCancel.FLAG
+        self._give_back(payment, event, OnMoney.FLAG if flag else OnMoney.REFUND)
+        return f"{event.type} does not move an order that is {self.status}"
+
+    def _give_back(self, payment: OrderPayment, event: PaymentEvent, declared: OnMoney) -> None:
+        """Refund what a payment has just taken, where that is what was declared for such money.
+
+        A cancellation under way does so by itself. Of several captures the last one tells the whole.
+        """
+        taken = isinstance(event, PaymentSucceeded) or (isinstance(event, PaymentCaptured) and event.final)
+        if taken and declared is OnMoney.REFUND and not self.is_canceling:
+            key, at = event.event_id.hex, event.occurred_at
+            reason = (self.attention or "").lower()
+            self._ask(AttemptKind.REFUND, payment, reason, at, key=key, check_at=at)
+
+    def _remember_refund(self, event: PaymentEvent) -> None:
+        """Also of a refund that was made elsewhere: by the payment side's own call, or at the gateway."""
+        if not isinstance(event, RefundProcessed | RefundFailed):
+            return
+        known = next((one for one in self.refunds if one.refund_id == event.refund_id), None)
+        if known is None:
+            reason = event.reason if isinstance(event, RefundProcessed) else None
+            known = OrderRefund(
+                refund_id=event.refund_id, payment_id=event.payment_id, amount=event.amount, reason=reason
+            )
+            self.refunds.append(known)
+        known.amount = event.amount
+        if isinstance(event, RefundFailed):  # goods that went back to stock after it succeeded stay there
+            known.status = OrderRefundStatus.FAILED
+            return
+        known.status = OrderRefundStatus.SUCCEEDED
+        if known.restock:
+            goods: dict[str, int] = {}
+            for line in known.lines:
+                goods[line.sku] = goods.get(line.sku, 0) + line.quantity
+            self._effects.append(
+                Effect(
+                    EffectType.RESTOCK,
+                    self.order_id,
+                    event.type,
+                    event.event_id,
+                    refund_id=known.refund_id,
+                    goods=goods,
+                )
+            )
+
+    def _settle_attention(self) -> None:
+        """Nobody needs to look any more at money that was given back."""
+        superseded = [payment for payment in self.payments if payment is not self.latest_payment]
+        if (self.attention in OF_SUPERSEDED and not any(payment.amount_kept for payment in superseded)) or (
+            self.attention in OF_THE_WHOLE and self.amount_kept == 0
+        ):
+            self.attention = None
 
     def _has_stock(self, shelf: Shelf, after: OrderStatus) -> bool:
         """Whether it may go there: with its stock, or to wait for the customer or for the capture without.
@@ -554,16 +745,16 @@ class Order:
             return event.amount_captured <= self.total_amount
         return event.amount_captured == self.total_amount
 
-    def _follow_refunds(self, event: PaymentEvent) -> str | None:
+    def _follow_refunds(self, event: PaymentEvent, payment: OrderPayment) -> str | None:
         if isinstance(event, RefundFailed):
-            self.attention = "REFUND_FAILED"
+            self.attention = REFUND_FAILED
         else:
             self._ask_for(EffectType.NOTIFY_CUSTOMER, event)
         if self.status not in _AFTER_MONEY:
             return f"an order that is {self.status} keeps its status whatever is given back"
-        if self.amount_refunded >= self.amount_paid:
+        if payment.amount_kept <= 0:
             after = OrderStatus.REFUNDED
-        elif self.amount_refunded > 0:
+        elif payment.amount_refunded > 0:
             after = OrderStatus.PARTIALLY_REFUNDED
         elif self.fulfilled_at is not None:
             after = OrderStatus.FULFILLED
@@ -592,10 +783,10 @@ class Order:
             case RefundFailed():
                 self.cancellation = None  # the order is what its money says, until a person decides
             case PaymentSucceeded() | PaymentCaptured(final=True):
-                self._ask(AttemptKind.REFUND, payment, at, key=key, check_at=at)
+                self._ask(AttemptKind.REFUND, payment, self._reason, at, key=key, check_at=at)
             case PaymentFailed() if payment is self.latest_payment and not self.cancellation.gives_way:
                 # The customer's bank was at work on it before, and it could not be canceled.
-                self._ask(AttemptKind.CANCEL, payment, at, key=key, check_at=at)
+                self._ask(AttemptKind.CANCEL, payment, self._reason, at, key=key, check_at=at)
             case PaymentCanceled() | RefundProcessed():
                 self.end_cancellation()
 

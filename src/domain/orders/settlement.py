@@ -1,6 +1,7 @@
 """Carrying to the payment side what an order asks of its money: a cancellation, a refund.
 
 What becomes of the money is told by the payment's events; the answers only say what was refused.
+A refusal is saved and raised; Unavailable leaves the attempt open for recovery.
 """
 
 from dataclasses import dataclass
@@ -19,25 +20,30 @@ class Settlement:
     payments: PaymentService
     clock: Clock
 
-    async def carry_out(self, attempt: Attempt) -> RefundView | None:
-        """Call the payment side for a saved attempt and save its answer; the refund, where it asked for one.
+    async def carry_out(self, attempt: Attempt) -> None:
+        """Make the call of a saved attempt, whichever it is."""
+        await (self.refund(attempt) if attempt.kind is AttemptKind.REFUND else self.cancel(attempt))
 
-        A refusal is saved and raised; Unavailable leaves the attempt open for recovery, and so does a
-        payment with which another call is under way.
-        """
-        refund, is_known = None, True
+    async def refund(self, attempt: Attempt) -> RefundView:
+        """The refund; where the gateway's word is still out, its events will tell."""
         try:
-            if attempt.kind is AttemptKind.REFUND:
-                refund = await self.payments.refund(attempt)
-            else:
-                is_known = not (await self.payments.cancel(attempt)).operation_unknown
+            refund = await self.payments.refund(attempt)
+        except (Refused, Conflict) as refusal:
+            await self._refused(attempt, refusal)
+            raise
+        await self._answered(attempt)
+        return refund
+
+    async def cancel(self, attempt: Attempt) -> None:
+        """A payment with which another call is under way is asked again, unless the attempt gives way to it."""
+        try:
+            payment = await self.payments.cancel(attempt)
         except (Refused, Conflict) as refusal:
             if refusal.retry_after_seconds is None or attempt.gives_way:
                 await self._refused(attempt, refusal)
             raise
-        if is_known:
+        if not payment.operation_unknown:  # else recovery asks again, until the gateway's word is in
             await self._answered(attempt)
-        return refund
 
     async def _answered(self, attempt: Attempt) -> None:
         async with self.unit_of_work() as uow:

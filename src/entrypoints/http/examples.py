@@ -22,7 +22,11 @@ from entrypoints.http.schemas.orders import (
     OrderAnswer,
     OrderLineAnswer,
     OrderPaymentAnswer,
+    OrderRefundAnswer,
     PaymentTermsAnswer,
+    RefundedLineAnswer,
+    RefundedLineBody,
+    RefundOrderBody,
 )
 from entrypoints.http.schemas.parts import (
     AddressBody,
@@ -205,6 +209,9 @@ PAYMENT_METHOD = PaymentMethodAnswer(
     exp_year=2034,
     created_at=_MADE,
 )
+REFUND_ORDER = RefundOrderBody(
+    lines=[RefundedLineBody(sku=_LINE.sku, quantity=1)], reason="One packet was torn", restock=False
+)
 CREATE_REFUND = CreateRefundBody(
     payment_id=_PAYMENT, amount=990, currency="EUR", reason="One packet was torn"
 )
@@ -219,6 +226,12 @@ REFUND = RefundAnswer(
     failure_reason=None,
     created_at=_PAID,
     updated_at=_PAID,
+)
+ORDER_REFUND = OrderRefundAnswer(
+    **{name: getattr(REFUND, name) for name in REFUND.__struct_fields__},
+    order_id=_ORDER,
+    lines=[RefundedLineAnswer(sku=_LINE.sku, quantity=1)],
+    restock=False,
 )
 EVENT = {
     "specversion": "1.0",

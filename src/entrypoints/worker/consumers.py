@@ -50,7 +50,9 @@ class PaymentEventsHandler:
             event.id: time for event in events if (time := event.headers.get(PUBLISHED_AT)) is not None
         }
         stock = PostgresStock(transaction)
-        foreign = await apply_payment_events(orders, stock, decoded, published_at)
+        foreign = await apply_payment_events(
+            orders, stock, decoded, published_at, self.container.orders.money_policy
+        )
         if logging.getLogger(__name__).isEnabledFor(logging.DEBUG):
             for event in decoded:
                 with spans.work_on(event.event_id):

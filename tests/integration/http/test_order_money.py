@@ -87,3 +87,26 @@ async def test_canceled_while_it_is_being_paid_it_has_one_outcome(api: Api, gate
     assert sum(intent.amount_captured for intent in gateway.intents.values()) == sum(
         refund.amount for refund in gateway.refunds.values()
     )
+
+
+async def test_lines_are_given_back_and_remembered(api: Api, gateway: FakeGateway) -> None:
+    order_id = await confirmed(api)
+    path = f"/v1/orders/{order_id}/refunds"
+    body = {"lines": [{"sku": "TEA", "quantity": 1}], "reason": "torn", "restock": True}
+    answer = await api.post(path, body, key="one", scopes=REFUNDER)
+    assert answer.status_code == 201, answer.text
+    refund = answer.json()
+    assert (refund["orderId"], refund["amount"], refund["status"]) == (order_id, 2297 // 2, "SUCCEEDED")
+    assert (refund["lines"], refund["restock"]) == ([{"sku": "TEA", "quantity": 1}], True)
+    await follow_payments(api.container)
+    order = await read(api, order_id)
+    assert (order["status"], order["amountRefunded"]) == ("PARTIALLY_REFUNDED", 2297 // 2)
+    again = await api.post(
+        path, {**body, "lines": [{"sku": "TEA", "quantity": 2}]}, key="two", scopes=REFUNDER
+    )
+    [fault] = problem(again, 422, "refund_quantity_exceeds")["errors"]
+    assert fault["pointer"] == "/lines/0/quantity"
+    problem(await api.post(path, {"reason": "torn"}, key="three", scopes=REFUNDER), 422, "refund_unclear")
+    beyond = await api.post(path, {"amount": 2747, "reason": "torn"}, key="four", scopes=REFUNDER)
+    problem(beyond, 422, "refund_exceeds_captured")
+    problem(await api.post(path, body, key="five"), 403, "scope_missing")

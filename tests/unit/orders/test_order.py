@@ -267,10 +267,13 @@ def test_events_of_a_superseded_payment_never_move_the_order() -> None:
         order.status, order.attention = S.PENDING_PAYMENT, None
         order.apply(an_event(kind, number))
         assert status_of(order) is S.PENDING_PAYMENT
-        assert order.attention == (
-            "SUPERSEDED_PAYMENT_CAPTURED" if kind in (PaymentSucceeded, PaymentCaptured) else None
-        )
-        assert order.take_effects() == []
+        assert order.attention == {
+            PaymentSucceeded: "SUPERSEDED_PAYMENT_CAPTURED",
+            PaymentCaptured: "SUPERSEDED_PAYMENT_CAPTURED",
+            RefundFailed: "REFUND_FAILED",
+        }.get(kind)
+        told = [EffectType.NOTIFY_CUSTOMER] if kind is RefundProcessed else []
+        assert [effect.type for effect in order.take_effects()] == told
 
 
 def test_an_order_paid_by_two_payments_is_flagged() -> None:

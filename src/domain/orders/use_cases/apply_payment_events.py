@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from uuid import UUID
 
+from domain.orders.money_policy import BY_DEFAULT, MoneyPolicy
 from domain.orders.order import Order
 from domain.orders.ports import Orders, Stock
 from domain.orders.stock import NOTHING_TRACKED, Shelf
@@ -17,6 +18,7 @@ async def apply_payment_events(
     stock: Stock,
     events: Sequence[PaymentEvent],
     published_at: Mapping[UUID, str] = NOT_KNOWN,
+    policy: MoneyPolicy = BY_DEFAULT,
 ) -> Sequence[PaymentEvent]:
     """Apply a batch, in the order given, inside the caller's transaction; each order is written once.
 
@@ -31,7 +33,7 @@ async def apply_payment_events(
         if order is None:
             foreign.append(event)
         else:
-            order.apply(event, shelf, published_at=published_at.get(event.event_id))
+            order.apply(event, shelf, policy, published_at=published_at.get(event.event_id))
     await orders.save(list(found.values()))
     return foreign
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from domain.orders.order import STOCK_INSUFFICIENT, Order, OrderPayment, OrderStatus
+from domain.orders.money_policy import BY_DEFAULT, STOCK_INSUFFICIENT, MoneyPolicy
+from domain.orders.order import Order, OrderPayment, OrderStatus
 from domain.orders.stock import NOTHING_TRACKED, Shelf, StockItem
 from domain.shared.payment_events import PaymentEvent
 
@@ -17,7 +18,7 @@ class Difference:
     replayed: object
 
 
-def replay_order(order: Order, events: Sequence[PaymentEvent]) -> Order:
+def replay_order(order: Order, events: Sequence[PaymentEvent], policy: MoneyPolicy = BY_DEFAULT) -> Order:
     """A copy of the order as it stood after its confirmation, to which all these events were applied.
 
     The events of each payment must be there from the first on and in their order. What the warehouse did
@@ -31,6 +32,7 @@ def replay_order(order: Order, events: Sequence[PaymentEvent]) -> Order:
         status=OrderStatus.PENDING_PAYMENT,
         attention=None,
         payments=[],
+        refunds=[],
         accepted_at=None,
         fulfilled_at=order.fulfilled_at,
         reserved={},
@@ -41,7 +43,7 @@ def replay_order(order: Order, events: Sequence[PaymentEvent]) -> Order:
         _attempts=[],
     )
     for event in events:
-        copy.apply(event, shelf)
+        copy.apply(event, shelf, policy)
         copy.take_stock_changes()
         if copy.status is OrderStatus.PAID and order.accepted_at is not None:
             copy.accept_fulfilment(order.accepted_at)

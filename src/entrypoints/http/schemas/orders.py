@@ -15,13 +15,17 @@ from entrypoints.http.schemas.parts import (
     MethodAnswer,
     NextActionAnswer,
 )
+from entrypoints.http.schemas.payments import RefundAnswer
 from entrypoints.http.schemas.values import (
+    Amount,
     AmountOrZero,
     Answered,
     CurrencyCode,
     Metadata,
     MetadataChanges,
+    Quantity,
     Reason,
+    Sku,
     Strict,
     Token,
     Url,
@@ -73,6 +77,21 @@ class CancelOrderBody(Strict):
     reason: Reason | None = None
 
 
+class RefundedLineBody(Strict):
+    sku: Sku
+    quantity: Quantity
+
+
+class RefundOrderBody(Strict):
+    """Of an amount, or of lines: then the amount is their share of the order."""
+
+    reason: Reason
+    amount: Amount | None = None
+    lines: Annotated[list[RefundedLineBody], Meta(max_length=500)] = field(default_factory=list)
+    restock: bool = False
+    """Whether the goods of `lines` go back to stock once the money is given back."""
+
+
 class ListOrdersQuery(Strict):
     status: OrderStatus | None = None
     user_id: UserId | None = None
@@ -111,6 +130,19 @@ class LatestPaymentAnswer(Answered):
     last_error: LastErrorAnswer | None
     operation: Literal["UNKNOWN"] | None
     """`UNKNOWN` while the gateway's word on the attempt is still out."""
+
+
+class RefundedLineAnswer(Answered):
+    sku: str
+    quantity: int
+
+
+class OrderRefundAnswer(RefundAnswer):
+    """A refund of an order, as `/v1/refunds` has it, and what of the order it is for."""
+
+    order_id: str
+    lines: list[RefundedLineAnswer]
+    restock: bool
 
 
 class CancellationAnswer(Answered):
