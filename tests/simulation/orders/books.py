@@ -104,9 +104,12 @@ def check_effects(
 
 @dataclass
 class Shelves:
-    """The model of the stock: what was counted before the first order, less what was shipped since."""
+    """The model of the stock: what was counted before the first order, less what was shipped, and what came back."""
 
     counted: Mapping[str, int]
+    given_up: dict[str, Counter[str]] = field(default_factory=dict)
+    """What each order was to hold and has released before it was shipped."""
+    returned: Counter[str] = field(default_factory=Counter)
 
     def needs(self, order: Order) -> Counter[str]:
         """What the order's lines take of the tracked SKUs."""
@@ -114,7 +117,15 @@ class Shelves:
         for line in order.lines:
             if line.sku in self.counted:
                 needed[line.sku] += line.quantity
-        return needed
+        return needed - self.given_up.get(order.order_id, Counter())
+
+    def bring_back(self, order: Order, goods: Mapping[str, int]) -> None:
+        """A refund's goods, once: from the customer's hands, or from the shelf on which they waited for them."""
+        tracked = Counter({sku: quantity for sku, quantity in goods.items() if sku in self.counted})
+        if order.fulfilled_at is not None:
+            self.returned += tracked
+        elif order.reserved is not None:
+            self.given_up.setdefault(order.order_id, Counter()).update(tracked)
 
     def check(self, orders: Iterable[Order], stock: Mapping[str, tuple[int, int]]) -> None:
         """`stock` is what there is and what of it is reserved, by SKU."""
@@ -131,7 +142,7 @@ class Shelves:
                 assert mine == self.needs(order) or order.attention is not None
         for sku, counted in self.counted.items():
             on_hand, reserved = stock[sku]
-            assert (on_hand, reserved) == (counted - shipped[sku], held[sku])
+            assert (on_hand, reserved) == (counted - shipped[sku] + self.returned[sku], held[sku])
             assert 0 <= reserved <= on_hand
 
 

@@ -14,8 +14,10 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from domain.orders.draft import DraftChanges
 from domain.orders.order import Effect, EffectType, Order, OrderLine
+from domain.orders.refunds import RefundedLine
 from domain.orders.use_cases.cancel_order import CancelOrder
 from domain.orders.use_cases.change_order import ChangeOrder
+from domain.orders.use_cases.refund_order import RefundOrder
 from domain.payments.gateway import GatewayRefundStatus, GatewayRefused, IntentSnapshot, IntentStatus
 from domain.payments.payment import Payment
 from domain.shared.errors import DomainError
@@ -65,6 +67,7 @@ class OrderMachine(OutsideMachine):
         self.carried_out = 0
         self.frozen: dict[str, tuple[Any, ...]] = {}
         self.shelves = Shelves(TRACKED)
+        self.brought_back: set[str | None] = set()
         for sku, on_hand in TRACKED.items():
             self.run(self.house.count(sku, on_hand))
 
@@ -207,6 +210,28 @@ class OrderMachine(OutsideMachine):
         self.run(self.ask(lambda: self.client.refund(payment, amount, request_id=request_id)))
 
     @precondition(lambda self: self.orders)
+    @rule(
+        which=WHICH,
+        amount=st.sampled_from([None, 100, 500]),
+        quantity=st.integers(1, 2),
+        restock=st.booleans(),
+    )
+    def refund_by_order(self, which: int, amount: int | None, quantity: int, restock: bool) -> None:
+        """An amount, or some pieces of the first line, which go back to the shelf perhaps."""
+        order = self.some_order(which, "PAID", "PROCESSING_FULFILLMENT", "FULFILLED", "PARTIALLY_REFUNDED")
+        lines = (RefundedLine(sku=order.lines[0].sku, quantity=quantity),) if amount is None else ()
+        command = RefundOrder(
+            request_id=self.new_id(),
+            caller=SERVICE,
+            order_id=order.order_id,
+            reason="torn",
+            amount=amount,
+            lines=lines,
+            restock=restock and amount is None,
+        )
+        self.run(self.ask(lambda: self.client.refund_order(command)))
+
+    @precondition(lambda self: self.orders)
     @rule(which=WHICH)
     def ship(self, which: int) -> None:
         order_id = self.some_order(which, "PAID", "PROCESSING_FULFILLMENT", "PARTIALLY_REFUNDED").order_id
@@ -267,6 +292,12 @@ class OrderMachine(OutsideMachine):
             await self.house.notify_warehouse(effect, key)
         elif effect.type is EffectType.NOTIFY_CUSTOMER:
             await self.house.tell_customer(effect, key)
+        elif effect.type is EffectType.RESTOCK and effect.goods is not None:
+            before = self.house.saved_order(effect.order_id)
+            await self.house.restock_goods(effect, key)
+            if effect.refund_id not in self.brought_back:
+                self.shelves.bring_back(before, effect.goods)
+                self.brought_back.add(effect.refund_id)
 
     async def recover(self) -> None:
         with suppress(DomainError):  # what waits for the gateway is looked at again
