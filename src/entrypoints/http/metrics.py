@@ -34,7 +34,10 @@ def add_metrics(app: Litestar) -> None:
     if "payments" in served:
         also.append(CircuitMetrics(container.payments.circuits))
     app.state["metrics"] = Metrics(
-        served, None if service == "orders" else container.payments.count_attentions, also=also
+        served,
+        None if service == "orders" else container.payments.count_attentions,
+        count_deliveries=None if service == "payments" else container.orders.webhooks.deliveries.count,
+        also=also,
     )
 
 

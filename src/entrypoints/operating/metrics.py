@@ -22,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from domain.orders.webhooks.ports import DeliveryCounts
 from outbox import Operations
 from outbox.status import ConsumerStatus, LaneStatus, LogStatus, RoundStatus
 
@@ -35,6 +36,8 @@ REFUSED = "REFUSED"  # the outcome of a webhook that is not rightly signed or no
 
 CountAttentions = Callable[[], Awaitable[Mapping[str, int]]]
 """How many payments have which attention."""
+CountDeliveries = Callable[[], Awaitable[DeliveryCounts]]
+"""How the deliveries of our webhooks stand."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -169,6 +172,29 @@ _ATTENTION: _Kind[float] = _Kind(
     lambda count: count,
 )
 
+_DELIVERIES: Sequence[_Kind[DeliveryCounts]] = (
+    _Kind(
+        "payonce_webhook_deliveries_pending",
+        "Deliveries of our webhooks that are to be sent, counted up to 1000.",
+        lambda counts: counts.pending,
+    ),
+    _Kind(
+        "payonce_webhook_deliveries_failed",
+        "Deliveries that were given up and are kept to be replayed, counted up to 1000.",
+        lambda counts: counts.failed,
+    ),
+    _Kind(
+        "payonce_webhook_overdue_seconds",
+        "How long the delivery of an enabled endpoint that waits longest has been due; 0 where none is.",
+        lambda counts: counts.oldest_overdue_seconds,
+    ),
+    _Kind(
+        "payonce_webhook_endpoints_disabled",
+        "Endpoints that were disabled because they are gone or only failed.",
+        lambda counts: counts.disabled_endpoints,
+    ),
+)
+
 _WEBHOOKS = "payonce_webhooks"
 
 SAMPLE_NAMES = frozenset(
@@ -176,6 +202,7 @@ SAMPLE_NAMES = frozenset(
         _UP.sample_name,
         _ATTENTION.sample_name,
         f"{_WEBHOOKS}_total",
+        *(k.sample_name for k in _DELIVERIES),
         *(k.sample_name for k in _LOG),
         *(k.sample_name for k in _LANE),
         *(k.sample_name for k in _CONSUMER),
@@ -192,6 +219,7 @@ class _Found:
     logs: list[tuple[Sequence[str], LogStatus]] = field(default_factory=list)
     consumers: list[tuple[Sequence[str], ConsumerStatus]] = field(default_factory=list)
     attentions: list[tuple[Sequence[str], float]] = field(default_factory=list)
+    deliveries: list[tuple[Sequence[str], DeliveryCounts]] = field(default_factory=list)
 
     def families(self) -> list[Metric]:
         lanes = [
@@ -203,6 +231,7 @@ class _Found:
             *(kind.family(("log", "publisher", "lane"), lanes) for kind in _LANE),
             *(kind.family(("log", "consumer"), self.consumers) for kind in _CONSUMER),
             _ATTENTION.family(("attention",), self.attentions),
+            *(kind.family((), self.deliveries) for kind in _DELIVERIES),
         ]
 
 
@@ -222,6 +251,7 @@ class Metrics:
         logs: Mapping[str, Operations],
         count_attentions: CountAttentions | None = None,
         *,
+        count_deliveries: CountDeliveries | None = None,
         also: Sequence[Collector] = (),
         kept_seconds: float = KEPT_SECONDS,
     ) -> None:
@@ -235,6 +265,7 @@ class Metrics:
         self._logs = logs
         self._also = also
         self._count_attentions = count_attentions
+        self._count_deliveries = count_deliveries
         self._kept_seconds = kept_seconds
         self._asking = asyncio.Lock()
         self._kept: bytes | None = None
@@ -272,8 +303,14 @@ class Metrics:
                 counts = await _answer(("payments", ""), self._count_attentions(), found, tells_up=False)
                 found.attentions += [((name,), count) for name, count in (counts or {}).items()]
 
+        async def ask_deliveries() -> None:
+            if self._count_deliveries is not None:
+                counts = await _answer(("orders", ""), self._count_deliveries(), found, tells_up=False)
+                found.deliveries += [((), counts)] if counts else []
+
         await asyncio.gather(
             ask_payments(),
+            ask_deliveries(),
             *(ask_log(name, log) for name, log in self._logs.items()),
             *(ask_consumer(name, log, c) for name, log in self._logs.items() for c in log.consumers),
         )

@@ -67,6 +67,12 @@ async def test_bad_bodies(api: Api, body: dict[str, Any], pointer: str) -> None:
     assert [fault["pointer"] for fault in answer.json()["errors"]] == [pointer]
 
 
+async def test_metrics_tell_how_deliveries_stand(api: Api) -> None:
+    told = (await api.http.get("/metrics")).text
+    assert "payonce_webhook_deliveries_pending 0.0" in told
+    assert "payonce_webhook_endpoints_disabled 0.0" in told
+
+
 async def test_what_is_refused(api: Api) -> None:
     refused = await api.post(PATH, {**BODY, "url": "http://10.0.0.1/"}, scopes=WRITER)
     assert (refused.status_code, refused.json()["code"]) == (422, "webhook_url_refused")

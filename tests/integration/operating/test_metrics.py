@@ -5,6 +5,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from adapters.postgres.engine import make_engine
+from domain.orders.webhooks.ports import DeliveryCounts
 from domain.shared.payment_events import PaymentFailed, PaymentSucceeded
 from entrypoints.operating.logs import CONSUMERS, operations_of
 from entrypoints.operating.metrics import SAMPLE_NAMES, Metrics
@@ -18,7 +19,15 @@ def metrics(shop: Shop) -> Metrics:
     async def count_attentions() -> dict[str, int]:
         return {"AUTHORIZATION_EXPIRING": 2, "DISPUTED": 1}
 
-    return Metrics(operations_of(shop.engine, shop.engine), count_attentions, kept_seconds=0.0)
+    async def count_deliveries() -> DeliveryCounts:
+        return DeliveryCounts(pending=4, failed=3, disabled_endpoints=2, oldest_overdue_seconds=1.5)
+
+    return Metrics(
+        operations_of(shop.engine, shop.engine),
+        count_attentions,
+        count_deliveries=count_deliveries,
+        kept_seconds=0.0,
+    )
 
 
 async def scraped(metrics: Metrics) -> Samples:
@@ -77,6 +86,10 @@ async def test_each_metric_says_what_is_there(shop: Shop, metrics: Metrics) -> N
     assert of(samples, "outbox_appended_events_total", log="payments") == 3
     assert of(samples, "outbox_published_events_total") == 0
     assert of(samples, "outbox_default_partition_used") == 0
+    assert of(samples, "webhook_deliveries_pending") == 4
+    assert of(samples, "webhook_deliveries_failed") == 3
+    assert of(samples, "webhook_endpoints_disabled") == 2
+    assert of(samples, "webhook_overdue_seconds") == 1.5
     assert of(samples, "outbox_lag_events", **orders) == 3
     assert of(samples, "outbox_lag_seconds", **orders) == pytest.approx(99, abs=10)
     assert of(samples, "outbox_unreceived_events", **orders) == 1

@@ -7,6 +7,7 @@ from datetime import datetime
 from domain.orders.ports import UnitOfWorkFactory
 from domain.orders.webhooks.delivery import Delivery, DeliveryStatus
 from domain.orders.webhooks.errors import DeliveryNotFound, EndpointNotFound
+from domain.orders.webhooks.ports import DeliveryCounts
 from domain.shared.system import Clock
 
 AT_ONCE = 1000
@@ -36,6 +37,11 @@ class DeliveriesHandler:
             if await uow.endpoints.get(endpoint_id) is None:
                 raise EndpointNotFound
             return await uow.deliveries.list(endpoint_id=endpoint_id, status=status, after=after, limit=limit)
+
+    async def count(self) -> DeliveryCounts:
+        """How they stand."""
+        async with self.unit_of_work() as uow:
+            return await uow.deliveries.counts(self.clock.now())
 
     async def replay(self, delivery_id: str) -> Delivery:
         """Make it due now, with all its attempts again; one that is pending stays as it is. Raises DeliveryNotFound."""
