@@ -8,6 +8,7 @@ import pytest
 from domain.orders.cancellation import Cancellation
 from domain.orders.errors import Lack, OnHandBelowReserved, StockInsufficient
 from domain.orders.order import HOLDS_NO_STOCK, Effect, EffectType, Order, OrderLine, OrderStatus
+from domain.orders.refunds import RefundedLine
 from domain.orders.stock import Shelf, StockChange, StockItem, listed, summed
 from domain.orders.use_cases.cancel_order import CancelOrder
 from domain.orders.use_cases.count_stock import CountStock
@@ -21,6 +22,7 @@ from domain.shared.payment_events import (
     PaymentFailed,
     PaymentRequiresAction,
     PaymentSucceeded,
+    RefundFailed,
     RefundProcessed,
 )
 from tests.support.events import an_event
@@ -402,3 +404,27 @@ async def test_no_more_is_given_back_than_is_held() -> None:
     order_id = await paid_order(house, OAK=1)
     await house.restock_goods(restock(order_id, OAK=2), "effect-1")
     assert house.stock("OAK") == (5, 0)
+
+
+@pytest.mark.parametrize("restock", [True, False])
+def test_a_refund_of_lines_asks_for_its_goods_once_the_money_is_back(restock: bool) -> None:
+    order = applied(an_order(), numbered(PAID), shelf())
+    refund = order.refund(
+        amount=None,
+        lines=(RefundedLine(sku="OAK", quantity=1), RefundedLine(sku="OAK", quantity=1)),
+        reason="torn",
+        restock=restock,
+        requested_by="u_1",
+        key="req_1",
+        now=START,
+        check_at=START,
+    )
+    order.take_effects()
+    told = {"refund_id": refund.refund_id, "amount": 1000, "amount_captured": 1000}
+    order.apply(an_event(RefundProcessed, 2, **told, amount_refunded=1000))
+    asked = [effect for effect in order.take_effects() if effect.type is EffectType.RESTOCK]
+    assert [(effect.refund_id, effect.goods) for effect in asked] == (
+        [(refund.refund_id, {"OAK": 2})] if restock else []
+    )
+    order.apply(an_event(RefundFailed, 3, **told, amount_refunded=0))
+    assert EffectType.RESTOCK not in {effect.type for effect in order.take_effects()}
