@@ -43,6 +43,7 @@ from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrderHandler
 from domain.orders.use_cases.count_stock import CountStockHandler
 from domain.orders.use_cases.create_order import CreateOrderHandler
+from domain.orders.use_cases.expire_checkouts import ExpireCheckoutsHandler
 from domain.orders.use_cases.explain_order import ExplainOrderHandler
 from domain.orders.use_cases.fulfil_order import FulfilOrderHandler
 from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
@@ -136,6 +137,7 @@ class OrderSide:
     notify_warehouse: NotifyWarehouseHandler
     cancel_order: CancelOrderHandler
     refund_order: RefundOrderHandler
+    expire_checkouts: ExpireCheckoutsHandler
     money_policy: MoneyPolicy
     webhooks: OutgoingWebhooks
     """Those that we send."""
@@ -357,6 +359,9 @@ def _build_orders(
         recover_attempts=RecoverAttemptsHandler(uow, checkout, settlement, clock),
         cancel_order=CancelOrderHandler(uow, settlement, clock),
         refund_order=RefundOrderHandler(uow, settlement, clock),
+        expire_checkouts=ExpireCheckoutsHandler(
+            uow, clock, outside.ids, timedelta(minutes=settings.checkout_minutes)
+        ),
         money_policy=MoneyPolicy(
             paid_after_cancel=OnPaidAfterCancel(settings.paid_after_cancel),
             paid_twice=OnMoney(settings.paid_twice),

@@ -154,6 +154,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Known, it tells how long a payment's own part may be; else the shortest is taken for granted."""
     receipts: Literal["requested", "customer"] = "requested"
     """Who is sent the gateway's receipt: only the address that a request names, or else the customer's."""
+    checkout_minutes: PositiveInt = 60
+    """How long after the last that happened an unpaid checkout expires: time for a bank's redirect and a second
+    try, and no longer, for it holds stock."""
     paid_after_cancel: Literal["refund", "reopen", "flag"] = "refund"
     """Money that comes for a canceled order: given back, or the order reopened if it has stock, or flagged."""
     paid_twice: Literal["refund", "flag"] = "refund"

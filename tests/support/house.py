@@ -24,6 +24,7 @@ from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrder, ConfirmOrderHandler
 from domain.orders.use_cases.count_stock import CountStock, CountStockHandler
 from domain.orders.use_cases.create_order import CreateOrder, CreateOrderHandler
+from domain.orders.use_cases.expire_checkouts import ExpireCheckoutsHandler
 from domain.orders.use_cases.explain_order import ExplainOrderHandler
 from domain.orders.use_cases.fulfil_order import FulfilOrderHandler
 from domain.orders.use_cases.notify_warehouse import NotifyWarehouseHandler
@@ -257,6 +258,7 @@ class House:
         self.recover_attempts = RecoverAttemptsHandler(orders_uow, checkout, settlement, clock)
         self.cancel_order = CancelOrderHandler(orders_uow, settlement, clock)
         self.refund_order = RefundOrderHandler(orders_uow, settlement, clock)
+        self.expire_checkouts = ExpireCheckoutsHandler(orders_uow, clock, ids, timedelta(hours=1))
 
     # Requests, with the values that most tests want
 

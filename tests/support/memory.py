@@ -685,6 +685,18 @@ class MemoryOrders:
             _check_stock(item)
             await self.transaction.update("stock", change.sku, item)
 
+    async def take_abandoned(self, *, before: datetime, limit: int) -> Sequence[Order]:
+        attempts: list[Attempt] = await self.transaction.read_all("attempt")
+        busy = {attempt.order_id for attempt in attempts if _is_open_checkout(attempt)}
+        taken: list[Order] = []
+        for order in sorted(await self.transaction.read_all("order"), key=lambda one: one.updated_at):
+            due = order.updated_at <= before and order.cancellation is None and order.order_id not in busy
+            unpaid = order.status in ("PENDING_PAYMENT", "AWAITING_USER_PAYMENT_ACTION", "PAYMENT_FAILED")
+            wanted = due and unpaid and len(taken) < limit
+            if wanted and await self.transaction.lock_free(f"order {order.order_id}"):
+                taken.append(order)
+        return taken
+
     async def save_draft(self, order: Order) -> None:
         await self.save([order])
 

@@ -79,6 +79,10 @@ class PostgresOrders:
             Write(order.order_id, _UPDATE_DRAFT, values), *history.written(_noted([order]))
         )
 
+    async def take_abandoned(self, *, before: datetime, limit: int) -> Sequence[Order]:
+        rows = await (await self.transaction.locking()).fetch(_TAKE_ABANDONED, before, limit)
+        return [_HOT.read(row) for row in rows]
+
     async def list(
         self, *, status: str | None, user_id: str | None, order_id: str | None, after: str | None, limit: int
     ) -> Sequence[Order]:
@@ -112,6 +116,15 @@ def _derived(order: Order) -> dict[str, int]:
 
 _HOT = HotRows(Order, tables.orders)
 _GET = f"{_HOT.select()} WHERE order_id = $1"
+_TAKE_ABANDONED = f"""
+    {_HOT.select()}
+    WHERE cancellation IS NULL AND status IN ('PENDING_PAYMENT', 'AWAITING_USER_PAYMENT_ACTION', 'PAYMENT_FAILED')
+    AND updated_at <= $1 AND NOT EXISTS (
+        SELECT FROM orders.attempt AS open WHERE open.order_id = orders.orders.order_id
+        AND open.status = 'STARTED' AND open.kind IN ('CREATE', 'CONFIRM')
+    )
+    ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
 _DERIVED = ("total_amount", "amount_paid", "amount_refunded")
 _INSERT = _HOT.insert(*_DERIVED)
 # One by itself: PostgreSQL plans anew for each array, and that takes longer than the look-up.

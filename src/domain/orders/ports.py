@@ -48,6 +48,11 @@ class Orders(Protocol):
         """Write everything of this draft, one version on, with its entries of the history."""
         ...
 
+    async def take_abandoned(self, *, before: datetime, limit: int) -> Sequence[Order]:
+        """Checkouts to which nothing has happened since then, locked: unpaid, without an open attempt or a
+        cancellation. What others have locked is left out."""
+        ...
+
     async def list(
         self, *, status: str | None, user_id: str | None, order_id: str | None, after: str | None, limit: int
     ) -> Sequence[Order]:

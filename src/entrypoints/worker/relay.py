@@ -72,6 +72,8 @@ def _recovery(container: Container, stop: asyncio.Event) -> Work:
         ("recover_attempts", container.orders.recover_attempts),
     ):
         yield periodically(name, RECOVERY_SECONDS, in_new_traces(work, container.ids), stop)
+    expire = in_new_traces(container.orders.expire_checkouts, container.ids)
+    yield periodically("expire_checkouts", CHECK_SECONDS, expire, stop)
     check = in_new_traces(partial(check_payments, container), container.ids)
     yield periodically("check_payments", CHECK_SECONDS, check, stop)
     remind = in_new_traces(container.payments.remind_of_evidence, container.ids)

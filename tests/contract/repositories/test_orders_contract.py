@@ -396,6 +396,26 @@ async def test_attempts_that_an_order_asks_for_are_saved_with_it(orders: Orders)
         assert await uow.attempts.open_of("ord_1") == an_attempt()
 
 
+async def test_abandoned_checkouts_are_taken_by_one(orders: Orders) -> None:
+    unpaid = [
+        OrderStatus.PENDING_PAYMENT,
+        OrderStatus.PAYMENT_FAILED,
+        OrderStatus.AWAITING_USER_PAYMENT_ACTION,
+    ]
+    await keep(orders, *(an_order(f"ord_{n}", status=status) for n, status in enumerate(unpaid)))
+    await keep(orders, an_order("ord_draft"), an_order("ord_paid", status=OrderStatus.PAID))
+    await keep(orders, an_order("ord_busy", status=OrderStatus.PENDING_PAYMENT))
+    await keep(orders, an_order("ord_new", status=OrderStatus.PENDING_PAYMENT, updated_at=LATER))
+    async with orders.unit_of_work() as uow:
+        await uow.attempts.put(an_attempt(order_id="ord_busy"))
+        await uow.commit()
+    async with orders.unit_of_work() as first, orders.unit_of_work() as second:
+        one = await first.orders.take_abandoned(before=START, limit=2)
+        two = await second.orders.take_abandoned(before=START, limit=2)
+        assert (len(one), len(two)) == (2, 1)
+        assert {order.order_id for order in (*one, *two)} == {"ord_0", "ord_1", "ord_2"}
+
+
 async def test_due_attempts_are_taken_once(orders: Orders) -> None:
     await keep(orders, *(an_order(f"ord_{n}") for n in range(6)))
     async with orders.unit_of_work() as uow:

@@ -1,0 +1,55 @@
+"""A checkout that nobody paid expires, and gives way to whoever pays it all the same."""
+
+import pytest
+
+from domain.orders.order import OrderStatus
+from domain.payments.gateway import IntentStatus
+from tests.support.house import House
+
+S = OrderStatus
+
+
+@pytest.mark.parametrize("token", [None, "pm_card_chargeDeclined", "pm_card_authenticationRequired"])
+async def test_an_abandoned_checkout_expires(token: str | None) -> None:
+    house = House()
+    order = await house.order()
+    await house.confirm(order.order_id, token)
+    await house.deliver()
+    house.clock.advance(minutes=59)
+    assert await house.expire_checkouts() == 0
+    house.clock.advance(minutes=1)
+    assert await house.expire_checkouts() == 1
+    await house.recover()
+    saved = house.saved_order(order.order_id)
+    assert saved.status is S.CANCELED
+    assert saved.cancellation is not None
+    assert (saved.cancellation.reason, saved.cancellation.requested_by) == ("checkout_expired", None)
+    assert [intent.status for intent in house.gateway.intents.values()] == [IntentStatus.CANCELED]
+    assert await house.expire_checkouts() == 0
+
+
+@pytest.mark.parametrize("token", ["pm_card_visa", "pm_success_de"])
+async def test_what_is_paid_or_with_the_bank_does_not_expire(token: str) -> None:
+    house = House()
+    order = await house.order()
+    await house.confirm(order.order_id, token)
+    await house.deliver()
+    house.clock.advance(hours=2)
+    await house.expire_checkouts()
+    await house.recover()
+    saved = house.saved_order(order.order_id)
+    assert saved.status is (S.PAID if token == "pm_card_visa" else S.PENDING_PAYMENT)
+    assert saved.cancellation is None
+
+
+async def test_who_pays_at_that_very_moment_has_paid() -> None:
+    house = House()
+    order = await house.order()
+    payment = (await house.confirm(order.order_id, "pm_card_authenticationRequired")).payment
+    await house.deliver()
+    house.clock.advance(hours=1)
+    assert await house.expire_checkouts() == 1
+    house.gateway.complete_action(payment.gateway_payment_intent_id or "")
+    await house.recover()
+    saved = house.saved_order(order.order_id)
+    assert (saved.status, saved.amount_kept, saved.cancellation) == (S.PAID, 1000, None)
