@@ -160,7 +160,12 @@ async def test_after_a_storm_orders_hold_what_the_stock_says(
                     await begin(unit_of_work, some[0], again=chance.random() < 0.5)
                 elif step < 0.85:
                     events = [
-                        an_event(chance.choice(EVENTS), order_id=name, payment_id=f"pay_{name}")
+                        an_event(
+                            chance.choice(EVENTS),
+                            order_id=name,
+                            payment_id=f"pay_{name}",
+                            event_id=SystemIds().event_id(),
+                        )
                         for name in some * 2
                     ]
                     await follow(unit_of_work, events)

@@ -428,3 +428,17 @@ def test_a_refund_of_lines_asks_for_its_goods_once_the_money_is_back(restock: bo
     )
     order.apply(an_event(RefundFailed, 3, **told, amount_refunded=0))
     assert EffectType.RESTOCK not in {effect.type for effect in order.take_effects()}
+
+
+async def test_a_refund_by_lines_brings_its_goods_back_into_stock() -> None:
+    house = House()
+    await house.count("OAK", 5)
+    order_id = await paid_order(house, OAK=3)
+    wanted = (RefundedLine(sku="OAK", quantity=2),)
+    await house.refund_by_order(order_id, lines=wanted, restock=True)
+    await house.deliver()
+    (asked,) = [one for one in house.world.orders.effects if one.type is EffectType.RESTOCK]
+    await house.restock_goods(asked, "effect-1")
+    assert house.stock("OAK") == (5, 1)
+    await house.fulfil_order(house.ids.request_id(), SERVICE, order_id)
+    assert house.stock("OAK") == (4, 0)
