@@ -29,7 +29,7 @@ from adapters.system.ids import SystemIds
 from benchmarks import enqueue, limit
 from benchmarks.machine import ROOT, Machine, a_machine
 from benchmarks.scenario import EventOf, append_all, authorized, make_orders, paid
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from entrypoints.bootstrap import Container, build_container
 
 EVENTS = 20_000

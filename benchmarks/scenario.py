@@ -10,7 +10,10 @@ from adapters.cloudevents import payment_events
 from adapters.postgres import tables
 from adapters.postgres.orders import row_of
 from adapters.system.ids import SystemIds
-from domain.orders.order import Address, Customer, Order, OrderLine, OrderPayment, OrderStatus
+from domain.orders.cart import Address, Customer, OrderLine
+from domain.orders.order import Order
+from domain.orders.order_payment import OrderPayment
+from domain.orders.status import OrderStatus
 from domain.shared.payment_events import CardMethod, PaymentAuthorized, PaymentEvent, PaymentSucceeded
 from outbox import Event, Outbox
 

@@ -12,10 +12,12 @@ from uuid import UUID
 from adapters.cloudevents import fulfilment
 from adapters.services.in_process import InProcessOrderTerms, InProcessPayments
 from adapters.system.currencies import IsoCurrencies
+from domain.orders.cart import OrderLine
 from domain.orders.checkout import CheckedOut, Checkout
+from domain.orders.effects import Effect
 from domain.orders.messages import CustomerMessage, CustomerUnreachable, NotTold
 from domain.orders.money_policy import BY_DEFAULT, MoneyPolicy
-from domain.orders.order import Effect, Order, OrderLine
+from domain.orders.order import Order
 from domain.orders.settlement import Settlement
 from domain.orders.stock import StockItem
 from domain.orders.use_cases.apply_payment_events import apply_payment_events

@@ -20,8 +20,9 @@ from uuid import UUID
 
 from adapters.cloudevents import payment_events
 from domain.orders.attempt import CHECKOUT_KINDS, Attempt, AttemptStatus
+from domain.orders.effects import Effect
 from domain.orders.history import Entry, Recorded
-from domain.orders.order import Effect, Order
+from domain.orders.order import Order
 from domain.orders.ports import OrderKept
 from domain.orders.progress import DeliveryProgress, EffectProgress, EventProgress
 from domain.orders.states import ORDER_TRANSITIONS

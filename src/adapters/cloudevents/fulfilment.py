@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from adapters.cloudevents.payment_events import camel
-from domain.orders.order import Address, Order, OrderLine
+from domain.orders.cart import Address, OrderLine
+from domain.orders.order import Order
 
 SOURCE = "/orders"
 TYPE = "FulfilmentRequested"

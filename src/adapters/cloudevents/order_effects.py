@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.orders.order import Effect, EffectType
+from domain.orders.effects import Effect, EffectType
 from outbox import Event
 
 TOPICS: Mapping[EffectType, str] = {

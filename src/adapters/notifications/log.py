@@ -2,8 +2,8 @@
 
 import structlog
 
+from domain.orders.effects import Effect, EffectType
 from domain.orders.messages import CustomerMessage, NotTold
-from domain.orders.order import Effect, EffectType
 
 logger = structlog.get_logger(__name__)
 

@@ -17,8 +17,9 @@ from adapters.postgres.stock import PostgresStock, move_stock
 from adapters.postgres.transaction import Transaction, Write, appended
 from adapters.postgres.unit_of_work import UnitOfWork
 from domain.orders.attempt import Attempt
+from domain.orders.effects import Effect
 from domain.orders.history import Entry
-from domain.orders.order import Effect, Order
+from domain.orders.order import Order
 from domain.orders.ports import OrderKept
 from outbox import Event, Outbox
 

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from domain.orders.cart import Customer, OrderLine
 from domain.orders.errors import CurrencyNeedsAmounts, OrderStateForbids
-from domain.orders.order import Customer, Order, OrderLine, OrderStatus
+from domain.orders.order import Order
+from domain.orders.status import OrderStatus
 from domain.shared.errors import Malformed
 
 MAX_METADATA_NAMES = 50

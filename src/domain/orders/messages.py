@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from domain.orders.order import Effect, Order, OrderStatus
+from domain.orders.effects import Effect
+from domain.orders.order import Order
+from domain.orders.status import OrderStatus
 from domain.shared.payment_events import (
     PaymentCanceled,
     PaymentCaptured,

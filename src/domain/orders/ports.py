@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from domain.orders.attempt import Attempt
+from domain.orders.effects import Effect
 from domain.orders.history import Entry, Recorded
 from domain.orders.messages import CustomerMessage, NotTold
-from domain.orders.order import Effect, Order
+from domain.orders.order import Order
 from domain.orders.stock import Shelf, StockItem
 from domain.orders.webhooks.ports import Deliveries, Endpoints
 from domain.shared.payment_events import LastError, NextAction

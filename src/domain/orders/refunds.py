@@ -33,6 +33,14 @@ class OrderRefund:
     """Whether the goods of these lines go back to stock once the money is given back."""
     status: OrderRefundStatus = OrderRefundStatus.PENDING
 
+    @property
+    def goods(self) -> dict[str, int]:
+        """How many of each SKU its lines are."""
+        goods: dict[str, int] = {}
+        for line in self.lines:
+            goods[line.sku] = goods.get(line.sku, 0) + line.quantity
+        return goods
+
 
 class PricedLine(Protocol):
     """An order's line, as far as its price goes."""

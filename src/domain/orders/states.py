@@ -1,6 +1,6 @@
 """What may follow what for an order, as data; docs/states.md draws it, the database holds rows to it."""
 
-from domain.orders.order import TRANSITIONS, OrderStatus
+from domain.orders.status import TRANSITIONS, OrderStatus
 from domain.shared.states import Transitions
 
 _O = OrderStatus

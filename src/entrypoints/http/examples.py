@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import structs
 
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from domain.payments.dispute_status import DisputeStatus
 from domain.payments.gateway import CaptureMethod, IntentStatus
 from domain.payments.refund import RefundStatus

@@ -6,7 +6,9 @@ from litestar import Request
 from structlog.contextvars import bind_contextvars
 
 from domain.orders.cancellation import Cancellation
-from domain.orders.order import Order, OrderLine, OrderPayment
+from domain.orders.cart import OrderLine
+from domain.orders.order import Order
+from domain.orders.order_payment import OrderPayment
 from domain.orders.ports import PaymentView
 from domain.payments.gateway import IntentStatus
 from domain.shared.callers import Caller

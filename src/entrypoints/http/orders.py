@@ -7,8 +7,9 @@ from litestar.response.base import ASGIResponse
 from msgspec import UNSET, structs
 from structlog.contextvars import bind_contextvars
 
+from domain.orders.cart import Address, Customer, OrderLine
 from domain.orders.draft import DraftChanges
-from domain.orders.order import Address, Customer, Order, OrderLine
+from domain.orders.order import Order
 from domain.orders.use_cases.change_order import ChangeOrder
 from domain.orders.use_cases.create_order import CreateOrder
 from domain.shared.idempotency import Answer

@@ -9,7 +9,7 @@ from adapters.cloudevents import payment_events
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
 from adapters.system.currencies import IsoCurrencies
-from domain.orders.order import Effect
+from domain.orders.effects import Effect
 from domain.orders.use_cases.explain_order import ExplainOrderHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler
 from domain.payments.use_cases.read_story import ReadStoryHandler

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.cloudevents import payment_events
 from adapters.postgres.orders import PostgresOrders
 from adapters.postgres.transaction import Transaction
-from domain.orders.order import Effect, Order
+from domain.orders.effects import Effect
+from domain.orders.order import Order
 from domain.orders.use_cases.replay_order import Difference, differences, replay_order
 from entrypoints.operating.logs import Operating
 from outbox import Event, Operations, OrderedInbox, Outbox, Selection

@@ -14,8 +14,8 @@ from adapters.postgres.orders import PostgresOrders
 from adapters.postgres.stock import PostgresStock
 from adapters.postgres.transaction import Transaction
 from adapters.system.ids import SystemIds
+from domain.orders.effects import Effect, EffectType
 from domain.orders.messages import CustomerUnreachable
-from domain.orders.order import Effect, EffectType
 from domain.orders.use_cases.apply_payment_events import apply_payment_events
 from entrypoints.bootstrap import Container
 from entrypoints.traces import EventSpans, current_traceparent

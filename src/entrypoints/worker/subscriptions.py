@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from adapters.cloudevents import order_effects, payment_events
-from domain.orders.order import EffectType
+from domain.orders.effects import EffectType
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from adapters.mail.letters import Letters as MailLetters
 from adapters.mail.shop import Shop
 from adapters.mail.smtp import SmtpNotifier, SmtpServer
 from adapters.system.currencies import IsoCurrencies
+from domain.orders.cart import Customer
 from domain.orders.messages import CustomerMessage, CustomerUnreachable, MessageKind
-from domain.orders.order import Customer
 from domain.orders.ports import CustomerNotifier
 from tests.support.house import Letters, ManualClock
 from tests.support.mail_server import MailServer

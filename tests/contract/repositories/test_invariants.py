@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.cloudevents import payment_events
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
-from domain.orders.order import OrderStatus
 from domain.orders.states import ORDER_TRANSITIONS
+from domain.orders.status import OrderStatus
 from domain.payments.gateway import CaptureMethod, IntentStatus
 from domain.payments.operation import OperationStatus
 from domain.payments.payment import Occasion

@@ -10,18 +10,13 @@ import pytest
 
 from domain.orders.attempt import Attempt, AttemptKind, AttemptStatus
 from domain.orders.cancellation import Cancellation
+from domain.orders.cart import Address, Customer, OrderLine
+from domain.orders.effects import Effect, EffectType
 from domain.orders.history import Entry, EntryKind, Recorded
-from domain.orders.order import (
-    Address,
-    Customer,
-    Effect,
-    EffectType,
-    Order,
-    OrderLine,
-    OrderPayment,
-    OrderStatus,
-)
+from domain.orders.order import Order
+from domain.orders.order_payment import OrderPayment
 from domain.orders.ports import OrderKept
+from domain.orders.status import OrderStatus
 from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
 from tests.contract.repositories.conftest import Orders
 from tests.support.house import START

@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from domain.orders.cart import OrderLine
 from domain.orders.errors import StockInsufficient
 from domain.orders.history import requested
-from domain.orders.order import Order, OrderLine, OrderStatus
+from domain.orders.order import Order
+from domain.orders.status import OrderStatus
 from domain.orders.stock import StockItem
 from tests.contract.repositories.conftest import Orders
 from tests.contract.repositories.test_orders_contract import LATER, an_order, keep, load

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from adapters.cloudevents import order_effects
+from domain.orders.effects import Effect, EffectType
 from domain.orders.history import EntryKind
-from domain.orders.order import Effect, EffectType
 from entrypoints.bootstrap import Outside, build_container
 from entrypoints.http.app import create_app_of
 from entrypoints.settings import Secret, Settings

@@ -15,8 +15,10 @@ from adapters.postgres.orders import PostgresOrders
 from adapters.postgres.stock import PostgresStock
 from adapters.postgres.transaction import Transaction
 from adapters.system.ids import SystemIds
+from domain.orders.cart import OrderLine
+from domain.orders.effects import Effect
 from domain.orders.history import Entry, EntryKind
-from domain.orders.order import Effect, Order, OrderLine
+from domain.orders.order import Order
 from domain.orders.use_cases.apply_payment_events import apply_payment_events
 from domain.shared.payment_events import PaymentEvent
 from outbox import Event, OrderedInbox, Outbox, RetryPolicy, UnorderedInbox

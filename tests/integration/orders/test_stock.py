@@ -16,9 +16,10 @@ from adapters.cloudevents import order_effects
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
 from adapters.system.clock import SystemClock
 from adapters.system.ids import SystemIds
+from domain.orders.cart import OrderLine
 from domain.orders.errors import OnHandBelowReserved, OrderStateForbids, StockInsufficient
 from domain.orders.history import carried_out, requested
-from domain.orders.order import Order, OrderLine
+from domain.orders.order import Order
 from domain.orders.use_cases.apply_payment_events import apply_payment_events
 from domain.orders.use_cases.count_stock import CountStock, CountStockHandler
 from domain.shared.payment_events import (

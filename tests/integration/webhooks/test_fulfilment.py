@@ -10,15 +10,10 @@ from standardwebhooks import Webhook
 
 from adapters.cloudevents import order_effects
 from adapters.system.randomness import new_signing_secret
-from domain.orders.order import (
-    Address,
-    Customer,
-    Effect,
-    EffectType,
-    Order,
-    OrderLine,
-    OrderStatus,
-)
+from domain.orders.cart import Address, Customer, OrderLine
+from domain.orders.effects import Effect, EffectType
+from domain.orders.order import Order
+from domain.orders.status import OrderStatus
 from domain.orders.use_cases.manage_endpoints import ChangeEndpoint
 from domain.orders.webhooks.delivery import DeliveryStatus
 from domain.orders.webhooks.endpoint import CONFIGURED_ID, DisabledReason

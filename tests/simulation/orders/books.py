@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from domain.orders.order import Effect, EffectType, Order
+from domain.orders.effects import Effect, EffectType
+from domain.orders.order import Order
 from domain.payments.gateway import IntentSnapshot, IntentStatus
 from domain.shared.payment_events import PaymentEvent, RefundFailed, RefundProcessed
 

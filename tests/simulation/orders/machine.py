@@ -12,8 +12,10 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
+from domain.orders.cart import OrderLine
 from domain.orders.draft import DraftChanges
-from domain.orders.order import Effect, EffectType, Order, OrderLine
+from domain.orders.effects import Effect, EffectType
+from domain.orders.order import Order
 from domain.orders.refunds import RefundedLine
 from domain.orders.use_cases.cancel_order import CancelOrder
 from domain.orders.use_cases.change_order import ChangeOrder

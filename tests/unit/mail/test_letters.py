@@ -17,8 +17,10 @@ from adapters.mail.shop import Shop
 from adapters.system.currencies import CURRENCIES, IsoCurrencies
 from adapters.system.ids import SystemIds
 from domain.orders.cancellation import CHECKOUT_EXPIRED, Cancellation
+from domain.orders.cart import Customer, OrderLine
 from domain.orders.messages import CustomerMessage, CustomerUnreachable, MessageKind
-from domain.orders.order import Customer, Order, OrderLine, OrderPayment
+from domain.orders.order import Order
+from domain.orders.order_payment import OrderPayment
 from domain.shared.payment_events import CardMethod, NextAction, NextActionType
 from tests.support.house import START, ManualClock
 from tests.unit.orders.test_order import an_order

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from domain.orders.errors import CancellationRefunds, OrderNotFound, OrderStateForbids
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from domain.payments.gateway import GatewayRefundStatus, IntentStatus
 from domain.shared.errors import Refused
 from tests.support.fake_gateway import Outcome

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from domain.orders.cart import Customer, OrderLine
 from domain.orders.draft import MAX_METADATA_NAMES, DraftChanges, change_draft
 from domain.orders.errors import (
     CurrencyNeedsAmounts,
@@ -13,7 +14,8 @@ from domain.orders.errors import (
     OrderStateForbids,
     TotalOutOfRange,
 )
-from domain.orders.order import Customer, Order, OrderLine, OrderStatus
+from domain.orders.order import Order
+from domain.orders.status import OrderStatus
 from domain.orders.use_cases.change_order import ChangeOrder
 from domain.shared.errors import Malformed, VersionStale
 from domain.shared.money import MAX_AMOUNT

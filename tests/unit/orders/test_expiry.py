@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from domain.payments.gateway import IntentStatus
 from tests.support.house import House
 

@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from domain.orders.cart import OrderLine
 from domain.orders.errors import OrderNotFound, OrderStateForbids
-from domain.orders.order import Order, OrderLine, OrderStatus
+from domain.orders.order import Order
+from domain.orders.status import OrderStatus
 from tests.support.house import SERVICE, START, STRANGER, House
 
 S = OrderStatus

@@ -2,8 +2,10 @@
 
 import pytest
 
+from domain.orders.following import follow
 from domain.orders.history import Entry, EntryKind
-from domain.orders.order import Order, OrderStatus
+from domain.orders.order import Order
+from domain.orders.status import OrderStatus
 from domain.shared.callers import Caller
 from domain.shared.payment_events import (
     DisputeClosed,
@@ -25,7 +27,7 @@ S = OrderStatus
 
 
 def noted(order: Order, event: PaymentEvent) -> Entry:
-    order.apply(event)
+    follow(order, event)
     (entry,) = order.take_history()
     return entry
 
@@ -76,8 +78,8 @@ def test_what_is_settled_needs_no_attention_any_more() -> None:
 
 def test_an_event_of_a_superseded_payment_says_so() -> None:
     order = an_order()
-    order.apply(an_event(PaymentCanceled, payment_id="pay_1"))
-    order.apply(an_event(PaymentSucceeded, payment_id="pay_2"))
+    follow(order, an_event(PaymentCanceled, payment_id="pay_1"))
+    follow(order, an_event(PaymentSucceeded, payment_id="pay_2"))
     order.take_history()
     entry = noted(order, an_event(PaymentSucceeded, 2, payment_id="pay_1"))
     assert (entry.rule, entry.attention) == ("another payment has taken the place of this one", "PAID_TWICE")

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from domain.orders.cart import Customer
+from domain.orders.effects import EffectType
 from domain.orders.messages import MessageKind
-from domain.orders.order import Customer, EffectType
 from tests.support.house import SERVICE, House
 
 K = MessageKind

@@ -4,6 +4,9 @@ import pytest
 
 from adapters.notifications.log import LogCustomerNotifier
 from domain.orders.cancellation import Cancellation
+from domain.orders.cart import Customer
+from domain.orders.effects import Effect, EffectType
+from domain.orders.following import follow
 from domain.orders.history import EntryKind, Recorded, carried_out
 from domain.orders.messages import (
     TOLD,
@@ -13,7 +16,9 @@ from domain.orders.messages import (
     NotTold,
     message_of,
 )
-from domain.orders.order import Customer, Effect, EffectType, Order, OrderPayment, OrderStatus
+from domain.orders.order import Order
+from domain.orders.order_payment import OrderPayment
+from domain.orders.status import OrderStatus
 from domain.orders.timeline import tell
 from domain.orders.use_cases.tell_customer import TellCustomerHandler
 from domain.shared.payment_events import EVENT_TYPES, PaymentEvent, RefundProcessed
@@ -59,14 +64,14 @@ def test_what_the_order_has_left_behind_is_not_told(about: str, status: OrderSta
 @pytest.mark.parametrize("status", S)
 def test_whatever_an_order_asks_to_be_told_has_words(kind: type[PaymentEvent], status: OrderStatus) -> None:
     order = an_order(customer=ADA, status=status)
-    order.apply(an_event(kind, amount_captured=1000))
+    follow(order, an_event(kind, amount_captured=1000))
     asked = [effect for effect in order.take_effects() if effect.type is EffectType.NOTIFY_CUSTOMER]
     assert {effect.about for effect in asked} <= TOLD.keys()
 
 
 def test_a_refund_is_told_with_its_own_amount_until_it_is_reversed() -> None:
     order = an_order(customer=ADA, status=S.PAID)
-    order.apply(an_event(RefundProcessed, amount=300, amount_captured=1000, amount_refunded=500))
+    follow(order, an_event(RefundProcessed, amount=300, amount_captured=1000, amount_refunded=500))
     [effect] = order.take_effects()
     message = message_of(effect, order, "evt")
     assert isinstance(message, CustomerMessage)

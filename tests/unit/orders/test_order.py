@@ -6,8 +6,13 @@ from uuid import UUID
 
 import pytest
 
+from domain.orders.cart import OrderLine
+from domain.orders.effects import Effect, EffectType
 from domain.orders.errors import DiscountExceedsLine, OrderStateForbids, TotalOutOfRange
-from domain.orders.order import PAYABLE, Effect, EffectType, Order, OrderLine, OrderPayment, OrderStatus
+from domain.orders.following import follow
+from domain.orders.order import Order
+from domain.orders.order_payment import OrderPayment
+from domain.orders.status import PAYABLE, OrderStatus
 from domain.shared.money import MAX_AMOUNT
 from domain.shared.payment_events import (
     EVENT_TYPES,
@@ -70,7 +75,7 @@ def an_order(amount: int = 1000, **changes: Any) -> Order:
 
 def paid_order(**changes: Any) -> Order:
     order = an_order(**changes)
-    order.apply(an_event(PaymentSucceeded))
+    follow(order, an_event(PaymentSucceeded))
     order.take_effects()
     return order
 
@@ -91,14 +96,14 @@ def test_where_an_event_takes_an_order(kind: type[PaymentEvent], status: OrderSt
     event = an_event(kind)
     if kind in (RefundProcessed, RefundFailed):
         event = money_back(1, 1000 if kind is RefundProcessed else 0, kind)
-    order.apply(event)
+    follow(order, event)
     assert status_of(order) is EXPECTED[kind].get(status, status)
 
 
 @pytest.mark.parametrize("status", S)
 def test_a_capture_that_is_not_the_last_leaves_the_status(status: OrderStatus) -> None:
     order = an_order(status=status)
-    order.apply(an_event(PaymentCaptured, final=False, amount=400, amount_captured=400))
+    follow(order, an_event(PaymentCaptured, final=False, amount=400, amount_captured=400))
     assert (order.status, order.amount_paid, order.attention) == (status, 400, None)
 
 
@@ -140,16 +145,16 @@ def test_a_payment_is_remembered_with_what_its_events_told() -> None:
     order = an_order()
     order.link_payment("pay_1", None, "REQUIRES_PAYMENT_METHOD", START)
     error = LastError("card_declined", "generic_decline", "Declined.")
-    order.apply(an_event(PaymentFailed, 1, last_error=error))
+    follow(order, an_event(PaymentFailed, 1, last_error=error))
     (payment,) = order.payments
     assert (payment.gateway_payment_intent_id, payment.status) == ("pi_1", "REQUIRES_PAYMENT_METHOD")
     assert (payment.last_error, payment.next_action) == (error, None)
     action = NextAction(NextActionType.REDIRECT, "https://bank.test")
-    order.apply(an_event(PaymentRequiresAction, 2, next_action=action))
+    follow(order, an_event(PaymentRequiresAction, 2, next_action=action))
     assert (payment.status, payment.last_error, payment.next_action) == ("REQUIRES_ACTION", None, action)
     later = START + timedelta(seconds=5)
-    order.apply(an_event(PaymentSucceeded, 3, method=CardMethod("visa", "4242"), occurred_at=later))
-    order.apply(money_back(4, 100))
+    follow(order, an_event(PaymentSucceeded, 3, method=CardMethod("visa", "4242"), occurred_at=later))
+    follow(order, money_back(4, 100))
     assert order.payments == [
         OrderPayment(
             payment_id="pay_1",
@@ -166,7 +171,7 @@ def test_a_payment_is_remembered_with_what_its_events_told() -> None:
 
 def test_a_link_never_takes_back_what_an_event_told() -> None:
     order = an_order()
-    order.apply(an_event(PaymentSucceeded))
+    follow(order, an_event(PaymentSucceeded))
     order.link_payment("pay_1", None, "REQUIRES_PAYMENT_METHOD", START)
     (payment,) = order.payments
     assert (payment.status, payment.gateway_payment_intent_id) == ("SUCCEEDED", "pi_1")
@@ -183,7 +188,7 @@ def test_refunds_go_back_and_forth() -> None:
         (money_back(6, 1000), S.REFUNDED),
     ]
     for event, status in steps:
-        order.apply(event)
+        follow(order, event)
         assert (order.status, order.amount_refunded) == (status, event.amount_refunded)
     assert order.attention == "REFUND_FAILED"
 
@@ -192,21 +197,21 @@ def test_a_refund_undone_goes_back_to_where_fulfilment_is() -> None:
     order = paid_order()
     order.accept_fulfilment(START)
     assert status_of(order) is S.PROCESSING_FULFILLMENT
-    order.apply(money_back(2, 100))
-    order.apply(money_back(3, 0, RefundFailed))
+    follow(order, money_back(2, 100))
+    follow(order, money_back(3, 0, RefundFailed))
     assert status_of(order) is S.PROCESSING_FULFILLMENT
     order.fulfilled_at = START
-    order.apply(money_back(4, 100))
-    order.apply(money_back(5, 0, RefundFailed))
+    follow(order, money_back(4, 100))
+    follow(order, money_back(5, 0, RefundFailed))
     assert status_of(order) is S.FULFILLED
 
 
 def test_fulfilment_accepted_while_partially_refunded_shows_once_the_refund_is_undone() -> None:
     order = paid_order()
-    order.apply(money_back(2, 100))
+    follow(order, money_back(2, 100))
     order.accept_fulfilment(START)
     assert status_of(order) is S.PARTIALLY_REFUNDED
-    order.apply(money_back(3, 0, RefundFailed))
+    follow(order, money_back(3, 0, RefundFailed))
     assert status_of(order) is S.PROCESSING_FULFILLMENT
     accepted = order.accepted_at
     order.accept_fulfilment(START + timedelta(days=1))
@@ -215,9 +220,9 @@ def test_fulfilment_accepted_while_partially_refunded_shows_once_the_refund_is_u
 
 def test_all_that_was_captured_given_back_is_refunded_though_less_than_ordered() -> None:
     order = an_order(status=S.AUTHORIZED)
-    order.apply(an_event(PaymentCaptured, amount=700, amount_captured=700))
+    follow(order, an_event(PaymentCaptured, amount=700, amount_captured=700))
     assert (order.status, order.attention) == (S.PAID, "CAPTURED_LESS_THAN_TOTAL")
-    order.apply(an_event(RefundProcessed, 2, amount=700, amount_captured=700, amount_refunded=700))
+    follow(order, an_event(RefundProcessed, 2, amount=700, amount_captured=700, amount_refunded=700))
     assert status_of(order) is S.REFUNDED
 
 
@@ -235,7 +240,7 @@ def test_money_that_does_not_fit_the_order_is_flagged(
     kind: type[PaymentEvent], changes: dict[str, Any]
 ) -> None:
     order = an_order()
-    order.apply(an_event(kind, **changes))
+    follow(order, an_event(kind, **changes))
     assert (order.status, order.attention) == (S.PENDING_PAYMENT, "AMOUNT_MISMATCH")
     assert order.take_effects() == []
 
@@ -243,19 +248,19 @@ def test_money_that_does_not_fit_the_order_is_flagged(
 @pytest.mark.parametrize("kind", [PaymentSucceeded, PaymentCaptured])
 def test_money_after_the_cancellation_is_flagged(kind: type[PaymentEvent]) -> None:
     order = an_order(status=S.CANCELED)
-    order.apply(an_event(kind))
+    follow(order, an_event(kind))
     assert (order.status, order.attention, order.amount_paid) == (S.CANCELED, "PAID_AFTER_CANCEL", 1000)
 
 
 def test_a_dispute_flags_the_order_until_it_is_closed() -> None:
     order = paid_order()
     told: dict[str, Any] = {"amount_captured": 1000}
-    order.apply(an_event(DisputeOpened, 2, **told))
+    follow(order, an_event(DisputeOpened, 2, **told))
     assert (order.status, order.attention) == (S.PAID, "DISPUTED")
-    order.apply(an_event(DisputeClosed, 3, **told))
+    follow(order, an_event(DisputeClosed, 3, **told))
     assert order.attention is None
     order.attention = "REFUND_FAILED"
-    order.apply(an_event(DisputeClosed, 4, **told))
+    follow(order, an_event(DisputeClosed, 4, **told))
     assert order.attention == "REFUND_FAILED"
 
 
@@ -265,7 +270,7 @@ def test_events_of_a_superseded_payment_never_move_the_order() -> None:
     order.link_payment("pay_2", "pi_2", "REQUIRES_CONFIRMATION", START)
     for number, kind in enumerate(EXPECTED, 1):
         order.status, order.attention = S.PENDING_PAYMENT, None
-        order.apply(an_event(kind, number))
+        follow(order, an_event(kind, number))
         assert status_of(order) is S.PENDING_PAYMENT
         assert order.attention == {
             PaymentSucceeded: "SUPERSEDED_PAYMENT_CAPTURED",
@@ -278,8 +283,8 @@ def test_events_of_a_superseded_payment_never_move_the_order() -> None:
 
 def test_an_order_paid_by_two_payments_is_flagged() -> None:
     order = an_order()
-    order.apply(an_event(PaymentSucceeded, payment_id="pay_2"))
-    order.apply(an_event(PaymentSucceeded, payment_id="pay_1"))
+    follow(order, an_event(PaymentSucceeded, payment_id="pay_2"))
+    follow(order, an_event(PaymentSucceeded, payment_id="pay_1"))
     assert (order.status, order.attention, order.amount_paid) == (S.PAID, "PAID_TWICE", 2000)
 
 
@@ -287,20 +292,20 @@ def test_an_order_paid_by_two_payments_is_flagged() -> None:
 def test_a_new_payment_starts_anew_though_the_end_of_the_old_is_not_told_yet(linked: bool) -> None:
     """The streams of two payments interleave freely; the old one was canceled before the new one began."""
     order = an_order()
-    order.apply(an_event(PaymentAuthorized))
+    follow(order, an_event(PaymentAuthorized))
     if linked:
         order.link_payment("pay_2", "pi_2", "REQUIRES_CONFIRMATION", START)
-    order.apply(an_event(PaymentRequiresAction, payment_id="pay_2"))
-    order.apply(an_event(PaymentCanceled, 2))
+    follow(order, an_event(PaymentRequiresAction, payment_id="pay_2"))
+    follow(order, an_event(PaymentCanceled, 2))
     assert status_of(order) is S.AWAITING_USER_PAYMENT_ACTION
-    order.apply(an_event(PaymentFailed, 2, payment_id="pay_2"))
+    follow(order, an_event(PaymentFailed, 2, payment_id="pay_2"))
     assert status_of(order) is S.PAYMENT_FAILED
 
 
 def test_what_the_world_is_told() -> None:
     def told(kind: type[PaymentEvent], **changes: Any) -> list[Effect]:
         order = an_order()
-        order.apply(an_event(kind, **changes))
+        follow(order, an_event(kind, **changes))
         effects = order.take_effects()
         assert order.take_effects() == []
         return effects
@@ -329,8 +334,8 @@ def test_what_the_world_is_told() -> None:
 
 def test_the_warehouse_is_told_once_of_a_paid_order() -> None:
     order = paid_order()
-    order.apply(an_event(PaymentCaptured, 2))
-    order.apply(an_event(PaymentSucceeded, 3))
+    follow(order, an_event(PaymentCaptured, 2))
+    follow(order, an_event(PaymentSucceeded, 3))
     assert order.take_effects() == []
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from domain.orders.cart import OrderLine
+from domain.orders.effects import EffectType
 from domain.orders.errors import (
     OrderStateForbids,
     RefundExceedsPaid,
@@ -11,9 +13,10 @@ from domain.orders.errors import (
     RefundQuantityExceeds,
     RefundUnclear,
 )
+from domain.orders.following import follow
 from domain.orders.money_policy import MoneyPolicy, OnCapturedLess, OnMoney, OnPaidAfterCancel
-from domain.orders.order import EffectType, OrderLine, OrderStatus
 from domain.orders.refunds import OrderRefund, OrderRefundStatus, RefundedLine, amount_of
+from domain.orders.status import OrderStatus
 from domain.payments.errors import ChargeDisputed
 from domain.shared.payment_events import PaymentCaptured, PaymentSucceeded
 from tests.support.events import an_event
@@ -172,8 +175,8 @@ async def test_money_given_back_by_policy_is_given_back_once_whoever_dies() -> N
 def test_paid_twice(declared: OnMoney) -> None:
     policy = MoneyPolicy(paid_twice=declared)
     order = an_order()
-    order.apply(an_event(PaymentSucceeded, payment_id="pay_2"), policy=policy)
-    order.apply(an_event(PaymentSucceeded, payment_id="pay_1"), policy=policy)
+    follow(order, an_event(PaymentSucceeded, payment_id="pay_2"), policy=policy)
+    follow(order, an_event(PaymentSucceeded, payment_id="pay_1"), policy=policy)
     assert (order.status, order.attention) == (S.PAID, "PAID_TWICE")
     asked = [(one.kind, one.payment_id, one.amount) for one in order.take_attempts()]
     assert asked == ([("REFUND", "pay_1", None)] if declared is OnMoney.REFUND else [])
@@ -183,7 +186,7 @@ def test_paid_twice(declared: OnMoney) -> None:
 @pytest.mark.parametrize("changes", [{"amount_captured": 999}, {"currency": "USD"}])
 def test_money_unlike_the_order_s_is_never_its_payment(declared: OnMoney, changes: dict[str, Any]) -> None:
     order = an_order()
-    order.apply(an_event(PaymentSucceeded, **changes), policy=MoneyPolicy(amount_mismatch=declared))
+    follow(order, an_event(PaymentSucceeded, **changes), policy=MoneyPolicy(amount_mismatch=declared))
     assert (order.status, order.attention) == (S.PENDING_PAYMENT, "AMOUNT_MISMATCH")
     assert len(order.take_attempts()) == (declared is OnMoney.REFUND)
 
@@ -192,7 +195,7 @@ def test_money_unlike_the_order_s_is_never_its_payment(declared: OnMoney, change
 def test_captured_less(declared: OnCapturedLess) -> None:
     order = an_order(status=S.AUTHORIZED)
     event = an_event(PaymentCaptured, amount=700, amount_captured=700)
-    order.apply(event, policy=MoneyPolicy(captured_less=declared))
+    follow(order, event, policy=MoneyPolicy(captured_less=declared))
     flagged = declared is OnCapturedLess.FLAG
     assert (order.status, order.attention) == (S.PAID, "CAPTURED_LESS_THAN_TOTAL" if flagged else None)
 

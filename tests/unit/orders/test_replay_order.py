@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from domain.orders.cancellation import Cancellation
-from domain.orders.order import Order, OrderLine, OrderStatus
+from domain.orders.cart import OrderLine
+from domain.orders.following import follow
+from domain.orders.order import Order
+from domain.orders.status import OrderStatus
 from domain.orders.use_cases.replay_order import Difference, differences, replay_order
 from domain.shared.payment_events import (
     DisputeOpened,
@@ -70,7 +73,7 @@ def test_the_copy_of_an_order_that_followed_its_events_agrees(
 ) -> None:
     order = confirmed()
     for number, event in enumerate(events, start=1):
-        order.apply(event)
+        follow(order, event)
         if number == accepted_after and order.status is OrderStatus.PAID:
             order.accept_fulfilment(LATER)
 
@@ -79,7 +82,7 @@ def test_the_copy_of_an_order_that_followed_its_events_agrees(
 
 def test_the_order_itself_is_left_alone() -> None:
     order = confirmed()
-    order.apply(an_event(PaymentSucceeded))
+    follow(order, an_event(PaymentSucceeded))
     effects = len(order.take_effects())
     before = repr(order)
     replay_order(order, [an_event(PaymentSucceeded)])
@@ -91,7 +94,7 @@ def test_the_order_itself_is_left_alone() -> None:
 def test_what_went_its_own_way_is_told() -> None:
     order = confirmed()
     events = numbered((PaymentSucceeded, {}), (RefundProcessed, REFUNDED))
-    order.apply(events[0])  # and the refund was skipped
+    follow(order, events[0])  # and the refund was skipped
 
     assert list(differences(order, replay_order(order, events))) == [
         Difference("status", OrderStatus.PAID, OrderStatus.PARTIALLY_REFUNDED),
@@ -114,14 +117,14 @@ def test_a_payment_without_an_event_so_far_is_no_difference() -> None:
 
 def test_another_attempt_under_way_is_no_difference() -> None:
     order = confirmed()
-    order.apply(an_event(PaymentFailed))
+    follow(order, an_event(PaymentFailed))
     order.attempt_again(LATER)
     assert list(differences(order, replay_order(order, [an_event(PaymentFailed)]))) == []
 
 
 def test_a_fulfilled_order_agrees() -> None:
     order = confirmed()
-    order.apply(an_event(PaymentSucceeded))
+    follow(order, an_event(PaymentSucceeded))
     order.accept_fulfilment(START)
     order.status, order.fulfilled_at = OrderStatus.FULFILLED, LATER
     assert list(differences(order, replay_order(order, [an_event(PaymentSucceeded)]))) == []
@@ -143,10 +146,10 @@ def test_a_fulfilled_order_agrees() -> None:
 def test_a_canceled_order_agrees(events: list[PaymentEvent]) -> None:
     order = confirmed()
     for event in events[:1]:
-        order.apply(event)
+        follow(order, event)
     off = Cancellation(requested_at=START, reason=None, requested_by="u_1")
     order.call_off(off, key="off", check_at=START, busy=False)
     for event in events[1:]:
-        order.apply(event)
+        follow(order, event)
     assert order.status is OrderStatus.CANCELED
     assert list(differences(order, replay_order(order, events))) == []

@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 
 from domain.orders.cancellation import Cancellation
+from domain.orders.cart import OrderLine
+from domain.orders.effects import Effect, EffectType
 from domain.orders.errors import Lack, OnHandBelowReserved, StockInsufficient
-from domain.orders.order import HOLDS_NO_STOCK, Effect, EffectType, Order, OrderLine, OrderStatus
+from domain.orders.following import follow, may_need_stock
+from domain.orders.order import Order
 from domain.orders.refunds import RefundedLine
+from domain.orders.status import HOLDS_NO_STOCK, OrderStatus
 from domain.orders.stock import Shelf, StockChange, StockItem, listed, summed
 from domain.orders.use_cases.cancel_order import CancelOrder
 from domain.orders.use_cases.count_stock import CountStock
@@ -145,7 +149,7 @@ Kind = tuple[type[PaymentEvent], dict[str, Any]]
 
 def applied(order: Order, events: Sequence[PaymentEvent], found: Shelf) -> Order:
     for event in events:
-        order.apply(event, found)
+        follow(order, event, found)
     return order
 
 
@@ -159,16 +163,16 @@ PAID: Kind = (PaymentSucceeded, {})
 
 def test_an_order_that_holds_its_stock_need_not_look_for_any() -> None:
     paid = an_event(PaymentSucceeded)
-    assert not an_order().may_need_stock(paid)
-    assert not an_order(reserved={}).may_need_stock(paid)
-    assert not an_order(status=S.FULFILLED, reserved=None, fulfilled_at=START).may_need_stock(paid)
+    assert not may_need_stock(an_order(), paid)
+    assert not may_need_stock(an_order(reserved={}), paid)
+    assert not may_need_stock(an_order(status=S.FULFILLED, reserved=None, fulfilled_at=START), paid)
 
 
 def test_an_order_without_looks_where_it_may_be_paid() -> None:
     failed = an_order(status=S.PAYMENT_FAILED)
-    assert failed.may_need_stock(an_event(PaymentSucceeded))
-    assert not failed.may_need_stock(an_event(PaymentFailed))
-    assert not failed.may_need_stock(an_event(PaymentCanceled))
+    assert may_need_stock(failed, an_event(PaymentSucceeded))
+    assert not may_need_stock(failed, an_event(PaymentFailed))
+    assert not may_need_stock(failed, an_event(PaymentCanceled))
 
 
 def test_a_failure_and_a_payment_in_one_batch_keep_what_is_held() -> None:
@@ -203,7 +207,7 @@ def test_funds_held_for_what_is_gone_are_flagged_until_there_is_stock() -> None:
     order = an_order(status=S.PAYMENT_FAILED)
     applied(order, numbered((PaymentAuthorized, {})), shelf(OAK=(0, 0)))
     assert (order.status, order.attention, order.reserved) == (S.AUTHORIZED, "STOCK_INSUFFICIENT", None)
-    assert order.may_need_stock(an_event(PaymentCaptured, 2))
+    assert may_need_stock(order, an_event(PaymentCaptured, 2))
     applied(order, [an_event(PaymentCaptured, 2)], shelf(OAK=(2, 0)))
     assert (order.status, order.attention, order.reserved) == (S.PAID, None, {"OAK": 2})
 
@@ -219,7 +223,7 @@ def test_funds_held_for_what_is_gone_are_flagged_until_there_is_stock() -> None:
 def test_a_replay_knows_whether_there_was_stock(events: list[PaymentEvent], on_hand: int) -> None:
     order = an_order()
     for event in events:  # in batches of one
-        order.apply(event, shelf(OAK=(on_hand, 0)))
+        follow(order, event, shelf(OAK=(on_hand, 0)))
         order.take_stock_changes()
     assert list(differences(order, replay_order(order, events))) == []
 
@@ -343,7 +347,7 @@ def test_a_replay_of_a_canceled_order_knows_it_too(on_hand: int) -> None:
         if number == 2:
             off = Cancellation(requested_at=START, reason=None, requested_by="u_1")
             order.call_off(off, key="req_1", check_at=START, busy=False)
-        order.apply(event, shelf(OAK=(on_hand, 0)))
+        follow(order, event, shelf(OAK=(on_hand, 0)))
         order.take_stock_changes()
     assert order.status is S.CANCELED
     assert list(differences(order, replay_order(order, events))) == []
@@ -421,12 +425,12 @@ def test_a_refund_of_lines_asks_for_its_goods_once_the_money_is_back(restock: bo
     )
     order.take_effects()
     told = {"refund_id": refund.refund_id, "amount": 1000, "amount_captured": 1000}
-    order.apply(an_event(RefundProcessed, 2, **told, amount_refunded=1000))
+    follow(order, an_event(RefundProcessed, 2, **told, amount_refunded=1000))
     asked = [effect for effect in order.take_effects() if effect.type is EffectType.RESTOCK]
     assert [(effect.refund_id, effect.goods) for effect in asked] == (
         [(refund.refund_id, {"OAK": 2})] if restock else []
     )
-    order.apply(an_event(RefundFailed, 3, **told, amount_refunded=0))
+    follow(order, an_event(RefundFailed, 3, **told, amount_refunded=0))
     assert EffectType.RESTOCK not in {effect.type for effect in order.take_effects()}
 
 

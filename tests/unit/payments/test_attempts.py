@@ -1,6 +1,6 @@
 """One order, several attempts: on the same payment while it lives, on a new one once it is canceled."""
 
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from domain.payments.gateway import CaptureMethod, IntentStatus
 from tests.support.house import House, types
 

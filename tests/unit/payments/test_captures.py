@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from domain.payments.errors import (
     AuthorizationExpired,
     CaptureExceedsAuthorized,

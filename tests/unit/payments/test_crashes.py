@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from domain.payments.gateway import GatewayRefundStatus, IntentStatus
 from domain.payments.payment import Payment
 from tests.support.crash import Crash, Fuse

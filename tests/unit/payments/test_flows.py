@@ -1,6 +1,6 @@
 """Checkout from the order to the payment's events and back, where nothing goes wrong."""
 
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from domain.payments.gateway import IntentStatus
 from tests.support.house import House, types
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from domain.payments.errors import GatewayRefusedRequest, GatewayUnavailable
 from domain.payments.gateway import GatewayRefundStatus, GatewayRefused, IntentSnapshot, IntentStatus
 from domain.payments.operation import OperationStatus

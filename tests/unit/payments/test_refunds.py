@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from domain.payments.errors import CurrencyDiffers, PaymentStateForbids, RefundExceedsCaptured
 from domain.payments.gateway import GatewayRefundStatus as G
 from domain.payments.gateway import GatewayRefused, IntentStatus, RefundSnapshot

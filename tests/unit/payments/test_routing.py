@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from domain.payments.dispute_status import DisputeStatus
 from domain.payments.errors import (
     AmountTooSmall,

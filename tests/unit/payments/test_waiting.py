@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from domain.orders.errors import OrderStateForbids
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from domain.payments.errors import GatewayUnavailable, PaymentNotFound, PaymentStateForbids
 from domain.payments.gateway import AUTHORIZATION_EXPIRED, IntentStatus
 from domain.payments.payment import AUTHORIZATION_EXPIRING, Payment

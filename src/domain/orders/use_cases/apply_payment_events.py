@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from uuid import UUID
 
+from domain.orders.following import follow, may_need_stock
 from domain.orders.money_policy import BY_DEFAULT, MoneyPolicy
 from domain.orders.order import Order
 from domain.orders.ports import Orders, Stock
@@ -33,7 +34,7 @@ async def apply_payment_events(
         if order is None:
             foreign.append(event)
         else:
-            order.apply(event, shelf, policy, published_at=published_at.get(event.event_id))
+            follow(order, event, shelf, policy, published_at=published_at.get(event.event_id))
     await orders.save(list(found.values()))
     return foreign
 
@@ -43,7 +44,7 @@ async def _shelf(stock: Stock, found: Mapping[str, Order], events: Sequence[Paym
     wanting = {
         event.order_id: order
         for event in events
-        if (order := found.get(event.order_id)) is not None and order.may_need_stock(event)
+        if (order := found.get(event.order_id)) is not None and may_need_stock(order, event)
     }
     if not wanting:
         return NOTHING_TRACKED

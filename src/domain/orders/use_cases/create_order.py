@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from domain.orders.cart import Customer, OrderLine
 from domain.orders.history import requested
-from domain.orders.order import Customer, Order, OrderLine
+from domain.orders.order import Order
 from domain.orders.ports import OrderKept, UnitOfWorkFactory
 from domain.shared.callers import Caller
 from domain.shared.errors import TokenBoundToOrder

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from domain.orders.effects import Effect
 from domain.orders.history import carried_out
-from domain.orders.order import Effect, Order, OrderStatus
+from domain.orders.order import Order
 from domain.orders.ports import UnitOfWorkFactory, WarehouseNotifier
+from domain.orders.status import OrderStatus
 from domain.orders.webhooks.delivery import Delivery
 from domain.orders.webhooks.endpoint import FULFILMENT_REQUESTED, WebhookEndpoint
 from domain.shared.system import Clock, IdFactory

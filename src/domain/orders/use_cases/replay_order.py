@@ -3,8 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from domain.orders.following import follow
 from domain.orders.money_policy import BY_DEFAULT, STOCK_INSUFFICIENT, MoneyPolicy
-from domain.orders.order import Order, OrderPayment, OrderStatus
+from domain.orders.order import Order
+from domain.orders.order_payment import OrderPayment
+from domain.orders.status import OrderStatus
 from domain.orders.stock import NOTHING_TRACKED, Shelf, StockItem
 from domain.shared.payment_events import PaymentEvent
 
@@ -43,7 +46,7 @@ def replay_order(order: Order, events: Sequence[PaymentEvent], policy: MoneyPoli
         _attempts=[],
     )
     for event in events:
-        copy.apply(event, shelf, policy)
+        follow(copy, event, shelf, policy)
         copy.take_stock_changes()
         if copy.status is OrderStatus.PAID and order.accepted_at is not None:
             copy.accept_fulfilment(order.accepted_at)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from domain.orders.effects import Effect
 from domain.orders.history import carried_out
-from domain.orders.order import Effect
 from domain.orders.ports import UnitOfWorkFactory
 from domain.orders.stock import listed
 from domain.shared.system import Clock

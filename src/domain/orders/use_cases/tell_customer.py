@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from domain.orders.effects import Effect
 from domain.orders.errors import OrderNotFound
 from domain.orders.history import carried_out
 from domain.orders.messages import MessageKind, NotTold, message_of
-from domain.orders.order import Effect
 from domain.orders.ports import CustomerNotifier, UnitOfWorkFactory
 
 Told = MessageKind | NotTold

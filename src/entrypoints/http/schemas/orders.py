@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from domain.payments.gateway import CaptureMethod, FutureUsage, IntentStatus
 from entrypoints.http.queries import Cursor, Limit
 from entrypoints.http.schemas.parts import (

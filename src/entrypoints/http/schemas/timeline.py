@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from domain.orders.order import OrderStatus
+from domain.orders.status import OrderStatus
 from domain.shared.timeline import TimelineKind
 from entrypoints.http.schemas.values import Answered, Strict
 
