@@ -269,8 +269,10 @@ class _Following:
         if not order.is_canceling or order.cancellation is None:
             return
         match self.event:
-            case RefundFailed():
+            case RefundFailed(refund_id=failed) if order.refund_of(failed).cancels:
                 order.cancellation = None  # the order is what its money says, until a person decides
+            case RefundFailed():
+                self._ask(AttemptKind.REFUND, order.cancellation.reason)  # of what that one had promised
             case PaymentSucceeded() | PaymentCaptured(final=True):
                 self._ask(AttemptKind.REFUND, order.cancellation.reason)
             case PaymentFailed() if self.payment is order.latest_payment and not order.cancellation.gives_way:

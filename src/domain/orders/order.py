@@ -372,6 +372,7 @@ class Order:
                     payment_id=payment.payment_id,
                     amount=amount,
                     reason=reason,
+                    cancels=self.is_canceling,
                 )
             )
         self._attempts.append(attempt)

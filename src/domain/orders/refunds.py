@@ -31,6 +31,8 @@ class OrderRefund:
     lines: tuple[RefundedLine, ...] = ()
     restock: bool = False
     """Whether the goods of these lines go back to stock once the money is given back."""
+    cancels: bool = False
+    """Whether the order's cancellation asked for it, which depends on its outcome."""
     status: OrderRefundStatus = OrderRefundStatus.PENDING
 
     @property

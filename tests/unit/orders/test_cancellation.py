@@ -103,6 +103,28 @@ async def test_a_refund_under_way_is_waited_for() -> None:
     assert house.saved_order(order_id).status is S.CANCELED
 
 
+async def test_another_refund_that_fails_meanwhile_is_made_up_for() -> None:
+    house = House()
+    order_id = await ordered(house, "pm_card_pendingRefund")
+    await house.refund_by_order(order_id, amount=300)
+    await house.call_off(order_id, caller=SERVICE)
+    first, rest = house.gateway.refunds
+
+    async def settle(refund_id: str, status: GatewayRefundStatus, type: str) -> None:
+        settled = house.gateway.settle_refund(refund_id, status)
+        await house.webhook(house.gateway.webhook(type, settled))
+        await house.deliver()
+
+    await settle(first, GatewayRefundStatus.FAILED, "refund.failed")
+    assert house.saved_order(order_id).is_canceling
+    await house.recover()
+    _, _, again = house.gateway.refunds
+    for refund_id in (rest, again):
+        await settle(refund_id, GatewayRefundStatus.SUCCEEDED, "refund.updated")
+    order = house.saved_order(order_id)
+    assert (order.status, order.amount_paid, order.amount_refunded) == (S.CANCELED, 1000, 1000)
+
+
 async def test_captured_in_part_the_rest_is_voided_and_the_part_given_back() -> None:
     house = House()
     house.gateway.multicapture = True
