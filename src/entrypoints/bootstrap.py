@@ -35,7 +35,7 @@ from adapters.system.currencies import IsoCurrencies
 from adapters.system.ids import SystemIds
 from domain.orders.checkout import Checkout
 from domain.orders.history import Recorded
-from domain.orders.money_policy import MoneyPolicy, OnCapturedLess, OnMoney, OnPaidAfterCancel
+from domain.orders.money_policy import MoneyPolicy
 from domain.orders.ports import CustomerNotifier, WarehouseNotifier
 from domain.orders.settlement import Settlement
 from domain.orders.use_cases.cancel_order import CancelOrderHandler
@@ -362,13 +362,7 @@ def _build_orders(
         expire_checkouts=ExpireCheckoutsHandler(
             uow, clock, outside.ids, timedelta(minutes=settings.checkout_minutes)
         ),
-        money_policy=MoneyPolicy(
-            paid_after_cancel=OnPaidAfterCancel(settings.paid_after_cancel),
-            paid_twice=OnMoney(settings.paid_twice),
-            amount_mismatch=OnMoney(settings.amount_mismatch),
-            paid_without_stock=OnMoney(settings.paid_without_stock),
-            captured_less=OnCapturedLess(settings.captured_less),
-        ),
+        money_policy=settings.money_policy(),
         notify_warehouse=NotifyWarehouseHandler(
             uow,
             outside.warehouse,

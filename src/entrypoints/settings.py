@@ -18,6 +18,7 @@ from adapters.security.issuers import TrustedIssuer
 from adapters.standard_webhooks.addresses import AddressPolicy, AddressRefused, Networks
 from adapters.standard_webhooks.signing import SecretInvalid, key_of
 from adapters.stripe.descriptors import LONGEST_PREFIX, SHORTEST_PREFIX
+from domain.orders.money_policy import MoneyPolicy, OnCapturedLess, OnMoney, OnPaidAfterCancel
 from entrypoints.refusals import SettingsInvalid as SettingsInvalid
 from entrypoints.setting_forms import normalize
 
@@ -266,6 +267,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def webhook_addresses(self) -> AddressPolicy:
         """Where our own webhooks may be sent."""
         return AddressPolicy(allowed=self.webhook_allow_private.networks, allow_http=self.webhook_allow_http)
+
+    def money_policy(self) -> MoneyPolicy:
+        """What becomes of money that comes late, twice, or not as it should."""
+        return MoneyPolicy(
+            paid_after_cancel=OnPaidAfterCancel(self.paid_after_cancel),
+            paid_twice=OnMoney(self.paid_twice),
+            amount_mismatch=OnMoney(self.amount_mismatch),
+            paid_without_stock=OnMoney(self.paid_without_stock),
+            captured_less=OnCapturedLess(self.captured_less),
+        )
 
     def require(self, *names: str) -> None:
         """Check that these settings, which have no default, are set. Raises SettingsInvalid."""

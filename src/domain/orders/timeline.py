@@ -31,6 +31,7 @@ _REQUESTS: Mapping[str, str] = {
     "refund": "Money was to be given back",
     "fulfil": "The order was reported as shipped",
 }
+_SWEEPS: Mapping[str, str] = {"expire": "The checkout expired, for nobody had paid"}
 _EFFECTS: Mapping[str, tuple[str, str]] = {
     "NotifyCustomer": ("The customer was told", "The customer is to be told"),
     "NotifyWarehouse": ("The warehouse took the order on", "The warehouse is to be told"),
@@ -81,6 +82,8 @@ def _what(entry: Entry) -> str:
             return _TOLD.get(str(told), f"The customer was told {told}")  # of a later version
         case EntryKind.EFFECT:
             return _EFFECTS[entry.name][0] if entry.name in _EFFECTS else entry.name
+        case EntryKind.SWEEP:
+            return _SWEEPS.get(entry.name, entry.name)
         case _:
             return entry.name
 

@@ -10,6 +10,7 @@ import click
 
 from adapters.cloudevents.payment_events import EventUnreadable
 from adapters.dramatiq.publisher import DramatiqPublisher
+from domain.orders.money_policy import MoneyPolicy
 from entrypoints.bootstrap import make_broker_of
 from entrypoints.cli.group import WrongUsage
 from entrypoints.cli.operators import When, exit_with, json_option, ready_file_option, settings_of
@@ -215,7 +216,8 @@ def replay(
 
     show = Show(as_json)
     if is_shadow:
-        _run(settings, lambda databases: _shadow(databases, selection(ORDERS.topic), limit, show))
+        policy = settings.money_policy()
+        _run(settings, lambda databases: _shadow(databases, selection(ORDERS.topic), policy, limit, show))
     settings.require_broker()
     names = [consumer] if consumer else list(CONSUMERS)
 
@@ -250,10 +252,12 @@ async def _replay(
         show.replayed(consumer, done, is_cut=limit is not None and done is not None and done.events >= limit)
 
 
-async def _shadow(databases: Operating, selection: Selection, limit: int | None, show: Show) -> int:
+async def _shadow(
+    databases: Operating, selection: Selection, policy: MoneyPolicy, limit: int | None, show: Show
+) -> int:
     orders = 0
     differing = []
-    async for order in shadow(databases, "orders", selection):
+    async for order in shadow(databases, "orders", selection, policy):
         orders += 1
         show.shadowing(orders)
         if not order.agrees:

@@ -14,10 +14,10 @@ from adapters.cloudevents import payment_events
 from adapters.postgres.orders import PostgresOrders
 from adapters.postgres.transaction import Transaction
 from domain.orders.effects import Effect
-from domain.orders.order import Order
+from domain.orders.money_policy import MoneyPolicy
 from domain.orders.use_cases.replay_order import Difference, differences, replay_order
 from entrypoints.operating.logs import Operating
-from outbox import Event, Operations, OrderedInbox, Outbox, Selection
+from outbox import Operations, OrderedInbox, Outbox, Selection
 from outbox.status import ListedEvent
 
 
@@ -37,9 +37,12 @@ class ShadowedOrder:
 
 
 async def shadow(
-    operating: Operating, consumer: str, selection: Selection, *, page: int = 500
+    operating: Operating, consumer: str, selection: Selection, policy: MoneyPolicy, *, page: int = 500
 ) -> AsyncIterator[ShadowedOrder]:
-    """Each of our orders that a selected event speaks of, rebuilt from all of its payments' events."""
+    """Each of our orders that a selected event speaks of, rebuilt from all of its payments' events.
+
+    `policy` is to be the workers': what an order does with money that comes late depends on it.
+    """
     log = operating.logs["payments"]
     inbox = log.consumers[consumer].inbox
     assert isinstance(inbox, OrderedInbox)
@@ -52,13 +55,18 @@ async def shadow(
                 streams.setdefault(order_id, set()).add(one.event.stream)
         seen |= streams.keys()
         for order_id, of_order in streams.items():
-            shadowed = await _shadow_order(log, inbox, operating.orders, order_id, of_order)
+            shadowed = await _shadow_order(log, inbox, operating.orders, policy, order_id, of_order)
             if shadowed is not None:
                 yield shadowed
 
 
 async def _shadow_order(
-    log: Operations, inbox: OrderedInbox, engine: AsyncEngine, order_id: str, streams: set[str]
+    log: Operations,
+    inbox: OrderedInbox,
+    engine: AsyncEngine,
+    policy: MoneyPolicy,
+    order_id: str,
+    streams: set[str],
 ) -> ShadowedOrder | None:
     """None for an order that is not ours."""
     async with engine.connect() as connection:
@@ -85,12 +93,8 @@ async def _shadow_order(
             problem = f"the log begins with number {of_stream[0].event.sequence} of {stream}"
             return ShadowedOrder(order_id, len(listed), unapplied, problem, [])
     listed.sort(key=lambda one: one.position)
-    return _compare(order, [one.event for one in listed], unapplied)
-
-
-def _compare(order: Order, events: Sequence[Event], unapplied: int) -> ShadowedOrder:
-    copy = replay_order(order, [payment_events.decode(event) for event in events])
-    return ShadowedOrder(order.order_id, len(events), unapplied, None, list(differences(order, copy)))
+    copy = replay_order(order, [payment_events.decode(one.event) for one in listed], policy)
+    return ShadowedOrder(order_id, len(listed), unapplied, None, list(differences(order, copy)))
 
 
 def _encode_nothing(_effect: Effect) -> NoReturn:

@@ -18,6 +18,7 @@ from adapters.system.ids import SystemIds
 from domain.orders.cart import OrderLine
 from domain.orders.effects import Effect
 from domain.orders.history import Entry, EntryKind
+from domain.orders.money_policy import BY_DEFAULT, MoneyPolicy
 from domain.orders.order import Order
 from domain.orders.use_cases.apply_payment_events import apply_payment_events
 from domain.shared.payment_events import PaymentEvent
@@ -36,6 +37,7 @@ class Shop:
     """Streams whose events cannot be applied."""
     is_closed: bool = False
     """Whether effects fail."""
+    policy: MoneyPolicy = BY_DEFAULT
 
     def __post_init__(self) -> None:
         retry = RetryPolicy(attempts=1, first_seconds=0.0)
@@ -55,7 +57,10 @@ class Shop:
                 raise RuntimeError(f"cannot apply {event.id}")
         decoded = [payment_events.decode(event) for event in events]
         await apply_payment_events(
-            self._orders(connection), PostgresStock(Transaction.within(connection)), decoded
+            self._orders(connection),
+            PostgresStock(Transaction.within(connection)),
+            decoded,
+            policy=self.policy,
         )
 
     async def _carry_out(self, event: Event, /) -> None:

@@ -13,7 +13,14 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from adapters.dramatiq.wire import decode_batch
-from domain.shared.payment_events import PaymentCanceled, PaymentFailed, PaymentSucceeded, RefundProcessed
+from domain.orders.money_policy import MoneyPolicy, OnCapturedLess
+from domain.shared.payment_events import (
+    PaymentCanceled,
+    PaymentCaptured,
+    PaymentFailed,
+    PaymentSucceeded,
+    RefundProcessed,
+)
 from entrypoints.cli import main
 from outbox import Event
 from tests.integration.operating.conftest import Shop
@@ -280,6 +287,24 @@ async def test_a_shadow_of_one_payment_knows_the_others_of_its_order(run: Run, s
     for stream in ("pay_1", "pay_2"):
         told = await answer(run, "replay", "--shadow", "--stream", stream)
         assert told == {"orders": 1, "differing": []}
+
+
+async def test_a_shadow_goes_by_the_declared_policy(
+    run: Run, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.policy = MoneyPolicy(captured_less=OnCapturedLess.ACCEPT)
+    await shop.confirm(1)
+    events = await shop.append(1, PaymentCaptured, final=True, amount_captured=700)
+    await shop.orders.receive(shop.engine, events)
+    monkeypatch.setenv("PAYONCE_CAPTURED_LESS", "accept")
+    told = await answer(run, "replay", "--shadow", "--stream", "pay_1")
+    assert told == {"orders": 1, "differing": []}
+    monkeypatch.setenv("PAYONCE_CAPTURED_LESS", "flag")
+    told = await answer(run, "replay", "--shadow", "--stream", "pay_1", exit_code=1)
+    (differing,) = told["differing"]
+    assert differing["differences"] == [
+        {"field": "attention", "now": None, "replayed": "CAPTURED_LESS_THAN_TOTAL"}
+    ]
 
 
 async def test_a_shadow_tells_what_is_not_applied_yet_and_what_the_log_lost(run: Run, shop: Shop) -> None:

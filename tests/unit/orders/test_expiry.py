@@ -4,7 +4,9 @@ import pytest
 
 from domain.orders.status import OrderStatus
 from domain.payments.gateway import IntentStatus
+from domain.shared.timeline import TimelineKind
 from tests.support.house import House
+from tests.unit.orders.test_timeline import told
 
 S = OrderStatus
 
@@ -26,6 +28,24 @@ async def test_an_abandoned_checkout_expires(token: str | None) -> None:
     assert (saved.cancellation.reason, saved.cancellation.requested_by) == ("checkout_expired", None)
     assert [intent.status for intent in house.gateway.intents.values()] == [IntentStatus.CANCELED]
     assert await house.expire_checkouts() == 0
+    sweeps = [entry for entry in await told(house, order.order_id) if entry.kind is TimelineKind.SWEEP]
+    assert [(sweep.title, sweep.position is not None) for sweep in sweeps] == [
+        ("The checkout expired, for nobody had paid.", True)
+    ]
+
+
+async def test_the_expiry_of_a_checkout_whose_payment_is_over_is_told_with_its_end() -> None:
+    house = House()
+    order = await house.order()
+    payment = (await house.confirm(order.order_id, None)).payment
+    await house.deliver()
+    await house.cancel(house.payment(payment.payment_id))
+    await house.deliver()
+    house.clock.advance(hours=1)
+    await house.expire_checkouts()
+    *_, sweep = (entry for entry in await told(house, order.order_id) if entry.kind is TimelineKind.SWEEP)
+    assert sweep.title == "The checkout expired, for nobody had paid: PAYMENT_FAILED → CANCELED."
+    assert sweep.reason == "the order is called off, and no money of it is held"
 
 
 @pytest.mark.parametrize("token", ["pm_card_visa", "pm_success_de"])
