@@ -103,12 +103,13 @@ class PostgresOrders:
 
 
 def row_of(order: Order) -> dict[str, Any]:
-    """An order's columns; the derived amounts are stored beside it for those who query the table."""
+    """An order's columns; what is derived is stored beside it for those who query the table."""
     return to_row(order) | _derived(order)
 
 
-def _derived(order: Order) -> dict[str, int]:
+def _derived(order: Order) -> dict[str, Any]:
     return {
+        "attention": order.attention,
         "total_amount": order.total_amount,
         "amount_paid": order.amount_paid,
         "amount_refunded": order.amount_refunded,
@@ -126,13 +127,22 @@ _TAKE_ABANDONED = f"""
     )
     ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
-_DERIVED = ("total_amount", "amount_paid", "amount_refunded")
+_DERIVED = ("attention", "total_amount", "amount_paid", "amount_refunded")
 _INSERT = _HOT.insert(*_DERIVED)
 # One by itself: PostgreSQL plans anew for each array, and that takes longer than the look-up.
 _LOCK_ONE = f"{_HOT.select()} WHERE order_id = $1 FOR UPDATE"
 _LOCK = f"{_HOT.select()} WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE"
 _CHANGING = (
-    *("status", "attention", "payments", "confirmed_at", "accepted_at", "fulfilled_at", "updated_at"),
+    *(
+        "status",
+        "attention",
+        "attentions",
+        "payments",
+        "confirmed_at",
+        "accepted_at",
+        "fulfilled_at",
+        "updated_at",
+    ),
     *("version", "cancellation", "refunds"),
     *("amount_paid", "amount_refunded", "reserved"),
 )
@@ -149,7 +159,7 @@ def _noted(orders: Sequence[Order]) -> Iterator[tuple[str, Entry]]:
 def _changing(order: Order) -> tuple[Any, ...]:
     """The values of `_UPDATE`: what may change once the order is confirmed."""
     return (
-        *(order.order_id, order.status, order.attention, msgspec.json.encode(order.payments).decode()),
+        *(order.order_id, order.status, order.attention, _json(order.attentions), _json(order.payments)),
         *(order.confirmed_at, order.accepted_at, order.fulfilled_at, order.updated_at),
         *(order.version, _json(order.cancellation), _json(order.refunds)),
         *(order.amount_paid, order.amount_refunded),

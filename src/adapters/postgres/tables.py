@@ -114,7 +114,7 @@ orders = Table(
     *map(_amount, ("shipping_amount", "total_amount", "amount_paid", "amount_refunded")),
     *(
         Column(name, JSONB)
-        for name in ("lines", "customer", "metadata", "payments", "refunds", "cancellation")
+        for name in ("lines", "customer", "metadata", "payments", "refunds", "cancellation", "attentions")
     ),
     *map(_time, ("created_at", "updated_at", "confirmed_at", "accepted_at", "fulfilled_at")),
     Column("reserved", JSONB(none_as_null=True)),

@@ -6,12 +6,8 @@ The totals of a payment come with each of its events, so following one sets them
 from dataclasses import dataclass
 
 from domain.orders.attempt import AttemptKind
-from domain.orders.effects import Effect, EffectType
-from domain.orders.errors import StockInsufficient
-from domain.orders.history import RULES, applied
-from domain.orders.money_policy import (
+from domain.orders.attention import (
     AMOUNT_MISMATCH,
-    BY_DEFAULT,
     CAPTURED_LESS_THAN_TOTAL,
     DISPUTE_LOST,
     DISPUTED,
@@ -22,6 +18,12 @@ from domain.orders.money_policy import (
     REFUND_FAILED,
     STOCK_INSUFFICIENT,
     SUPERSEDED_PAYMENT_CAPTURED,
+)
+from domain.orders.effects import Effect, EffectType
+from domain.orders.errors import StockInsufficient
+from domain.orders.history import RULES, applied
+from domain.orders.money_policy import (
+    BY_DEFAULT,
     MoneyPolicy,
     OnCapturedLess,
     OnMoney,
@@ -63,14 +65,11 @@ def follow(
 
     `shelf` has the order's tracked SKUs where it `may_need_stock`; `published_at` is for the history.
     """
-    attention = order.attention
     payment = order.payment_of(event.payment_id, event.gateway_payment_intent_id)
     payment.follow(event)
     order.updated_at = max(order.updated_at, event.occurred_at)
     entry = applied(event, published_at)
     entry.rule = _Following(order, payment, event, shelf, policy).follow()
-    if order.attention != attention:
-        entry.attention = order.attention or ""
     order.note(entry)
 
 
@@ -89,7 +88,7 @@ class _Following:
         is_latest = self.payment is self.order.latest_payment
         rule = self._follow_latest() if is_latest else self._follow_superseded()
         if isinstance(self.event, RefundProcessed):
-            self._settle_attention()
+            self._settle_money()
         self._follow_cancellation()
         return rule
 
@@ -103,10 +102,11 @@ class _Following:
             case RefundProcessed() | RefundFailed():
                 return self._follow_refund()
             case DisputeOpened():
-                order.attention = DISPUTED
+                order.raise_attention(DISPUTED)
             case DisputeClosed():
-                if order.attention == DISPUTED:
-                    order.attention = DISPUTE_LOST if event.reason == "lost" else None
+                order.settle(DISPUTED)
+                if event.reason == "lost":
+                    order.raise_attention(DISPUTE_LOST)
             case PaymentCaptured(final=False):
                 return "more may be captured: the order waits for the final capture"
             case _:
@@ -117,21 +117,21 @@ class _Following:
         order = self.order
         match self.event:
             case RefundFailed():
-                order.attention = REFUND_FAILED
+                order.raise_attention(REFUND_FAILED)
             case RefundProcessed():
                 self._ask_for(EffectType.NOTIFY_CUSTOMER)
             case _ if self.payment.amount_kept > 0:
                 paid = order.status in AFTER_MONEY
-                order.attention = PAID_TWICE if paid else SUPERSEDED_PAYMENT_CAPTURED
-                self._give_back(self.policy.paid_twice)
+                order.settle(*OF_SUPERSEDED)  # two words for the same money
+                attention = PAID_TWICE if paid else SUPERSEDED_PAYMENT_CAPTURED
+                self._raise(attention, self.policy.paid_twice)
         return "another payment has taken the place of this one"
 
     def _follow_payment(self) -> str | None:
         order, event, policy = self.order, self.event, self.policy
         before, after = TRANSITIONS[type(event)]
         if after is OrderStatus.PAID and not self._money_is_right():
-            order.attention = AMOUNT_MISMATCH
-            self._give_back(policy.amount_mismatch)
+            self._raise(AMOUNT_MISMATCH, policy.amount_mismatch)
             return "the money is not what the order asks for"
         if after is OrderStatus.PAID and order.status is OrderStatus.CANCELED:
             if policy.paid_after_cancel is not OnPaidAfterCancel.REOPEN or not self._can_reopen():
@@ -140,7 +140,6 @@ class _Following:
         elif order.status not in before:
             return f"{event.type} does not move an order that is {order.status}"
         if after not in HOLDS_NO_STOCK and not self._has_stock(after):
-            self._give_back(policy.paid_without_stock)
             return "the stock for it is gone"
         order.step(after, RULES[type(event)])
         if order.is_canceling and not isinstance(event, PaymentCanceled):
@@ -148,7 +147,7 @@ class _Following:
         if after is OrderStatus.PAID:
             less = event.amount_captured < order.total_amount
             if less and policy.captured_less is OnCapturedLess.FLAG:
-                order.attention = CAPTURED_LESS_THAN_TOTAL
+                order.raise_attention(CAPTURED_LESS_THAN_TOTAL)
             self._ask_for(EffectType.NOTIFY_WAREHOUSE)
         if after is not OrderStatus.AUTHORIZED:
             self._ask_for(EffectType.NOTIFY_CUSTOMER)
@@ -171,9 +170,8 @@ class _Following:
 
     def _keep_canceled(self) -> str:
         """Money came for an order that is called off."""
-        self.order.attention = PAID_AFTER_CANCEL
         flag = self.policy.paid_after_cancel is OnPaidAfterCancel.FLAG
-        self._give_back(OnMoney.FLAG if flag else OnMoney.REFUND)
+        self._raise(PAID_AFTER_CANCEL, OnMoney.FLAG if flag else OnMoney.REFUND)
         return f"{self.event.type} does not move an order that is {self.order.status}"
 
     def _has_stock(self, after: OrderStatus) -> bool:
@@ -186,16 +184,15 @@ class _Following:
             order.reserve(self.shelf)
         except StockInsufficient:
             if after is not OrderStatus.AWAITING_USER_PAYMENT_ACTION:
-                order.attention = STOCK_INSUFFICIENT
+                self._raise(STOCK_INSUFFICIENT, self.policy.paid_without_stock)
             return after is not OrderStatus.PAID
-        if order.attention == STOCK_INSUFFICIENT:
-            order.attention = None
+        order.settle(STOCK_INSUFFICIENT)
         return True
 
     def _follow_refund(self) -> str | None:
         order, event = self.order, self.event
         if isinstance(event, RefundFailed):
-            order.attention = REFUND_FAILED
+            order.raise_attention(REFUND_FAILED)
         else:
             self._ask_for(EffectType.NOTIFY_CUSTOMER)
         if order.status not in AFTER_MONEY:
@@ -211,15 +208,16 @@ class _Following:
         order.step(after, RULES[type(event)])
         return None
 
-    def _give_back(self, declared: OnMoney) -> None:
-        """Refund what the payment has just taken, where that is what was declared for such money.
+    def _raise(self, attention: str, declared: OnMoney) -> None:
+        """Flag the money, and refund what the payment has just taken where that was declared for such money.
 
         A cancellation under way does so by itself. Of several captures the last one tells the whole.
         """
         order, event = self.order, self.event
+        order.raise_attention(attention)
         taken = isinstance(event, PaymentSucceeded) or (isinstance(event, PaymentCaptured) and event.final)
         if taken and declared is OnMoney.REFUND and not order.is_canceling:
-            self._ask(AttemptKind.REFUND, (order.attention or "").lower())
+            self._ask(AttemptKind.REFUND, attention.lower())
 
     def _remember_refund(self) -> None:
         """Also a refund that was made elsewhere: by the payment side's own call, or at the gateway."""
@@ -242,14 +240,14 @@ class _Following:
         if known.restock:
             self._ask_for(EffectType.RESTOCK, known)
 
-    def _settle_attention(self) -> None:
+    def _settle_money(self) -> None:
         """Nobody needs to look any more at money that was given back."""
         order = self.order
         superseded = [payment for payment in order.payments if payment is not order.latest_payment]
-        if (order.attention in OF_SUPERSEDED and not any(payment.amount_kept for payment in superseded)) or (
-            order.attention in OF_THE_WHOLE and order.amount_kept == 0
-        ):
-            order.attention = None
+        if not any(payment.amount_kept for payment in superseded):
+            order.settle(*OF_SUPERSEDED)
+        if order.amount_kept == 0:
+            order.settle(*OF_THE_WHOLE)
 
     def _give_way(self) -> None:
         """A checkout does not expire that was paid while its payment was being canceled."""

@@ -63,7 +63,9 @@ class Entry:
     sequence: int | None = None
     """The event's number in its payment's stream."""
     attention: str | None = None
-    """What a person must look at from now on; the empty text where that is settled."""
+    """The most urgent of what a person must look at from now on; the empty text where nothing is left."""
+    attentions: tuple[str, ...] | None = None
+    """All of it; None where it is as before, and in the entries of releases that knew one at a time."""
     details: Details = field(default_factory=dict)
 
 

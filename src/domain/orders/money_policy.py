@@ -1,6 +1,6 @@
 """What becomes of money that comes late, twice, or not as it should: declared, one answer for each case.
 
-Whatever is chosen, the order's `attention` names the case while money is held that is not its own.
+Whatever is chosen, the order's `attentions` name the case while money is held that is not its own.
 """
 
 from dataclasses import dataclass
@@ -40,20 +40,3 @@ class MoneyPolicy:
 
 
 BY_DEFAULT = MoneyPolicy()
-
-# The attentions of orders that speak of money; docs/orders.md says what to do about each.
-PAID_AFTER_CANCEL = "PAID_AFTER_CANCEL"
-PAID_TWICE = "PAID_TWICE"
-SUPERSEDED_PAYMENT_CAPTURED = "SUPERSEDED_PAYMENT_CAPTURED"
-AMOUNT_MISMATCH = "AMOUNT_MISMATCH"
-STOCK_INSUFFICIENT = "STOCK_INSUFFICIENT"
-"""Its money came, or is held, when its stock had gone to others."""
-CAPTURED_LESS_THAN_TOTAL = "CAPTURED_LESS_THAN_TOTAL"
-REFUND_FAILED = "REFUND_FAILED"
-DISPUTED = "DISPUTED"
-DISPUTE_LOST = "DISPUTE_LOST"
-
-OF_SUPERSEDED = (PAID_TWICE, SUPERSEDED_PAYMENT_CAPTURED)
-"""Settled once nothing is held of a payment whose place another one has taken."""
-OF_THE_WHOLE = (PAID_AFTER_CANCEL, AMOUNT_MISMATCH, STOCK_INSUFFICIENT)
-"""Settled once nothing is held of the order at all."""

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from domain.orders import stock
 from domain.orders.attempt import NOTHING_TO_REFUND, Attempt, AttemptKind
+from domain.orders.attention import REFUND_FAILED, by_urgency
 from domain.orders.cancellation import Cancellation
 from domain.orders.cart import Customer, OrderLine
 from domain.orders.effects import Effect
@@ -21,7 +22,6 @@ from domain.orders.errors import (
     TotalOutOfRange,
 )
 from domain.orders.history import Entry, Step, explain
-from domain.orders.money_policy import REFUND_FAILED
 from domain.orders.order_payment import OrderPayment
 from domain.orders.refunds import OrderRefund, OrderRefundStatus, RefundedLine, amount_of
 from domain.orders.status import HOLDS_NO_STOCK, PAYABLE, SHIPPABLE, OrderStatus
@@ -44,7 +44,8 @@ class Order:
     shipping_amount: int = 0
     metadata: dict[str, str] = field(default_factory=dict)
     status: OrderStatus = OrderStatus.DRAFT
-    attention: str | None = None
+    attentions: tuple[str, ...] = ()
+    """What a person must look at, the most urgent first: `raise_attention` and `settle` keep them."""
     payments: list[OrderPayment] = field(default_factory=list)
     refunds: list[OrderRefund] = field(default_factory=list)
     """In the order in which they were asked for, or were heard of."""
@@ -59,10 +60,26 @@ class Order:
     """Pending until the side of the money is known, then the record of why the order is canceled."""
     version: int = 1
     _stock_changes: list[StockChange] = field(default_factory=list, repr=False)
+    _noted_attentions: tuple[str, ...] = field(default=(), init=False, repr=False, compare=False)
     _effects: list[Effect] = field(default_factory=list, repr=False)
     _history: list[Entry] = field(default_factory=list, repr=False)
     _steps: list[Step] = field(default_factory=list, repr=False)
     _attempts: list[Attempt] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        self._noted_attentions = self.attentions
+
+    @property
+    def attention(self) -> str | None:
+        """The most urgent of what a person must look at."""
+        return self.attentions[0] if self.attentions else None
+
+    def raise_attention(self, attention: str) -> None:
+        self.attentions = by_urgency({*self.attentions, attention})
+
+    def settle(self, *attentions: str) -> None:
+        """Nobody needs to look at these any more, where somebody had to."""
+        self.attentions = tuple(one for one in self.attentions if one not in attentions)
 
     @property
     def subtotal_amount(self) -> int:
@@ -121,6 +138,9 @@ class Order:
     def note(self, entry: Entry) -> None:
         """Remember what happened: the cause of the changes of status since the last entry, if there were any."""
         entry.before = entry.after = self.status
+        if self.attentions != self._noted_attentions:
+            entry.attention, entry.attentions = self.attention or "", self.attentions
+            self._noted_attentions = self.attentions
         self._history.append(explain(entry, self._steps))
         self._steps = []
 
@@ -327,7 +347,7 @@ class Order:
                 self.cancellation = None  # the payment goes on, and so does the checkout
         elif attempt.amount is None and attempt.error != NOTHING_TO_REFUND:
             # Nobody waits for this answer. What is promised to other refunds is settled by their events.
-            self.attention = REFUND_FAILED
+            self.raise_attention(REFUND_FAILED)
             if self.is_canceling:
                 self.cancellation = None
 

@@ -56,6 +56,7 @@ def tell(recorded: Recorded) -> TimelineEntry:
             subject=entry.subject,
             actor=entry.actor,
             attention=entry.attention,
+            attentions=None if entry.attentions is None else ", ".join(entry.attentions),
             appliedAt=stamp(recorded.at) if entry.kind is EntryKind.EVENT else None,
             **entry.details,
         ),
@@ -109,11 +110,9 @@ def _moved(entry: Entry) -> str:
 def _attention(entry: Entry) -> str:
     if entry.attention is None:
         return ""
-    return (
-        f" A person must look at it: {entry.attention}."
-        if entry.attention
-        else " Nothing is left to look at."
-    )
+    if not entry.attention:
+        return " Nothing is left to look at."
+    return f" A person must look at it: {', '.join(entry.attentions or (entry.attention,))}."
 
 
 # What else is known

@@ -8,7 +8,7 @@ from rich.text import Text
 from entrypoints.http.schemas.timeline import ExplainAnswer, TimelineEntryAnswer
 
 WIDTH = 100
-_ABOVE = ("name", "type", "before", "after", "attention", "appliedAt")
+_ABOVE = ("name", "type", "before", "after", "attention", "attentions", "appliedAt")
 """Details that the line above them says already."""
 _INDENT = " " * 26
 
@@ -16,8 +16,8 @@ _INDENT = " " * 26
 def show_explained(console: Console, explained: ExplainAnswer) -> None:
     """The order's timeline, as the API answers it."""
     lines = _Lines(console)
-    attention = f", a person must look at it: {explained.attention}" if explained.attention else ""
-    lines.line("", f"{explained.order_id} is {explained.status}{attention}.", "bold")
+    flagged = f", a person must look at it: {', '.join(explained.attentions)}" if explained.attentions else ""
+    lines.line("", f"{explained.order_id} is {explained.status}{flagged}.", "bold")
     seen: set[str] = {explained.order_id}
     day = None
     for entry in explained.entries:

@@ -103,6 +103,7 @@ ORDER = OrderAnswer(
     fulfilled_at=None,
     cancellation=None,
     attention=None,
+    attentions=[],
     payments=[
         OrderPaymentAnswer(
             payment_id=_PAYMENT,
@@ -289,5 +290,7 @@ TIMELINE_ENTRY = TimelineEntryAnswer(
         "appliedAt": "2026-11-23T12:01:00.020000Z",
     },
 )
-EXPLAINED = ExplainAnswer(order_id=_ORDER, status=OrderStatus.PAID, attention=None, entries=[TIMELINE_ENTRY])
+EXPLAINED = ExplainAnswer(
+    order_id=_ORDER, status=OrderStatus.PAID, attention=None, attentions=[], entries=[TIMELINE_ENTRY]
+)
 STREAM = f"retry: 2000\n\nid: 4\ndata: {msgspec.json.encode(TIMELINE_ENTRY).decode()}\n\n"

@@ -44,6 +44,7 @@ def explain_answer(explained: Explained) -> ExplainAnswer:
         order_id=order.order_id,
         status=order.status,
         attention=order.attention,
+        attentions=list(order.attentions),
         entries=[entry_answer(entry) for entry in explained.timeline],
     )
 

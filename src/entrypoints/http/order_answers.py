@@ -60,6 +60,7 @@ def order_answer(order: Order, begun: PaymentView | None) -> OrderAnswer:
         fulfilled_at=order.fulfilled_at,
         cancellation=_cancellation_answer(order.cancellation),
         attention=order.attention,
+        attentions=list(order.attentions),
         payments=[_payment_answer(payment) for payment in order.payments],
         payment=_begun_answer(begun) if begun else _latest_answer(order.latest_payment),
         created_at=order.created_at,

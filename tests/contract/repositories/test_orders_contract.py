@@ -81,7 +81,7 @@ async def test_an_order_comes_back_as_it_was_kept(orders: Orders) -> None:
         shipping_amount=400,
         metadata={"channel": "web"},
         status=OrderStatus.PAID,
-        attention="DISPUTED",
+        attentions=("DISPUTED", "REFUND_FAILED"),
         payments=[
             OrderPayment(
                 payment_id="pay_1",
@@ -111,7 +111,7 @@ async def test_a_changed_order_is_one_version_on(orders: Orders) -> None:
         order.confirm(LATER)
         order.note(CONFIRMED)
         order.link_payment("pay_1", "pi_1", "SUCCEEDED", LATER)
-        order.attention, order.accepted_at, order.fulfilled_at = "DISPUTED", LATER, LATER
+        order.attentions, order.accepted_at, order.fulfilled_at = ("DISPUTED", "DISPUTE_LOST"), LATER, LATER
         order.cancellation = Cancellation(requested_at=LATER, reason=None, requested_by=None)
         await uow.orders.save([order])
         await uow.commit()
@@ -173,14 +173,16 @@ async def test_an_order_and_what_it_notes_are_committed_together(orders: Orders)
         for order in found.values():
             order.confirm(LATER)
             order.note(replace(CONFIRMED))
-        found["ord_1"].note(Entry(kind=EntryKind.EVENT, name="PaymentFailed", sequence=1, attention=""))
+        found["ord_1"].raise_attention("DISPUTED")
+        found["ord_1"].note(Entry(kind=EntryKind.EVENT, name="PaymentFailed", sequence=1))
         await uow.orders.save(list(found.values()))
         assert [row.entry for row in await history(orders)] == [made]
         await uow.commit()
     one, two, three = await history(orders)
     confirmed = replace(CONFIRMED, before="DRAFT", after="PENDING_PAYMENT", rule="checkout is complete")
     assert [one.entry, two.entry] == [made, confirmed]
-    assert (three.entry.before, three.entry.sequence, three.entry.attention) == ("PENDING_PAYMENT", 1, "")
+    assert (three.entry.before, three.entry.sequence) == ("PENDING_PAYMENT", 1)
+    assert (three.entry.attention, three.entry.attentions) == ("DISPUTED", ("DISPUTED",))
     assert one.position < two.position < three.position
     assert one.at <= two.at <= three.at
     assert [row.entry for row in await history(orders, "ord_2")] == [confirmed]

@@ -1,6 +1,7 @@
 """Migrations on real PostgreSQL: they make what the packages' own ddl() makes, and lose no row."""
 
 import asyncio
+import json
 import re
 import subprocess
 from collections.abc import AsyncIterator
@@ -205,3 +206,47 @@ async def test_payments_that_waited_before_are_looked_at(empty_database_url: str
         assert {row["status"] for row in rows} == {"REQUIRES_CAPTURE", "PROCESSING"}
     finally:
         await connection.close()
+
+
+async def test_attentions_of_before_and_of_the_release_before_are_kept(empty_database_url: str) -> None:
+    await asyncio.to_thread(migrate, empty_database_url, "0020")
+    connection = await asyncpg.connect(empty_database_url)
+
+    async def attentions(order_id: str) -> tuple[str | None, list[str]]:
+        row = await connection.fetchrow(
+            "SELECT attention, attentions::text FROM orders.orders WHERE order_id = $1", order_id
+        )
+        assert row is not None
+        return row["attention"], json.loads(row["attentions"])
+
+    try:
+        for order_id, attention in (("before", "REFUND_FAILED"), ("quiet", None)):
+            await connection.execute(OLD_ORDER, order_id, attention)
+
+        await asyncio.to_thread(migrate, empty_database_url)
+
+        assert await attentions("before") == ("REFUND_FAILED", ["REFUND_FAILED"])
+        assert await attentions("quiet") == (None, [])
+        # The release before goes on: it knows the first alone, and what stands behind it stays.
+        await connection.execute(OLD_ORDER, "new", "DISPUTED")
+        assert await attentions("new") == ("DISPUTED", ["DISPUTED"])
+        both = '["DISPUTED", "REFUND_FAILED"]'
+        await connection.execute("UPDATE orders.orders SET attention = 'DISPUTED', attentions = $1", both)
+        for order_id, attention, after in (
+            ("before", None, ["REFUND_FAILED"]),
+            ("quiet", "DISPUTE_LOST", ["DISPUTE_LOST", "REFUND_FAILED"]),
+            ("new", "REFUND_FAILED", ["REFUND_FAILED"]),
+        ):
+            await connection.execute(
+                "UPDATE orders.orders SET attention = $2 WHERE order_id = $1", order_id, attention
+            )
+            assert (await attentions(order_id))[1] == after
+    finally:
+        await connection.close()
+
+
+OLD_ORDER = """
+    INSERT INTO orders.orders (order_id, currency, status, attention, shipping_amount, total_amount, amount_paid,
+        amount_refunded, lines, metadata, payments, version, created_at, updated_at)
+    VALUES ($1, 'EUR', 'PAID', $2, 0, 1000, 1000, 0, '[]', '{}', '[]', 1, now(), now())
+"""

@@ -75,6 +75,8 @@ async def test_a_journey_is_told_from_every_source_in_causal_order(shop: Shop) -
     assert answer.status_code == 200, answer.text
     explained = answer.json()
     assert (explained["status"], explained["attention"]) == ("PARTIALLY_REFUNDED", "DISPUTED")
+    assert explained["attentions"] == ["DISPUTED"]
+    assert (await shop.api.get(f"/v1/orders/{order_id}", OPERATOR)).json()["attentions"] == ["DISPUTED"]
     entries = explained["entries"]
 
     assert {entry["kind"] for entry in entries} == {
@@ -96,7 +98,7 @@ async def test_a_journey_is_told_from_every_source_in_causal_order(shop: Shop) -
         assert way["publishedAt"] == PUBLISHED_AT
         assert way["occurredAt"] <= way["committedAt"] <= way["appliedAt"]
         assert event["ids"]["gatewayPaymentIntentId"].startswith("pi_")
-    assert events[-1]["details"]["attention"] == "DISPUTED"
+    assert (events[-1]["details"]["attention"], events[-1]["details"]["attentions"]) == ("DISPUTED",) * 2
 
     asked = [entry for entry in entries if entry["kind"] == "REQUEST"]
     assert [request["details"]["name"] for request in asked] == ["create", "confirm", "pay again"]

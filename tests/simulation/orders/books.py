@@ -50,18 +50,13 @@ def ledgers_of(events: Iterable[PaymentEvent]) -> dict[str, Ledger]:
     return ledgers
 
 
-def is_flagged(order: Order, events: Sequence[PaymentEvent]) -> bool:
-    """Whether a person looks at it. The end of a dispute takes away the flag, and what it has hidden."""
-    return order.attention is not None or any(event.type == "DisputeOpened" for event in events)
-
-
 def check_money(order: Order, events: Sequence[PaymentEvent]) -> None:
     """The order's money is its payments' to the cent, and its status says what became of it."""
     ledgers = ledgers_of(events)
     captured = sum(ledger.captured for ledger in ledgers.values())
     refunded = sum(ledger.refunded for ledger in ledgers.values())
     assert (order.amount_paid, order.amount_refunded) == (captured, refunded)
-    kept, status, flagged = captured - refunded, order.status, is_flagged(order, events)
+    kept, status, flagged = captured - refunded, order.status, bool(order.attentions)
     if status == "REFUNDED":
         assert captured == refunded > 0
     if status == "PARTIALLY_REFUNDED":
@@ -98,8 +93,7 @@ def check_effects(
     told = Counter(effect.order_id for effect in effects if effect.type is EffectType.NOTIFY_WAREHOUSE)
     assert all(number == 1 for number in told.values()), "a warehouse ships what it is told, each time"
     for order in orders.values():
-        mine = [event for event in events if event.order_id == order.order_id]
-        if order.status in AFTER_MONEY - {"REFUNDED"} and not (order.is_canceling or is_flagged(order, mine)):
+        if order.status in AFTER_MONEY - {"REFUNDED"} and not (order.is_canceling or order.attentions):
             assert told[order.order_id] == 1, f"nobody ships {order.order_id}"
 
 
@@ -140,7 +134,7 @@ class Shelves:
             if order.status not in HOLDS_STOCK or order.fulfilled_at is not None:
                 assert not mine, f"{order.order_id} is {order.status} and holds stock"
             else:
-                assert mine == self.needs(order) or order.attention is not None
+                assert mine == self.needs(order) or order.attentions
         for sku, counted in self.counted.items():
             on_hand, reserved = stock[sku]
             assert (on_hand, reserved) == (counted - shipped[sku] + self.returned[sku], held[sku])

@@ -162,7 +162,11 @@ async def test_a_disputed_charge_is_not_given_back() -> None:
     await house.webhook(house.gateway.webhook("charge.dispute.created", dispute))
     await house.deliver()
     order = await house.call_off(order_id, caller=SERVICE)
-    assert (order.status, order.cancellation, order.attention) == (S.PAID, None, "REFUND_FAILED")
+    assert (order.status, order.cancellation) == (S.PAID, None)
+    assert order.attentions == ("DISPUTED", "REFUND_FAILED")
+    async with house.orders_uow() as uow:
+        *_, answer = [row.entry for row in await uow.history.of(order_id, limit=20)]
+    assert answer.attentions == ("DISPUTED", "REFUND_FAILED")
 
 
 async def test_money_that_comes_while_it_is_being_canceled_is_given_back() -> None:

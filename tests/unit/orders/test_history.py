@@ -72,7 +72,7 @@ def test_what_moves_nothing_is_noted_with_the_reason(
 
 
 def test_what_is_settled_needs_no_attention_any_more() -> None:
-    order = an_order(status=S.PAID, attention="DISPUTED")
+    order = an_order(status=S.PAID, attentions=("DISPUTED",))
     assert noted(order, an_event(DisputeClosed, reason="won")).attention == ""
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from domain.orders.attention import STOCK_INSUFFICIENT, by_urgency
 from domain.orders.following import follow
-from domain.orders.money_policy import BY_DEFAULT, STOCK_INSUFFICIENT, MoneyPolicy
+from domain.orders.money_policy import BY_DEFAULT, MoneyPolicy
 from domain.orders.order import Order
 from domain.orders.order_payment import OrderPayment
 from domain.orders.status import OrderStatus
@@ -33,7 +34,7 @@ def replay_order(order: Order, events: Sequence[PaymentEvent], policy: MoneyPoli
     copy = replace(
         order,
         status=OrderStatus.PENDING_PAYMENT,
-        attention=None,
+        attentions=(),
         payments=[],
         refunds=[],
         accepted_at=None,
@@ -62,7 +63,7 @@ def replay_order(order: Order, events: Sequence[PaymentEvent], policy: MoneyPoli
 def _was_sold_out(order: Order) -> bool:
     """Whether money came that its status ignores: the stock had gone to others by then."""
     paid_in_vain = order.amount_paid > 0 and order.status in (OrderStatus.DRAFT, OrderStatus.PAYMENT_FAILED)
-    return paid_in_vain or order.attention == STOCK_INSUFFICIENT
+    return paid_in_vain or STOCK_INSUFFICIENT in order.attentions
 
 
 def _sold_out(order: Order) -> Shelf:
@@ -71,7 +72,8 @@ def _sold_out(order: Order) -> Shelf:
 
 def differences(order: Order, copy: Order) -> Iterator[Difference]:
     """Where the two differ in what events decide; payments without an event so far are left out."""
-    for name in ("status", "attention", "amount_paid", "amount_refunded"):
+    yield from _compared("attentions", *(by_urgency(set(one.attentions)) for one in (order, copy)))
+    for name in ("status", "amount_paid", "amount_refunded"):
         yield from _compared(name, getattr(order, name), getattr(copy, name))
     known = {payment.payment_id: payment for payment in order.payments}
     for payment in copy.payments:

@@ -175,7 +175,9 @@ class OrderAnswer(Answered):
     fulfilled_at: datetime | None
     cancellation: CancellationAnswer | None
     attention: str | None
-    """What a person must look at, if anything."""
+    """The most urgent of what a person must look at, if anything."""
+    attentions: list[str]
+    """All that a person must look at, the most urgent first."""
     payments: list[OrderPaymentAnswer]
     payment: LatestPaymentAnswer | None
     created_at: datetime

@@ -34,4 +34,7 @@ class ExplainAnswer(Answered):
     order_id: str
     status: OrderStatus
     attention: str | None
+    """The most urgent of what a person must look at, if anything."""
+    attentions: list[str]
+    """All that a person must look at, the most urgent first."""
     entries: list[TimelineEntryAnswer]
