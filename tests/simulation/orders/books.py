@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from domain.orders.effects import Effect, EffectType
 from domain.orders.order import Order
 from domain.payments.gateway import IntentSnapshot, IntentStatus
-from domain.shared.payment_events import PaymentEvent, RefundFailed, RefundProcessed
+from domain.shared.payment_events import (
+    DisputeClosed,
+    DisputeOpened,
+    PaymentEvent,
+    RefundFailed,
+    RefundProcessed,
+)
 
 AFTER_MONEY = {"PAID", "PROCESSING_FULFILLMENT", "FULFILLED", "PARTIALLY_REFUNDED", "REFUNDED"}
 WAITS_FOR = {"AUTHORIZED": "PaymentAuthorized", "AWAITING_USER_PAYMENT_ACTION": "PaymentRequiresAction"}
@@ -78,6 +84,23 @@ def check_money(order: Order, events: Sequence[PaymentEvent]) -> None:
         assert order.confirmed_at is None
     if order.fulfilled_at is not None:
         assert status in ("FULFILLED", "PARTIALLY_REFUNDED", "REFUNDED") or flagged
+
+
+def check_attentions(order: Order, events: Sequence[PaymentEvent]) -> None:
+    """What a person must look at stays until its own end, whatever else has come since."""
+    latest = max((payment.payment_id for payment in order.payments), default=None)
+    disputes = [event for event in events if isinstance(event, DisputeOpened | DisputeClosed)]
+    of_latest = [event for event in disputes if event.payment_id == latest]
+    is_open = bool(of_latest) and isinstance(of_latest[-1], DisputeOpened)
+    assert ("DISPUTED" in order.attentions) == is_open
+    lost = any(isinstance(event, DisputeClosed) and event.reason == "lost" for event in of_latest)
+    assert ("DISPUTE_LOST" in order.attentions) == lost
+    if len(order.payments) == 1:  # of several the events come to the order in an order that nobody tells us
+        failed = False
+        for event in events:
+            given_back = isinstance(event, RefundProcessed) and event.amount_refunded == event.amount_captured
+            failed = isinstance(event, RefundFailed) or (failed and not given_back)
+        assert not failed or "REFUND_FAILED" in order.attentions
 
 
 def check_effects(

@@ -24,7 +24,13 @@ from domain.payments.gateway import GatewayRefundStatus, GatewayRefused, IntentS
 from domain.payments.payment import Payment
 from domain.shared.errors import DomainError
 from domain.shared.payment_events import PaymentEvent
-from tests.simulation.orders.books import Shelves, check_effects, check_money, check_with_gateway
+from tests.simulation.orders.books import (
+    Shelves,
+    check_attentions,
+    check_effects,
+    check_money,
+    check_with_gateway,
+)
 from tests.simulation.payments.ledger import check_events, check_limits
 from tests.simulation.payments.outside import WHICH, OutsideMachine
 from tests.support.crash import Crash, Fuse
@@ -346,7 +352,9 @@ class OrderMachine(OutsideMachine):
             return
         orders = {order.order_id: order for order in self.all_orders()}
         for order in orders.values():
-            check_money(order, self.events_of(order.order_id))
+            events = self.events_of(order.order_id)
+            check_money(order, events)
+            check_attentions(order, events)
             self.check_frozen(order)
         check_effects(orders, self.house.world.orders.effects, self.house.log())
         self.shelves.check(orders.values(), {sku: self.house.stock(sku) for sku in TRACKED})
