@@ -46,7 +46,7 @@ from entrypoints.http.schemas.payments import (
     PreflightAnswer,
     RefundAnswer,
 )
-from entrypoints.http.schemas.timeline import ExplainAnswer, TimelineEntryAnswer
+from entrypoints.http.schemas.timeline import ExplainAnswer, StreamEvent, TimelineEntryAnswer
 
 _ORDER = "ord_01KAQ3V5T6W7X8Y9Z0ABCDEFGH"
 _PAYMENT = "pay_01KAQ3VB1C2D3E4F5G6H7J8K9M"
@@ -293,4 +293,4 @@ TIMELINE_ENTRY = TimelineEntryAnswer(
 EXPLAINED = ExplainAnswer(
     order_id=_ORDER, status=OrderStatus.PAID, attention=None, attentions=[], entries=[TIMELINE_ENTRY]
 )
-STREAM = f"retry: 2000\n\nid: 4\ndata: {msgspec.json.encode(TIMELINE_ENTRY).decode()}\n\n"
+STREAM = StreamEvent(id="4", data=msgspec.json.encode(TIMELINE_ENTRY).decode())

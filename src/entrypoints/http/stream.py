@@ -28,7 +28,7 @@ from entrypoints.http.operations import Operation, route
 from entrypoints.http.order_answers import ApiRequest, read_order_id
 from entrypoints.http.problems import Fault, Problem
 from entrypoints.http.queries import read_query
-from entrypoints.http.schemas.timeline import StreamQuery
+from entrypoints.http.schemas.timeline import StreamEvent, StreamQuery
 from entrypoints.streams import Listener, OrderStreams
 
 HEARTBEAT_SECONDS = 15.0
@@ -54,7 +54,7 @@ STREAM = Operation(
     scopes=("orders:read",),
     query=StreamQuery,
     optional_headers={"Last-Event-ID": "The position of the last entry received: go on behind it."},
-    answer=str,
+    answer=StreamEvent,
     answer_example=examples.STREAM,
     media_type="text/event-stream",
     problems={404: ("order_not_found",), 429: ("too_many_streams",), 503: ("streams_exhausted",)},

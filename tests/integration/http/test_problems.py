@@ -211,7 +211,7 @@ async def test_an_unforeseen_error_tells_nothing(api: Api, monkeypatch: pytest.M
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("the inner secret")
 
-    monkeypatch.setattr("entrypoints.http.order_answers.order_answer", broken)
+    monkeypatch.setattr("entrypoints.http.orders.order_answer", broken)
     with structlog.testing.capture_logs() as logs:
         answer = await api.post("/v1/orders", CART, key="k1")
     problem(answer, 500, "internal_error")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from domain.orders.status import OrderStatus
 from domain.shared.timeline import TimelineKind
@@ -38,3 +38,23 @@ class ExplainAnswer(Answered):
     attentions: list[str]
     """All that a person must look at, the most urgent first."""
     entries: list[TimelineEntryAnswer]
+
+
+EntryText = Annotated[
+    str,
+    Meta(
+        extra_json_schema={
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/TimelineEntryAnswer"},
+        }
+    ),
+]
+
+
+class StreamEvent(Answered):
+    """One Server-Sent Event, in the form in which OpenAPI before 3.2 describes a stream: event by event."""
+
+    data: EntryText
+    """An entry as `explain` has it, as JSON."""
+    id: str | UnsetType = UNSET
+    """The position in the order's history to go on behind; none of what comes from elsewhere."""
