@@ -303,7 +303,7 @@ async def test_a_shadow_goes_by_the_declared_policy(
     told = await answer(run, "replay", "--shadow", "--stream", "pay_1", exit_code=1)
     (differing,) = told["differing"]
     assert differing["differences"] == [
-        {"field": "attention", "now": None, "replayed": "CAPTURED_LESS_THAN_TOTAL"}
+        {"field": "attentions", "now": [], "replayed": ["CAPTURED_LESS_THAN_TOTAL"]}
     ]
 
 

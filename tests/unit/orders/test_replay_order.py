@@ -153,3 +153,16 @@ def test_a_canceled_order_agrees(events: list[PaymentEvent]) -> None:
         follow(order, event)
     assert order.status is OrderStatus.CANCELED
     assert list(differences(order, replay_order(order, events))) == []
+
+
+def test_an_attention_that_was_lost_is_found_and_their_order_is_no_difference() -> None:
+    order = confirmed()
+    events = numbered((PaymentSucceeded, {}), (RefundFailed, {}), (DisputeOpened, {}))
+    for event in events:
+        follow(order, event)
+    order.attentions = ("REFUND_FAILED", "DISPUTED")
+    assert list(differences(order, replay_order(order, events))) == []
+    order.attentions = ("DISPUTED",)
+    assert list(differences(order, replay_order(order, events))) == [
+        Difference("attentions", ("DISPUTED",), ("DISPUTED", "REFUND_FAILED"))
+    ]
