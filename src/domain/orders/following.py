@@ -32,7 +32,15 @@ from domain.orders.money_policy import (
 from domain.orders.order import Order
 from domain.orders.order_payment import OrderPayment
 from domain.orders.refunds import OrderRefund, OrderRefundStatus
-from domain.orders.status import AFTER_MONEY, HOLDS_NO_STOCK, NEEDS_STOCK, TRANSITIONS, OrderStatus
+from domain.orders.status import (
+    AFTER_MONEY,
+    HOLDS_NO_STOCK,
+    NEEDS_STOCK,
+    NOT_TO_BE_SHIPPED,
+    SHIPPABLE,
+    TRANSITIONS,
+    OrderStatus,
+)
 from domain.orders.stock import NOTHING_TRACKED, Shelf
 from domain.shared.payment_events import (
     DisputeClosed,
@@ -83,6 +91,7 @@ class _Following:
 
     def follow(self) -> str | None:
         """Why the event left the order's status as it was, where it did."""
+        before = self.order.status
         self._give_way()
         self._remember_refund()
         is_latest = self.payment is self.order.latest_payment
@@ -90,6 +99,8 @@ class _Following:
         if isinstance(self.event, RefundProcessed):
             self._settle_money()
         self._follow_cancellation()
+        if before in SHIPPABLE and self.order.status in NOT_TO_BE_SHIPPED and self.order.fulfilled_at is None:
+            self._ask_for(EffectType.NOTIFY_WAREHOUSE, about=self.order.status)
         return rule
 
     def _follow_latest(self) -> str | None:
@@ -285,14 +296,14 @@ class _Following:
         at = event.occurred_at
         self.order.ask(kind, self.payment, reason, at, key=event.event_id.hex, check_at=at)
 
-    def _ask_for(self, type: EffectType, refund: OrderRefund | None = None) -> None:
-        """Of the world outside; `refund` is the one whose goods come back."""
+    def _ask_for(self, type: EffectType, refund: OrderRefund | None = None, about: str | None = None) -> None:
+        """Of the world outside, about the event if nothing else; `refund` is the one whose goods come back."""
         event = self.event
         self.order.ask_for(
             Effect(
                 type,
                 self.order.order_id,
-                event.type,
+                about or event.type,
                 event.event_id,
                 amount=event.amount if isinstance(event, RefundProcessed) and refund is None else None,
                 refund_id=refund.refund_id if refund else None,

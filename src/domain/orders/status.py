@@ -37,6 +37,8 @@ AFTER_MONEY = frozenset(
     {_O.PAID, _O.PROCESSING_FULFILLMENT, _O.FULFILLED, _O.PARTIALLY_REFUNDED, _O.REFUNDED}
 )
 SHIPPABLE = frozenset({_O.PAID, _O.PROCESSING_FULFILLMENT, _O.PARTIALLY_REFUNDED})
+NOT_TO_BE_SHIPPED = frozenset({_O.CANCELED, _O.REFUNDED})
+"""Nothing of its money is here any more: the warehouse is not asked, or is told to stop."""
 HOLDS_NO_STOCK = frozenset({_O.DRAFT, _O.PAYMENT_FAILED, _O.CANCELED})
 """In every other status an order holds its stock until it is fulfilled."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from domain.orders.attempt import Attempt, AttemptKind
+from domain.orders.effects import EffectType
 from domain.orders.history import Entry, EntryKind, Recorded
 from domain.orders.messages import MessageKind, NotTold
 from domain.orders.progress import DeliveryProgress, EffectProgress, EventProgress
@@ -34,7 +35,8 @@ _REQUESTS: Mapping[str, str] = {
 _SWEEPS: Mapping[str, str] = {"expire": "The checkout expired, for nobody had paid"}
 _EFFECTS: Mapping[str, tuple[str, str]] = {
     "NotifyCustomer": ("The customer was told", "The customer is to be told"),
-    "NotifyWarehouse": ("The warehouse took the order on", "The warehouse is to be told"),
+    "NotifyWarehouse": ("The warehouse was told", "The warehouse is to be told"),
+    "warehouse accepted": ("The warehouse took the order on", "The warehouse is to take the order on"),
     "Restock": ("The goods went back into stock", "The goods are to go back into stock"),
 }
 
@@ -79,6 +81,8 @@ def _what(entry: Entry) -> str:
             return _REQUESTS.get(entry.name, f"A client asked for {entry.name}")
         case EntryKind.ANSWER:
             return f"The payment side answered {entry.details.get('outcome')}"
+        case EntryKind.EFFECT if entry.name == EffectType.NOTIFY_WAREHOUSE:
+            return _WAREHOUSE.get(str(entry.details.get("told")), "The warehouse took the order on")
         case EntryKind.EFFECT if told := entry.details.get("told"):
             return _TOLD.get(str(told), f"The customer was told {told}")  # of a later version
         case EntryKind.EFFECT:
@@ -89,6 +93,11 @@ def _what(entry: Entry) -> str:
             return entry.name
 
 
+_WAREHOUSE: Mapping[str, str] = {
+    "FulfilmentRequested": "The warehouse was asked to ship the order",
+    "FulfilmentCanceled": "The warehouse was told not to ship the order any more",
+    "OVERTAKEN": "The warehouse was not told, for the order had moved on by then",
+}
 _TOLD: Mapping[str, str] = {
     MessageKind.PAID: "The customer was told that the payment was received",
     MessageKind.PAYMENT_FAILED: "The customer was told that the payment failed, and asked to try again",

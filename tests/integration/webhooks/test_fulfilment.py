@@ -10,8 +10,10 @@ from standardwebhooks import Webhook
 
 from adapters.cloudevents import order_effects
 from adapters.system.randomness import new_signing_secret
+from domain.orders.cancellation import Cancellation
 from domain.orders.cart import Address, Customer, OrderLine
 from domain.orders.effects import Effect, EffectType
+from domain.orders.history import carried_out
 from domain.orders.order import Order
 from domain.orders.status import OrderStatus
 from domain.orders.use_cases.manage_endpoints import ChangeEndpoint
@@ -160,6 +162,88 @@ async def test_what_is_given_back_already_is_not_shipped(configured: Shop) -> No
     )
     await consume(shop, event)
     assert await shop.deliveries(endpoint) == []
+
+
+def stop(shop: Shop) -> Event:
+    """What an order asks for once it is canceled."""
+    effect = Effect(EffectType.NOTIFY_WAREHOUSE, "ord_1", OrderStatus.CANCELED)
+    return order_effects.encode(effect, shop.container.ids.event_id, lambda: None)
+
+
+async def cancel(shop: Shop) -> None:
+    async with shop.webhooks.endpoints.unit_of_work() as uow:
+        order = (await uow.orders.lock(["ord_1"]))["ord_1"]
+        order.step(OrderStatus.CANCELED, "the order is called off")
+        order.cancellation = Cancellation(
+            requested_at=datetime.now(UTC), reason="changed their mind", requested_by="u_1"
+        )
+        order.note(carried_out("cancel", "req_1"))
+        await uow.orders.save([order])
+        await uow.commit()
+
+
+async def test_a_canceled_order_is_stopped_at_its_warehouse(
+    configured: Shop, receiver: WebhookReceiver
+) -> None:
+    shop = configured
+    await consume(shop, await pay(shop))
+    endpoint = await shop.webhooks.endpoints.get(CONFIGURED_ID)
+    async with shop.sending():
+        await shop.until(endpoint, finished)
+        await cancel(shop)
+        event = stop(shop)
+        await consume(shop, event)
+        await shop.until(endpoint, lambda found: finished(found) and len(found) == 2)
+    asked, stopped = (Webhook(SECRET).verify(one.body, dict(one.headers)) for one in receiver.received)
+    assert (stopped["type"], stopped["subject"], stopped["id"]) == (
+        "FulfilmentCanceled",
+        "ord_1",
+        str(event.id),
+    )
+    version = (await order_of(shop)).version
+    assert stopped["data"] == {
+        "orderId": "ord_1",
+        "version": version,
+        "status": "CANCELED",
+        "reason": "changed their mind",
+    }
+    assert asked["data"]["version"] < version
+    assert await history_of(shop) == ["NotifyWarehouse", "warehouse accepted", "cancel", "NotifyWarehouse"]
+
+
+async def test_a_request_that_still_waits_is_not_sent_once_its_order_is_canceled(
+    configured: Shop, receiver: WebhookReceiver
+) -> None:
+    shop = configured
+    receiver.answers = [Say(503), Say(202)]
+    await consume(shop, await pay(shop))
+    endpoint = await shop.webhooks.endpoints.get(CONFIGURED_ID)
+    async with shop.sending():
+        await shop.until(endpoint, tried)
+        await cancel(shop)
+        await consume(shop, stop(shop))
+        await make_due(shop)
+        asked, stopped = await shop.until(endpoint, lambda found: finished(found) and len(found) == 2)
+    assert (asked.status, asked.attempts[-1].error) == (
+        DeliveryStatus.FAILED,
+        "not sent: the order is CANCELED",
+    )
+    assert stopped.status is DeliveryStatus.DELIVERED
+    assert receiver.ids() == [asked.event_id, stopped.event_id]
+    assert (await order_of(shop)).accepted_at is None
+
+
+async def test_a_warehouse_of_a_former_version_is_told_to_stop_as_well(
+    configured: Shop, receiver: WebhookReceiver
+) -> None:
+    shop = configured
+    await shop.webhooks.configure()
+    async with shop.container.orders.engine.begin() as connection:
+        former = """UPDATE orders.webhook_endpoint SET event_types = '["FulfilmentRequested"]'"""
+        await connection.execute(text(former))
+    await shop.webhooks.endpoints.configure(shop.webhooks.configured)
+    endpoint = await shop.webhooks.endpoints.get(CONFIGURED_ID)
+    assert endpoint.event_types == ("FulfilmentRequested", "FulfilmentCanceled")
 
 
 async def test_a_disabled_warehouse_keeps_its_orders_waiting(

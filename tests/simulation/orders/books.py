@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from domain.orders.effects import Effect, EffectType
 from domain.orders.order import Order
+from domain.orders.status import NOT_TO_BE_SHIPPED
 from domain.payments.gateway import IntentSnapshot, IntentStatus
 from domain.shared.payment_events import (
     DisputeClosed,
@@ -113,11 +114,15 @@ def check_effects(
     for effect in effects:
         if effect.caused_by is not None:
             assert known[effect.caused_by].order_id == effect.order_id
-    told = Counter(effect.order_id for effect in effects if effect.type is EffectType.NOTIFY_WAREHOUSE)
+    of_warehouse = [effect for effect in effects if effect.type is EffectType.NOTIFY_WAREHOUSE]
+    told = Counter(one.order_id for one in of_warehouse if one.about not in NOT_TO_BE_SHIPPED)
+    stopped = {one.order_id for one in of_warehouse if one.about in NOT_TO_BE_SHIPPED}
     assert all(number == 1 for number in told.values()), "a warehouse ships what it is told, each time"
     for order in orders.values():
         if order.status in AFTER_MONEY - {"REFUNDED"} and not (order.is_canceling or order.attentions):
             assert told[order.order_id] == 1, f"nobody ships {order.order_id}"
+        if order.status in NOT_TO_BE_SHIPPED and told[order.order_id] and order.fulfilled_at is None:
+            assert order.order_id in stopped, f"nobody stops {order.order_id}"
 
 
 @dataclass

@@ -17,6 +17,7 @@ from domain.orders.draft import DraftChanges
 from domain.orders.effects import Effect, EffectType
 from domain.orders.order import Order
 from domain.orders.refunds import RefundedLine
+from domain.orders.status import NOT_TO_BE_SHIPPED
 from domain.orders.use_cases.cancel_order import CancelOrder
 from domain.orders.use_cases.change_order import ChangeOrder
 from domain.orders.use_cases.refund_order import RefundOrder
@@ -386,7 +387,11 @@ class OrderMachine(OutsideMachine):
                 refunded[refund.intent_id] = refunded.get(refund.intent_id, 0) + refund.amount
         for order in self.all_orders():
             check_with_gateway(order, self.intents_of(order.order_id), refunded)
-        warehouse = {(effect.order_id, key) for effect, key in self.house.world.notes.sent}
+        warehouse = {
+            (effect.order_id, key)
+            for effect, key in self.house.world.notes.sent
+            if effect.about not in NOT_TO_BE_SHIPPED
+        }
         assert len(warehouse) == len({order_id for order_id, _ in warehouse})
 
     def intents_of(self, order_id: str) -> list[IntentSnapshot]:

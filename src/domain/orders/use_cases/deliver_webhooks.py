@@ -6,6 +6,7 @@ from datetime import datetime
 
 from domain.orders.history import carried_out
 from domain.orders.ports import UnitOfWorkFactory
+from domain.orders.status import NOT_TO_BE_SHIPPED
 from domain.orders.webhooks.delivery import LEASE, Delivery, SendResult
 from domain.orders.webhooks.endpoint import FULFILMENT_REQUESTED, WebhookEndpoint
 from domain.orders.webhooks.ports import Message, Spread, WebhookSender
@@ -65,6 +66,8 @@ class DeliverWebhooksHandler:
     async def deliver(self, claimed: Claimed) -> Delivered:
         """Send it once and note the answer; a fulfilment request's 2xx accepts its order in the same transaction."""
         delivery = claimed.delivery
+        if (withdrawn := await self._withdraw(claimed)) is not None:
+            return withdrawn
         result = await self.sender.send(
             Message(
                 url=claimed.endpoint.url,
@@ -95,3 +98,17 @@ class DeliverWebhooksHandler:
             await uow.commit()
         disabled = was_enabled and endpoint is not None and not endpoint.is_enabled
         return Delivered(delivery=delivery, result=result, endpoint=endpoint, disabled=disabled)
+
+    async def _withdraw(self, claimed: Claimed) -> Delivered | None:
+        """A fulfilment request waits for days at times: it is not sent once its order is not to be shipped."""
+        delivery = claimed.delivery
+        if delivery.event_type != FULFILMENT_REQUESTED:
+            return None
+        async with self.unit_of_work() as uow:
+            order = await uow.orders.get(delivery.order_id)
+            if order is None or order.status not in NOT_TO_BE_SHIPPED:
+                return None
+            result = delivery.withdraw(f"not sent: the order is {order.status}", self.clock.now())
+            await uow.deliveries.conclude(delivery, claimed.lease)
+            await uow.commit()
+        return Delivered(delivery=delivery, result=result, endpoint=claimed.endpoint, disabled=False)

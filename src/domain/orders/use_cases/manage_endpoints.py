@@ -7,7 +7,7 @@ from datetime import datetime
 from domain.orders.ports import OrdersUnitOfWork, UnitOfWorkFactory
 from domain.orders.webhooks.endpoint import (
     CONFIGURED_ID,
-    FULFILMENT_REQUESTED,
+    FULFILMENT_TYPES,
     WebhookEndpoint,
 )
 from domain.orders.webhooks.errors import EndpointNotFound
@@ -138,7 +138,7 @@ def _configured_endpoint(configured: ConfiguredEndpoint, now: datetime) -> Webho
     return WebhookEndpoint(
         endpoint_id=CONFIGURED_ID,
         url=configured.url,
-        event_types=(FULFILMENT_REQUESTED,),
+        event_types=FULFILMENT_TYPES,
         description="The warehouse that the settings name.",
         secret=configured.secret,
         created_at=now,
@@ -149,7 +149,8 @@ def _configured_endpoint(configured: ConfiguredEndpoint, now: datetime) -> Webho
 def _is_as_configured(endpoint: WebhookEndpoint | None, configured: ConfiguredEndpoint | None) -> bool:
     if endpoint is None or configured is None:
         return (endpoint is None or endpoint.is_retired) and configured is None
-    return not endpoint.is_retired and (endpoint.url, endpoint.secret) == (configured.url, configured.secret)
+    wanted = (configured.url, configured.secret, FULFILMENT_TYPES)
+    return not endpoint.is_retired and (endpoint.url, endpoint.secret, endpoint.event_types) == wanted
 
 
 def _found(endpoint: WebhookEndpoint | None) -> WebhookEndpoint:

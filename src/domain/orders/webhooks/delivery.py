@@ -32,14 +32,20 @@ KEPT_ATTEMPTS = 50
 class DeliveryStatus(State):
     PENDING = "PENDING", "It is to be sent at its time, and waits while its endpoint is disabled."
     DELIVERED = "DELIVERED", "The endpoint answered 2xx."
-    FAILED = "FAILED", "Every attempt failed; an operator may replay it."
+    FAILED = (
+        "FAILED",
+        "Every attempt failed, or there was nothing to be sent any more; an operator may replay it.",
+    )
 
 
 _D = DeliveryStatus
 
 DELIVERY_TRANSITIONS: Transitions[DeliveryStatus] = {
     None: {_D.PENDING: "an endpoint wants the event"},
-    _D.PENDING: {_D.DELIVERED: "2xx", _D.FAILED: "the last attempt failed"},
+    _D.PENDING: {
+        _D.DELIVERED: "2xx",
+        _D.FAILED: "the last attempt failed, or its order is not to be shipped any more",
+    },
     _D.DELIVERED: {_D.PENDING: "replayed"},
     _D.FAILED: {_D.PENDING: "replayed"},
 }
@@ -119,6 +125,13 @@ class Delivery:
             wait = RETRY_AFTER[self.tries - 1] * (shortest + (longest - shortest) * spread)
             asked = min(result.retry_after or timedelta(), LONGEST_RETRY_AFTER)
             self.due_at = now + max(wait, asked)
+
+    def withdraw(self, reason: str, now: datetime) -> SendResult:
+        """End it unsent, for there is nothing to be sent any more."""
+        unsent = SendResult(status=None, latency_ms=0, error=reason)
+        self.record(unsent, now, spread=0)
+        self._finish(DeliveryStatus.FAILED, now)
+        return unsent
 
     def _finish(self, status: DeliveryStatus, now: datetime) -> None:
         self.status, self.finished_at, self.due_at = status, now, None

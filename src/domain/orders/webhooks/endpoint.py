@@ -14,7 +14,11 @@ FULFILMENT_REQUESTED = "FulfilmentRequested"
 """The order side's own: a paid order for the warehouse. It holds the customer's address, and its 2xx accepts
 the order, so that `*` does not mean it: it has to be named."""
 
-OFFERED_TYPES = (*EVENT_TYPES, FULFILMENT_REQUESTED)
+FULFILMENT_CANCELED = "FulfilmentCanceled"
+"""Also for the warehouse alone: an order whose money is given back, which is not to be shipped any more."""
+
+FULFILMENT_TYPES = (FULFILMENT_REQUESTED, FULFILMENT_CANCELED)
+OFFERED_TYPES = (*EVENT_TYPES, *FULFILMENT_TYPES)
 
 BOTH_SECRETS_FOR = timedelta(hours=24)
 """How long the secret before the last rotation signs beside the new one."""
@@ -118,6 +122,7 @@ class WebhookEndpoint:
     def configure(self, url: str, secret: str, now: datetime) -> None:
         """Take over what the settings say."""
         self.url = url
+        self.event_types = FULFILMENT_TYPES  # a former version had it asked, and never told to stop
         self.rotate(secret, now)
         if self.is_retired:
             self._enable()

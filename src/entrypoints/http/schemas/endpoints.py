@@ -16,7 +16,8 @@ Note = Annotated[str, Meta(max_length=200)]
 
 
 class RegisterEndpointBody(Strict):
-    """`*` is every payment event; `FulfilmentRequested`, which holds an address, has to be named."""
+    """`*` is every payment event; `FulfilmentRequested`, which holds an address, and `FulfilmentCanceled` have to
+    be named."""
 
     url: Url
     event_types: EventTypes
