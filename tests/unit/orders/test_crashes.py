@@ -11,7 +11,7 @@ from domain.orders.effects import EffectType
 from domain.orders.history import EntryKind
 from domain.orders.money_policy import MoneyPolicy, OnPaidAfterCancel
 from domain.orders.refunds import RefundedLine
-from domain.orders.status import OrderStatus
+from domain.orders.status import NOT_TO_BE_SHIPPED, OrderStatus
 from domain.payments.gateway import GatewayRefundStatus, IntentStatus
 from tests.support.crash import Crash, Fuse
 from tests.support.fake_gateway import Outcome
@@ -40,6 +40,8 @@ class Scenario:
     refunded: int = 0
     ships: bool = False
     """Whether the warehouse is told of it, once."""
+    stops: bool = False
+    """Whether it is told, once, not to ship it any more: also where it was paid while it was canceled."""
 
     def __str__(self) -> str:
         return self.name
@@ -147,7 +149,7 @@ BY_CLIENT = [
     Scenario("no method yet", (make_order, confirm(None), deliver), cancel, S.CANCELED, FREE),
     Scenario("not authenticated", (make_order, confirm(AUTHENTICATE), deliver), cancel, S.CANCELED, FREE),
     Scenario("authorized", (make_order, confirm(**MANUAL), deliver), cancel, S.CANCELED, FREE),
-    Scenario("given back", PAID, cancel, S.CANCELED, FREE, 1000, 1000, ships=True),
+    Scenario("given back", PAID, cancel, S.CANCELED, FREE, 1000, 1000, ships=True, stops=True),
     Scenario(
         "captured a part",
         (allow_parts, make_order, confirm(**MANUAL), capture_part, deliver),
@@ -156,6 +158,7 @@ BY_CLIENT = [
         FREE,
         400,
         400,
+        stops=True,
     ),
     Scenario("an amount", PAID, refund_amount, S.PARTIALLY_REFUNDED, KEPT, 1000, 400, ships=True),
     Scenario("lines kept", PAID, refund_goods, S.PARTIALLY_REFUNDED, (5, 1), 1000, 500, ships=True),
@@ -172,6 +175,7 @@ BY_ITSELF = [
         FREE,
         1000,
         1000,
+        stops=True,
     ),
     Scenario("paid too late", LATE_MONEY, deliver, S.CANCELED, FREE, 1000, 1000),
     Scenario("paid too late, recovered", (*LATE_MONEY, deliver), recover, S.CANCELED, FREE, 1000, 1000),
@@ -297,7 +301,13 @@ def _check(house: House, scenario: Scenario, where: str) -> None:
         assert all(one.status in (IntentStatus.CANCELED, IntentStatus.SUCCEEDED) for one in intents), where
 
     asked = [effect.type for effect in house.world.orders.effects]
-    assert asked.count(EffectType.NOTIFY_WAREHOUSE) == scenario.ships, where
+    to_warehouse = [
+        effect.about in NOT_TO_BE_SHIPPED
+        for effect in house.world.orders.effects
+        if effect.type is EffectType.NOTIFY_WAREHOUSE
+    ]
+    assert to_warehouse.count(False) == scenario.ships, where
+    assert to_warehouse.count(True) == scenario.stops, where
     assert asked.count(EffectType.RESTOCK) == any(refund.restock for refund in order.refunds), where
     assert all(attempt.status != "STARTED" for attempt in rows["attempt"].values()), where
     assert not any(operation.open for operation in house.world.payments.rows["operation"].values()), where
