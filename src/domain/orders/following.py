@@ -149,6 +149,8 @@ class _Following:
                 return self._keep_canceled()
             order.cancellation = None
         elif order.status not in before:
+            if order.status is OrderStatus.CANCELED and not isinstance(event, PaymentCanceled):
+                self._give_up_late()
             return f"{event.type} does not move an order that is {order.status}"
         if after not in HOLDS_NO_STOCK and not self._has_stock(after):
             return "the stock for it is gone"
@@ -184,6 +186,11 @@ class _Following:
         flag = self.policy.paid_after_cancel is OnPaidAfterCancel.FLAG
         self._raise(PAID_AFTER_CANCEL, OnMoney.FLAG if flag else OnMoney.REFUND)
         return f"{self.event.type} does not move an order that is {self.order.status}"
+
+    def _give_up_late(self) -> None:
+        """A payment begun beside the checkout, of which the order hears only now, must not be paid any more."""
+        cancellation = self.order.cancellation
+        self._ask(AttemptKind.CANCEL, cancellation.reason if cancellation else None)
 
     def _has_stock(self, after: OrderStatus) -> bool:
         """Whether it may go there: with its stock, or to wait for the customer or for the capture without.

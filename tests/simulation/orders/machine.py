@@ -15,6 +15,7 @@ from hypothesis.stateful import invariant, precondition, rule
 from domain.orders.cart import OrderLine
 from domain.orders.draft import DraftChanges
 from domain.orders.effects import Effect, EffectType
+from domain.orders.money_policy import MoneyPolicy, OnCapturedLess, OnMoney, OnPaidAfterCancel
 from domain.orders.order import Order
 from domain.orders.refunds import RefundedLine
 from domain.orders.status import NOT_TO_BE_SHIPPED
@@ -66,6 +67,16 @@ LINES = st.lists(
 ).map(tuple)
 
 
+POLICIES = st.builds(
+    MoneyPolicy,
+    paid_after_cancel=st.sampled_from(OnPaidAfterCancel),
+    paid_twice=st.sampled_from(OnMoney),
+    amount_mismatch=st.sampled_from(OnMoney),
+    paid_without_stock=st.sampled_from(OnMoney),
+    captured_less=st.sampled_from(OnCapturedLess),
+)
+
+
 class OrderMachine(OutsideMachine):
     """`applied` counts the events of each payment that have reached its order."""
 
@@ -77,8 +88,15 @@ class OrderMachine(OutsideMachine):
         self.frozen: dict[str, tuple[Any, ...]] = {}
         self.shelves = Shelves(TRACKED)
         self.brought_back: set[str | None] = set()
+        self.beside: set[str] = set()
         for sku, on_hand in TRACKED.items():
             self.run(self.house.count(sku, on_hand))
+
+    @precondition(lambda self: not self.orders)
+    @rule(policy=POLICIES)
+    def declare(self, policy: MoneyPolicy) -> None:
+        """What becomes of strange money is settled before the first order."""
+        self.house.world.policy = policy
 
     def teardown(self) -> None:
         if not hasattr(self, "house"):
@@ -160,6 +178,17 @@ class OrderMachine(OutsideMachine):
         order_id, request_id = self.some_order(which, "PAYMENT_FAILED").order_id, self.new_id()
         self.run(self.ask(lambda: self.client.retry(order_id, token, request_id=request_id)))
 
+    @precondition(lambda self: self.orders)
+    @rule(which=WHICH, token=CARDS, called_off=st.booleans())
+    def pay_beside_the_checkout(self, which: int, token: str | None, called_off: bool) -> None:
+        """By the payment side's own call: the order hears of it by events alone, perhaps when it is canceled."""
+        order, request_id = self.some_order(which, "DRAFT", "PAYMENT_FAILED"), self.new_id()
+        self.beside.add(f"pay_{request_id}")
+        self.run(self.ask(lambda: self.client.pay(order, token, request_id=request_id)))
+        if called_off:
+            command = CancelOrder(request_id=self.new_id(), caller=CUSTOMER, order_id=order.order_id)
+            self.run(self.ask(lambda: self.client.cancel_order(command)))
+
     @precondition(lambda self: self.house.gateway.intents)
     @rule(which=WHICH, token=st.sampled_from(["pm_card_visa", "pm_card_chargeDeclined", "pm_success_de"]))
     def pay_by_the_client_secret(self, which: int, token: str) -> None:
@@ -175,6 +204,21 @@ class OrderMachine(OutsideMachine):
         order_id, caller = self.some_order(which).order_id, SERVICE if by_merchant else CUSTOMER
         command = CancelOrder(request_id=self.new_id(), caller=caller, order_id=order_id)
         self.run(self.ask(lambda: self.client.cancel_order(command)))
+
+    @precondition(lambda self: self.orders)
+    @rule(which=WHICH, pays=st.booleans(), told=st.booleans(), seldom=SELDOM)
+    def abandon(self, which: int, pays: bool, told: bool, seldom: bool) -> None:
+        """Nothing happens for so long that checkouts expire; or a customer pays at that very moment."""
+        if not seldom:
+            return
+        self.house.clock.advance(hours=1)
+        self.run(self.ask(self.client.expire_checkouts))
+        if pays and self.house.gateway.intents:
+            with suppress(GatewayRefused):
+                self.house.gateway.pay_by_client_secret(self.some_intent(which).intent_id, "pm_card_visa")
+            self.listen()
+        if told:
+            self.run(self.recover())
 
     @precondition(lambda self: self.house.gateway.intents)
     @rule(which=WHICH)
@@ -354,7 +398,7 @@ class OrderMachine(OutsideMachine):
         orders = {order.order_id: order for order in self.all_orders()}
         for order in orders.values():
             events = self.events_of(order.order_id)
-            check_money(order, events)
+            check_money(order, events, self.beside)
             check_attentions(order, events)
             self.check_frozen(order)
         check_effects(orders, self.house.world.orders.effects, self.house.log())

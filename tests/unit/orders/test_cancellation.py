@@ -281,3 +281,16 @@ async def test_nobody_cancels_what_is_another_s() -> None:
     order_id = await ordered(house)
     with pytest.raises(OrderNotFound):
         await house.call_off(order_id, caller=STRANGER)
+
+
+async def test_a_canceled_draft_gives_up_the_payment_of_which_it_hears_late() -> None:
+    """It was made by the payment side's own call: its funds are not to be held for nothing."""
+    house = House()
+    order = await house.order()
+    await house.pay(order, capture_method="MANUAL")
+    assert (await house.call_off(order.order_id)).status is S.CANCELED
+    await house.recover()
+    await house.recover()
+    assert [intent.status for intent in house.gateway.intents.values()] == [IntentStatus.CANCELED]
+    saved = house.saved_order(order.order_id)
+    assert (saved.status, saved.attention) == (S.CANCELED, None)
