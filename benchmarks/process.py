@@ -22,8 +22,9 @@ from benchmarks.profile import Sampler
 from entrypoints.bootstrap import build_container
 from entrypoints.cli.serve import serve
 from entrypoints.cli.serving import run_until_signal
+from entrypoints.environment import load_settings
 from entrypoints.logging import configure_logging
-from entrypoints.settings import Settings, load_settings
+from entrypoints.settings import Settings
 from entrypoints.traces import work_on_batch
 from entrypoints.worker.consumers import payment_events_inbox
 from entrypoints.worker.subscriptions import ORDERS, consumers_by_topic

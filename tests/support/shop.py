@@ -17,7 +17,8 @@ import uvicorn
 from sqlalchemy import text
 
 from adapters.security.keys import create_keys
-from entrypoints.bootstrap import Container, Outside, build_container
+from entrypoints.bootstrap import Container, build_container
+from entrypoints.composition.outside import Outside
 from entrypoints.http.app import create_app_of
 from entrypoints.settings import Secret, Settings
 from tests.integration.http.conftest import REFUNDER, Api

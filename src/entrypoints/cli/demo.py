@@ -21,6 +21,7 @@ from entrypoints.cli.checklist import Checklist
 from entrypoints.cli.explain_show import show_explained
 from entrypoints.cli.running import run_system
 from entrypoints.cli.up import start_failed
+from entrypoints.environment import load_settings
 from entrypoints.http.schemas.timeline import ExplainAnswer
 from entrypoints.local.demo.checks import Auditor
 from entrypoints.local.demo.client import Json, Unexpected
@@ -36,7 +37,6 @@ from entrypoints.local.demo.show import (
 from entrypoints.local.ready import Ready
 from entrypoints.local.supervisor import ProgramFailed
 from entrypoints.local.system import System, SystemOptions
-from entrypoints.settings import load_settings
 
 CALL_SECONDS = 30.0
 PLAIN_WIDTH = 130  # of tables that go to a file or a pipe

@@ -7,7 +7,7 @@ from typing import get_args
 import click
 
 from adapters.security.keys import SigningAlgorithm, create_keys, rotate_keys, withdraw_key
-from entrypoints.settings import load_settings
+from entrypoints.environment import load_settings
 
 
 @click.command()

@@ -7,8 +7,8 @@ import click
 from alembic import command as alembic
 from alembic.config import Config
 
+from entrypoints.environment import load_settings
 from entrypoints.logging import configure_logging
-from entrypoints.settings import load_settings
 
 ROOT = Path(__file__).parents[3]
 

@@ -16,8 +16,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters.system.clock import SystemClock
 from domain.shared.errors import Unavailable
+from entrypoints.environment import load_settings
 from entrypoints.local.ready import Ready
-from entrypoints.settings import Secret, Settings, load_settings
+from entrypoints.settings import Secret, Settings
 
 F = TypeVar("F", bound=Callable[..., None])
 

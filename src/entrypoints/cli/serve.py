@@ -12,11 +12,12 @@ import msgspec
 import uvicorn
 
 from entrypoints.cli.serving import run_until_signal
+from entrypoints.environment import load_settings
 from entrypoints.http.app import create_app
 from entrypoints.http.connections import connections
 from entrypoints.http.container import container_of
 from entrypoints.logging import configure_logging
-from entrypoints.settings import Settings, load_settings
+from entrypoints.settings import Settings
 
 # Below the ten seconds after which a supervisor kills.
 GRACEFUL_SECONDS = 8

@@ -8,8 +8,8 @@ import click
 
 from adapters.security.keys import KeyFile
 from adapters.system.clock import SystemClock
+from entrypoints.environment import load_settings
 from entrypoints.local.ready import token_issuer
-from entrypoints.settings import load_settings
 
 SCOPES = (
     "orders:read",

@@ -11,10 +11,10 @@ from rich.markup import escape
 
 from entrypoints.cli.checklist import Checklist
 from entrypoints.cli.running import INTERRUPTED, run_system
+from entrypoints.environment import load_settings
 from entrypoints.local.ready import READY_TOKENS, Ready
 from entrypoints.local.supervisor import ProgramFailed
 from entrypoints.local.system import System, SystemOptions
-from entrypoints.settings import load_settings
 
 
 @click.command()

@@ -5,8 +5,8 @@ import os
 import click
 
 from entrypoints.cli.serving import run_until_signal
+from entrypoints.environment import load_settings
 from entrypoints.logging import configure_logging
-from entrypoints.settings import load_settings
 from entrypoints.worker.worker import run_worker
 
 

@@ -6,7 +6,9 @@ from functools import partial
 from typing import Any
 
 from adapters.dramatiq.publisher import DramatiqPublisher
-from entrypoints.bootstrap import Container, OrderSide, PaymentSide, build_container, make_broker_of
+from entrypoints.bootstrap import Container, build_container, make_broker_of
+from entrypoints.composition.order_side import OrderSide
+from entrypoints.composition.payment_side import PaymentSide
 from entrypoints.settings import Settings
 from entrypoints.traces import in_new_traces
 from entrypoints.worker.consumers import effect_inboxes, payment_events_inbox

@@ -12,7 +12,8 @@ from litestar import Litestar
 
 from adapters.security.keys import create_keys
 from adapters.system.clock import SystemClock
-from entrypoints.bootstrap import Container, Outside, build_container
+from entrypoints.bootstrap import Container, build_container
+from entrypoints.composition.outside import Outside
 from entrypoints.http.app import create_app_of
 from entrypoints.settings import Secret, Settings
 from tests.support.fake_gateway import FakeGateway

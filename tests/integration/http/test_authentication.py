@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from litestar.routes import HTTPRoute
 
-from entrypoints.bootstrap import Outside, build_container
+from entrypoints.bootstrap import build_container
+from entrypoints.composition.outside import Outside
 from entrypoints.http.app import create_app_of
 from entrypoints.http.operations import Operation
 from tests.integration.http.conftest import CART, CUSTOMER, OPERATOR, SERVICE, Api, MakeSettings

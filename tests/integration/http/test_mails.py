@@ -11,7 +11,8 @@ from sqlalchemy import text
 from adapters.cloudevents import order_effects
 from domain.orders.effects import Effect, EffectType
 from domain.orders.history import EntryKind
-from entrypoints.bootstrap import Outside, build_container
+from entrypoints.bootstrap import build_container
+from entrypoints.composition.outside import Outside
 from entrypoints.http.app import create_app_of
 from entrypoints.settings import Secret, Settings
 from entrypoints.worker.consumers import effect_inboxes, payment_events_inbox

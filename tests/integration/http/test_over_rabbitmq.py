@@ -6,7 +6,8 @@ import pytest
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from entrypoints.bootstrap import Outside, build_container
+from entrypoints.bootstrap import build_container
+from entrypoints.composition.outside import Outside
 from entrypoints.http.app import create_app_of
 from entrypoints.local.ports import free_port
 from entrypoints.settings import UNSET, Secret

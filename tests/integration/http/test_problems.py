@@ -9,7 +9,8 @@ import structlog
 from sqlalchemy import text
 
 from domain.payments.gateway import GatewayRefused
-from entrypoints.bootstrap import Outside, build_container
+from entrypoints.bootstrap import build_container
+from entrypoints.composition.outside import Outside
 from entrypoints.http.app import create_app_of
 from entrypoints.http.bodies import MAX_BODY_BYTES
 from entrypoints.settings import Secret

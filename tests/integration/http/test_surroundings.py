@@ -10,7 +10,8 @@ import pytest
 import structlog
 from litestar.routes import HTTPRoute
 
-from entrypoints.bootstrap import Outside, build_container
+from entrypoints.bootstrap import build_container
+from entrypoints.composition.outside import Outside
 from entrypoints.http.app import create_app_of
 from entrypoints.http.operations import Operation
 from entrypoints.traces import current_traceparent

@@ -14,7 +14,8 @@ from sqlalchemy import text
 
 from adapters.circuit_breaker.circuit import Circuit
 from adapters.system.clock import SystemClock
-from entrypoints.bootstrap import Outside, build_container
+from entrypoints.bootstrap import build_container
+from entrypoints.composition.outside import Outside
 from entrypoints.http.app import create_app_of
 from entrypoints.settings import AccountSettings
 from tests.integration.http.conftest import CUSTOMER, REFUNDER, SERVICE, Api, MakeSettings

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from entrypoints.bootstrap import Outside, build_container
+from entrypoints.bootstrap import build_container
+from entrypoints.composition.outside import Outside
 from entrypoints.http.app import create_app_of
 from tests.integration.http.conftest import Api, MakeSettings
 from tests.support.webhook_receiver import FakeSender

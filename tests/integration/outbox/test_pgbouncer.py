@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres.engine import make_engine
 from adapters.security.keys import create_keys
 from adapters.system.clock import SystemClock
-from entrypoints.bootstrap import Outside, build_container
+from entrypoints.bootstrap import build_container
+from entrypoints.composition.outside import Outside
 from entrypoints.http.app import create_app_of
 from entrypoints.settings import Secret, Settings
 from entrypoints.worker.relay import run_relay

@@ -17,7 +17,8 @@ from domain.orders.use_cases.deliver_webhooks import Claimed, Delivered, Deliver
 from domain.orders.use_cases.manage_endpoints import RegisterEndpoint
 from domain.orders.webhooks.delivery import Delivery
 from domain.orders.webhooks.endpoint import WebhookEndpoint
-from entrypoints.bootstrap import Container, Outside, build_container
+from entrypoints.bootstrap import Container, build_container
+from entrypoints.composition.outside import Outside
 from entrypoints.settings import Secret, Settings
 from entrypoints.worker.deliveries import DeliveryLoop
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver

@@ -10,8 +10,9 @@ import pytest
 
 from adapters.circuit_breaker.circuit import Circuit
 from domain.payments.errors import CurrencyUnsupported
+from entrypoints.environment import load_settings
 from entrypoints.gateways import BuiltGateways, build_gateways
-from entrypoints.settings import Settings, SettingsInvalid, load_settings
+from entrypoints.settings import Settings, SettingsInvalid
 
 DEFAULT = {"PAYONCE_STRIPE_API_KEY": "sk_test_payonce", "PAYONCE_STRIPE_WEBHOOK_SECRET": "whsec_1"}
 EU = '{"name": "eu", "kind": "stripe", "api_key": "sk_eu", "webhook_secret": "whsec_eu", "currencies": ["EUR"]}'

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from entrypoints.settings import Secret, Settings, SettingsInvalid, load_settings
+from entrypoints.environment import load_settings
+from entrypoints.settings import Secret, Settings, SettingsInvalid
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from entrypoints.settings import SettingsInvalid, load_settings
+from entrypoints.environment import load_settings
+from entrypoints.settings import SettingsInvalid
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 URL = "https://warehouse.example/orders"

@@ -1,0 +1,139 @@
+"""The payment service, made and joined."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.circuit_breaker.circuit import Circuit
+from adapters.cloudevents import payment_events
+from adapters.postgres.idempotency import PostgresIdempotencyStore
+from adapters.postgres.payments import PostgresPaymentsUnitOfWork
+from adapters.services.in_process import InProcessOrderTerms
+from adapters.system.currencies import IsoCurrencies
+from domain.payments.operations import OperationRunner
+from domain.payments.routing import Gateways
+from domain.payments.use_cases.cancel_payment import CancelPaymentHandler
+from domain.payments.use_cases.capture_payment import CapturePaymentHandler
+from domain.payments.use_cases.check_payments import CheckPaymentsHandler
+from domain.payments.use_cases.confirm_payment import ConfirmPaymentHandler
+from domain.payments.use_cases.create_payment import CreatePaymentHandler
+from domain.payments.use_cases.create_refund import CreateRefundHandler
+from domain.payments.use_cases.forget_webhooks import ForgetWebhooksHandler
+from domain.payments.use_cases.preflight_payment import PreflightPaymentHandler
+from domain.payments.use_cases.read_disputes import GetDisputeHandler, ListDisputesHandler
+from domain.payments.use_cases.read_payments import (
+    CountAttentionsHandler,
+    GetPaymentHandler,
+    GetRefundHandler,
+    ListEventsHandler,
+    ListPaymentsHandler,
+)
+from domain.payments.use_cases.read_story import ReadStoryHandler
+from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
+from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
+from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
+from domain.payments.use_cases.remind_of_evidence import RemindOfEvidenceHandler
+from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
+from domain.payments.use_cases.update_payment import UpdatePaymentHandler
+from domain.shared.idempotency import IdempotencyStore
+from entrypoints.composition.outside import Outside
+from entrypoints.gateways import build_gateways
+from entrypoints.settings import Settings
+from entrypoints.traces import current_traceparent
+from outbox import Outbox, Waker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentSide:
+    engine: AsyncEngine
+    outbox: Outbox
+    waker: Waker
+    gateways: Gateways
+    circuits: Mapping[str, Circuit]
+    idempotency: IdempotencyStore
+    create_payment: CreatePaymentHandler
+    update_payment: UpdatePaymentHandler
+    confirm_payment: ConfirmPaymentHandler
+    capture_payment: CapturePaymentHandler
+    cancel_payment: CancelPaymentHandler
+    get_payment: GetPaymentHandler
+    list_payments: ListPaymentsHandler
+    preflight_payment: PreflightPaymentHandler
+    list_saved_methods: ListSavedMethodsHandler
+    detach_saved_method: DetachSavedMethodHandler
+    count_attentions: CountAttentionsHandler
+    create_refund: CreateRefundHandler
+    get_refund: GetRefundHandler
+    list_disputes: ListDisputesHandler
+    get_dispute: GetDisputeHandler
+    remind_of_evidence: RemindOfEvidenceHandler
+    receive_webhook: ReceiveWebhookHandler
+    forget_webhooks: ForgetWebhooksHandler
+    list_events: ListEventsHandler
+    read_story: ReadStoryHandler
+    recover_operations: RecoverOperationsHandler
+    refresh_payment: RefreshPaymentHandler
+    check_payments: CheckPaymentsHandler
+
+
+def build_payments(
+    settings: Settings, outside: Outside, engine: AsyncEngine, order_terms: InProcessOrderTerms
+) -> PaymentSide:
+    outbox = Outbox("payments")
+    waker = Waker(engine, outbox)
+    uow = partial(
+        PostgresPaymentsUnitOfWork,
+        engine,
+        outbox,
+        partial(payment_events.encode, traceparent=current_traceparent),
+        waker.wake,
+    )
+    clock, ids = outside.clock, outside.ids
+    built = build_gateways(settings, clock.now, outside.gateway)
+    gateways = built.gateways
+    runner = OperationRunner(uow, gateways, clock, ids)
+    receive_webhook = ReceiveWebhookHandler(uow, gateways, clock, ids)
+    create_payment = CreatePaymentHandler(
+        uow,
+        gateways,
+        order_terms,
+        runner,
+        clock,
+        receipts_to_customers=settings.receipts == "customer",
+    )
+    return PaymentSide(
+        engine=engine,
+        outbox=outbox,
+        waker=waker,
+        gateways=gateways,
+        circuits=built.circuits,
+        idempotency=PostgresIdempotencyStore(engine, "payments"),
+        create_payment=create_payment,
+        preflight_payment=PreflightPaymentHandler(create_payment),
+        update_payment=UpdatePaymentHandler(uow, gateways, order_terms, runner, clock),
+        confirm_payment=ConfirmPaymentHandler(uow, gateways, runner, clock),
+        capture_payment=CapturePaymentHandler(uow, gateways, runner, clock),
+        cancel_payment=CancelPaymentHandler(uow, gateways, runner, clock),
+        get_payment=GetPaymentHandler(uow),
+        list_payments=ListPaymentsHandler(uow),
+        list_saved_methods=ListSavedMethodsHandler(uow, gateways),
+        detach_saved_method=DetachSavedMethodHandler(uow, gateways),
+        count_attentions=CountAttentionsHandler(uow),
+        create_refund=CreateRefundHandler(uow, gateways, runner, clock),
+        get_refund=GetRefundHandler(uow),
+        list_disputes=ListDisputesHandler(uow),
+        get_dispute=GetDisputeHandler(uow),
+        remind_of_evidence=RemindOfEvidenceHandler(uow, clock, ids),
+        receive_webhook=receive_webhook,
+        forget_webhooks=ForgetWebhooksHandler(uow, clock, timedelta(days=settings.webhook_retention_days)),
+        list_events=ListEventsHandler(uow),
+        read_story=ReadStoryHandler(uow, IsoCurrencies()),
+        recover_operations=RecoverOperationsHandler(uow, runner, receive_webhook, clock),
+        refresh_payment=RefreshPaymentHandler(uow, gateways, clock, ids),
+        check_payments=CheckPaymentsHandler(
+            uow, gateways, clock, ids, timedelta(hours=settings.authorization_warning_hours)
+        ),
+    )
