@@ -4,6 +4,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -203,22 +204,24 @@ class _EventStream(ASGIResponse):
     async def _parts(self) -> AsyncIterator[bytes]:
         yield b"retry: %d\n\n" % RETRY_MILLISECONDS
         async with self._listening as listener:
-            while True:
+            while (left := self._seconds_left()) > 0:
                 pause = HEARTBEAT_SECONDS if self._teller.is_settled else SETTLING_SECONDS
-                rows = await listener.take(min(pause, self._seconds_left()))
+                rows = await listener.take(min(pause, left))
                 if rows or not self._teller.is_settled:
                     part = b"".join(map(_event, await self._teller.entries(rows)))
+                elif listener.is_over or left <= pause:
+                    return  # Not by the clock alone: a timer may ring a moment before it says so.
                 else:
                     part = b": still here\n\n"
                 if part:
                     yield part
-                if listener.is_over or self._seconds_left() <= 0:
+                if listener.is_over:
                     return
 
     def _seconds_left(self) -> float:
         """Until the token expires."""
         expires = self._caller.expires_at
-        return HEARTBEAT_SECONDS if expires is None else expires - self._now()
+        return math.inf if expires is None else expires - self._now()
 
 
 def _event(entry: TimelineEntry) -> bytes:

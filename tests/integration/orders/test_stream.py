@@ -214,7 +214,7 @@ async def test_a_stream_ends_when_the_token_expires(server: Server, unit_of_work
         async with client.stream("GET", "/v1/orders/ord_1/stream", headers=headers) as response:
             events = EventStream(response)
             assert [event async for event in events] == []
-            assert events.comments == 1
+            assert events.comments == 0
 
 
 async def test_what_is_refused(server: Server, unit_of_work: UnitOfWorkFactory) -> None:
