@@ -43,9 +43,11 @@ from domain.payments.webhook import (
     WebhookOutcome,
     WebhookTypeCount,
 )
+from domain.shared.audit import AuditRecord
 from domain.shared.errors import Malformed
 from domain.shared.payment_events import PaymentEvent
 from domain.shared.states import Transitions, reachable
+from tests.support.memory_audit import MemoryAudit
 from tests.support.memory_webhooks import MemoryDeliveries, MemoryEndpoints
 
 Row = TypeVar("Row")
@@ -70,6 +72,7 @@ class Database:
     log: list[PaymentEvent] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     history: list[Recorded] = field(default_factory=list)
+    audit: list[AuditRecord] = field(default_factory=list)
     now: Callable[[], datetime] = lambda: datetime(2026, 3, 1, 12, tzinfo=UTC)
     """The database's clock."""
     locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
@@ -149,6 +152,7 @@ class Transaction:
 class _UnitOfWork:
     def __init__(self, database: Database) -> None:
         self._transaction = Transaction(database)
+        self.audit = MemoryAudit(database.audit)
 
     async def __aenter__(self) -> Self:
         return self
@@ -157,10 +161,12 @@ class _UnitOfWork:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._transaction.end()
+        self.audit.end()
 
     async def commit(self) -> None:
         await asyncio.sleep(0)
         self._transaction.commit()
+        self.audit.commit()
 
 
 def _newest(rows: Sequence[Row], key: Callable[[Row], str], after: str | None, limit: int) -> list[Row]:

@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import history, tables
+from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.endpoints import PostgresDeliveries, PostgresEndpoints
 from adapters.postgres.history import PostgresHistory
 from adapters.postgres.rows import HotRows, from_row, to_row
@@ -258,6 +259,7 @@ class PostgresOrdersUnitOfWork(UnitOfWork):
         self.history = PostgresHistory(transaction)
         self.endpoints = PostgresEndpoints(transaction)
         self.deliveries = PostgresDeliveries(transaction)
+        self.audit = PostgresAudit(transaction, self._outbox.schema)
 
     def _wrote_events(self) -> bool:
         return self.orders.wrote_events

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import tables
+from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.rows import HotRows, from_row, to_row
 from adapters.postgres.stories import PostgresStories
 from adapters.postgres.transaction import Transaction, Write, appended
@@ -385,6 +386,7 @@ class PostgresPaymentsUnitOfWork(UnitOfWork):
         self.webhooks = PostgresWebhooks(transaction)
         self.events = PostgresEventLog(transaction, self._outbox.schema)
         self.stories = PostgresStories(transaction, self._outbox.schema)
+        self.audit = PostgresAudit(transaction, self._outbox.schema)
 
     def _wrote_events(self) -> bool:
         return self.payments.wrote_events

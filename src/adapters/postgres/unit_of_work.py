@@ -6,6 +6,7 @@ from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.engine import DatabaseUnavailable, lost_connection
 from adapters.postgres.transaction import Transaction
 
@@ -15,6 +16,8 @@ class UnitOfWork:
 
     A lost connection is raised as DatabaseUnavailable.
     """
+
+    audit: PostgresAudit
 
     def __init__(self, engine: AsyncEngine, after_commit: Callable[[], None]) -> None:
         self._engine = engine
@@ -53,6 +56,7 @@ class UnitOfWork:
     async def commit(self) -> None:
         """Raises NotCommitted where a statement failed before and its error was kept from us."""
         assert self._transaction is not None, "commit belongs inside the `async with` block"
+        await self.audit.flush()
         await self._transaction.commit()
         if self._wrote_events():
             self._after_commit()

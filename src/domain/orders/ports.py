@@ -18,6 +18,7 @@ from domain.orders.messages import CustomerMessage, NotTold
 from domain.orders.order import Order
 from domain.orders.stock import Shelf, StockItem
 from domain.orders.webhooks.ports import Deliveries, Endpoints
+from domain.shared.audit import AuditLog
 from domain.shared.payment_events import LastError, NextAction
 from domain.shared.timeline import TimelineEntry
 
@@ -147,6 +148,9 @@ class OrdersUnitOfWork(Protocol):
 
     @property
     def deliveries(self) -> Deliveries: ...
+
+    @property
+    def audit(self) -> AuditLog: ...
 
     async def __aenter__(self) -> Self: ...
 

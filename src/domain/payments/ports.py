@@ -17,6 +17,7 @@ from domain.payments.payment import Payment
 from domain.payments.refund import Refund
 from domain.payments.story import PaymentStory
 from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome, WebhookTypeCount
+from domain.shared.audit import AuditLog
 from domain.shared.callers import Caller
 
 
@@ -245,6 +246,9 @@ class PaymentsUnitOfWork(Protocol):
 
     @property
     def stories(self) -> Stories: ...
+
+    @property
+    def audit(self) -> AuditLog: ...
 
     async def __aenter__(self) -> Self: ...
 

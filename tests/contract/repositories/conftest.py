@@ -76,7 +76,11 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture(params=["memory", "postgres"])
 def payments(request: pytest.FixtureRequest) -> Payments:
-    if request.param == "memory":
+    return payments_in(request.param, request)
+
+
+def payments_in(kind: str, request: pytest.FixtureRequest) -> Payments:
+    if kind == "memory":
         database = Database()
         return Payments(partial(MemoryPaymentsUnitOfWork, database), None, database)
     engine: AsyncEngine = request.getfixturevalue("engine")
@@ -86,7 +90,11 @@ def payments(request: pytest.FixtureRequest) -> Payments:
 
 @pytest.fixture(params=["memory", "postgres"])
 def orders(request: pytest.FixtureRequest) -> Orders:
-    if request.param == "memory":
+    return orders_in(request.param, request)
+
+
+def orders_in(kind: str, request: pytest.FixtureRequest) -> Orders:
+    if kind == "memory":
         database = Database()
         return Orders(partial(MemoryOrdersUnitOfWork, database), None, database)
     engine: AsyncEngine = request.getfixturevalue("engine")
