@@ -175,3 +175,16 @@ webhook_delivery = Table(
     *map(_time, ("created_at", "due_at", "finished_at")),
     schema="orders",
 )
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("finding_id", Text, primary_key=True),
+    *map(_text, ("type", "object_id", "gateway", "payment_id", "order_id", "note", "action", "status")),
+    *map(_text, ("settled_by", "comment")),
+    Column("expected", JSONB),
+    Column("found", JSONB),
+    Column("tries", Integer),
+    *map(_time, ("first_seen", "last_seen", "closed_at")),
+    schema="reconciliation",
+)
