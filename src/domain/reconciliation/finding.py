@@ -44,10 +44,18 @@ class FindingType(State):
         "ORDER_PAID_WITHOUT_PAYMENT",
         "An order counts as paid, and no payment has taken its money.",
     )
+    ORDER_ALTERED = (
+        "ORDER_ALTERED",
+        "An order's status or amounts do not follow from its own history and payments.",
+    )
     TWO_LIVE_PAYMENTS = "TWO_LIVE_PAYMENTS", "More than one payment has or may take the money of one order."
     EVENT_NOT_APPLIED = (
         "EVENT_NOT_APPLIED",
         "A payment's event was committed, and its order does not follow it.",
+    )
+    STUCK_ATTEMPT = (
+        "STUCK_ATTEMPT",
+        "An order's call to the payment side was begun, and nobody knows its outcome for too long.",
     )
 
     # ledger ↔ payments, gateway

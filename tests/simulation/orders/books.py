@@ -11,6 +11,7 @@ from domain.orders.effects import Effect, EffectType
 from domain.orders.order import Order
 from domain.orders.status import NOT_TO_BE_SHIPPED
 from domain.payments.gateway import IntentSnapshot, IntentStatus
+from domain.reconciliation.orders import compare
 from domain.shared.payment_events import (
     DisputeClosed,
     DisputeOpened,
@@ -18,6 +19,8 @@ from domain.shared.payment_events import (
     RefundFailed,
     RefundProcessed,
 )
+from tests.support.house import START, World
+from tests.support.memory_statements import MemoryOrderStatements, MemoryPaymentStatements
 
 AFTER_MONEY = {"PAID", "PROCESSING_FULFILLMENT", "FULFILLED", "PARTIALLY_REFUNDED", "REFUNDED"}
 WAITS_FOR = {"AUTHORIZED": "PaymentAuthorized", "AWAITING_USER_PAYMENT_ACTION": "PaymentRequiresAction"}
@@ -189,3 +192,12 @@ def check_with_gateway(order: Order, intents: Sequence[IntentSnapshot], refunded
     if order.status == "CANCELED":
         heard = {payment.payment_id for payment in order.payments}
         assert all(one.status is IntentStatus.SUCCEEDED for one in alive if one.payment_id in heard)
+
+
+async def check_statements(world: World, order_ids: Sequence[str]) -> None:
+    """Whatever happens, and however far the events are: what the two sides state is no difference."""
+    stated = await MemoryOrderStatements(world.orders).of_orders(order_ids)
+    payments = await MemoryPaymentStatements(world.payments).of_orders(order_ids)
+    for order in stated:
+        of_order = [payment for payment in payments if payment.order_id == order.order_id]
+        assert not list(compare(order, of_order, settled_before=START))

@@ -31,6 +31,7 @@ from tests.simulation.orders.books import (
     check_attentions,
     check_effects,
     check_money,
+    check_statements,
     check_with_gateway,
 )
 from tests.simulation.payments.ledger import check_events, check_limits
@@ -401,6 +402,7 @@ class OrderMachine(OutsideMachine):
             check_money(order, events, self.beside)
             check_attentions(order, events)
             self.check_frozen(order)
+        self.run(check_statements(self.house.world, list(orders)))
         check_effects(orders, self.house.world.orders.effects, self.house.log())
         self.shelves.check(orders.values(), {sku: self.house.stock(sku) for sku in TRACKED})
         for payment in self.house.world.payments.rows["payment"].values():
