@@ -1,27 +1,51 @@
 """Real PostgreSQL for tests: one embedded server per test process, one cloned database per test."""
 
 import itertools
+import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from entrypoints.local.postgres import EmbeddedPostgres
 
 _numbers = itertools.count(1)
 
+MEMORY = Path("/dev/shm")
+"""A file system in memory, where a database is cloned four times as fast as on a disk."""
+ROOM = 4 * 2**30
+"""What it must have free, in bytes: containers are often given 64 MiB."""
+
+
+@contextmanager
+def _home(otherwise: Path) -> Iterator[Path]:
+    """A folder for a server: in memory, where there is room for it."""
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM:
+        yield otherwise
+        return
+    for left in MEMORY.glob("payonce-test-*"):  # by a run that was killed
+        if not psutil.pid_exists(int(left.name.rpartition("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    home = MEMORY / f"payonce-test-{os.getpid()}"
+    home.mkdir()
+    yield home
+    shutil.rmtree(home)
+
 
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A server whose data does not outlive the run, so it need not wait for the disk."""
-    home: Path = tmp_path_factory.mktemp("postgres")
-    server = EmbeddedPostgres(
-        home, options={"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-    )
-    server.start()
-    yield server
-    server.stop()
+    with _home(tmp_path_factory.mktemp("postgres")) as home:
+        server = EmbeddedPostgres(
+            home, options={"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        )
+        server.start()
+        yield server
+        server.stop()
 
 
 async def create_database(
