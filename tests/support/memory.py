@@ -48,6 +48,7 @@ from domain.shared.errors import Malformed
 from domain.shared.payment_events import PaymentEvent
 from domain.shared.states import Transitions, reachable
 from tests.support.memory_audit import MemoryAudit
+from tests.support.memory_ledger import MemoryBalanceTransactions, MemoryLedger
 from tests.support.memory_webhooks import MemoryDeliveries, MemoryEndpoints
 
 Row = TypeVar("Row")
@@ -204,6 +205,7 @@ class MemoryPayments:
     async def save(self, payment: Payment) -> None:
         payment.version += 1
         self.transaction.events.extend(payment.take_events())
+        await MemoryLedger(self.transaction).post(payment.take_entries())
         _check_payment(payment)
         _check_step("payment", await self.get(payment.payment_id), payment, INTENT_TRANSITIONS)
         if any(
@@ -645,6 +647,8 @@ class MemoryPaymentsUnitOfWork(_UnitOfWork):
         self.webhooks = MemoryWebhooks(self._transaction)
         self.events = MemoryEventLog(self._transaction)
         self.stories = MemoryStories(self._transaction)
+        self.ledger = MemoryLedger(self._transaction)
+        self.balance_transactions = MemoryBalanceTransactions(self._transaction)
 
 
 @dataclass(slots=True)

@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import tables
 from adapters.postgres.audit import PostgresAudit
+from adapters.postgres.balance import PostgresBalanceTransactions
+from adapters.postgres.ledger import PostgresLedger, posted
 from adapters.postgres.rows import HotRows, from_row, to_row
 from adapters.postgres.stories import PostgresStories
 from adapters.postgres.transaction import Transaction, Write, appended
@@ -63,6 +65,7 @@ class PostgresPayments:
         await self.transaction.write(
             Write(payment.payment_id, _UPDATE_PAYMENT, _PAYMENTS.values(payment)),
             *appended(self.outbox, events),
+            *posted(payment.take_entries()),
         )
         self.wrote_events = self.wrote_events or bool(events)
 
@@ -369,6 +372,8 @@ class PostgresPaymentsUnitOfWork(UnitOfWork):
     webhooks: PostgresWebhooks
     events: PostgresEventLog
     stories: PostgresStories
+    ledger: PostgresLedger
+    balance_transactions: PostgresBalanceTransactions
 
     def __init__(
         self, engine: AsyncEngine, outbox: Outbox, encode: EventEncoder, after_commit: Callable[[], None]
@@ -386,6 +391,8 @@ class PostgresPaymentsUnitOfWork(UnitOfWork):
         self.webhooks = PostgresWebhooks(transaction)
         self.events = PostgresEventLog(transaction, self._outbox.schema)
         self.stories = PostgresStories(transaction, self._outbox.schema)
+        self.ledger = PostgresLedger(transaction)
+        self.balance_transactions = PostgresBalanceTransactions(transaction)
         self.audit = PostgresAudit(transaction, self._outbox.schema)
 
     def _wrote_events(self) -> bool:

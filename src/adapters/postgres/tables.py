@@ -4,7 +4,20 @@ A column that mirrors a field of an aggregate has the field's name. What is only
 aggregate (an order's lines, its payments) is jsonb in the aggregate's row: one row to lock, load and write.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -68,7 +81,49 @@ dispute = Table(
     *map(_text, ("payment_id", "currency", "reason", "status")),
     *map(_amount, ("amount", "amount_withdrawn")),
     *(Column(name, Boolean) for name in ("closed", "charge_refundable", "reminded")),
+    Column("movements", Integer),
     *map(_time, ("opened_at", "updated_at", "evidence_due_by")),
+    schema="payments",
+)
+
+ledger_entry = Table(
+    "ledger_entry",
+    metadata,
+    Column("entry_id", Uuid, primary_key=True),
+    *map(_text, ("kind", "source", "gateway", "gateway_object", "payment_id", "order_id")),
+    _time("posted_at"),
+    schema="payments",
+)
+
+ledger_posting = Table(
+    "ledger_posting",
+    metadata,
+    Column("entry_id", Uuid, primary_key=True),
+    Column("number", SmallInteger, primary_key=True),
+    *map(_text, ("account", "gateway", "currency")),
+    _amount("amount"),
+    _time("posted_at"),
+    schema="payments",
+)
+
+balance_transaction = Table(
+    "balance_transaction",
+    metadata,
+    Column("gateway", Text, primary_key=True),
+    Column("transaction_id", Text, primary_key=True),
+    *map(_text, ("type", "source_id", "currency", "description")),
+    *map(_amount, ("amount", "fee")),
+    Column("exchange_rate", Numeric),
+    *map(_time, ("created_at", "available_at", "checked_at")),
+    Column("explained", Boolean),
+    schema="payments",
+)
+
+balance_cursor = Table(
+    "balance_cursor",
+    metadata,
+    Column("gateway", Text, primary_key=True),
+    _time("created_until"),
     schema="payments",
 )
 

@@ -28,6 +28,8 @@ class Dispute:
     updated_at: datetime
     reminded: bool = False
     """Whether the operator was told that the time for evidence is nearly over."""
+    movements: int = 0
+    """How often it has taken money or given it back: each of them is a fact of the ledger."""
 
     @classmethod
     def of(cls, snapshot: DisputeSnapshot, payment_id: str, now: datetime) -> "Dispute":

@@ -31,6 +31,7 @@ from domain.payments.gateway import (
     IntentStatus,
     RefundSnapshot,
 )
+from domain.payments.ledger import EntryKind, LedgerEntry, postings_of, told_by
 from domain.payments.line_data import LineFault, LineItems
 from domain.payments.operation import Operation, OperationKind
 from domain.payments.refund import FROM_GATEWAY, Refund, RefundStatus
@@ -129,6 +130,12 @@ class Payment:
     sequence: int = 0
     version: int = 1
     _events: list[PaymentEvent] = field(default_factory=list, repr=False)
+    _entries: list[LedgerEntry] = field(default_factory=list, repr=False)
+
+    def take_entries(self) -> list[LedgerEntry]:
+        """What the ledger is to post since the last call, in the transaction that saves this payment."""
+        entries, self._entries = self._entries, []
+        return entries
 
     def take_events(self) -> list[PaymentEvent]:
         """The events since the last call, for the transaction that saves this payment."""
@@ -333,9 +340,10 @@ class Payment:
 
     def _captured(self, amount: int, occasion: Occasion, *, final: bool) -> None:
         if self.capture_method is CaptureMethod.AUTOMATIC:
-            self._emit(PaymentSucceeded, occasion, amount)
+            event = self._emit(PaymentSucceeded, occasion, amount)
         else:
-            self._emit(PaymentCaptured, occasion, amount, final=final)
+            event = self._emit(PaymentCaptured, occasion, amount, final=final)
+        self._post(EntryKind.CAPTURE, event, self.charge_id)
 
     def record_refund(self, refund: Refund, snapshot: RefundSnapshot, occasion: Occasion) -> Verdict:
         """Take over what the gateway says of a refund of this payment."""
@@ -358,9 +366,10 @@ class Payment:
         self, refund: Refund, status: RefundStatus, failure_reason: str | None, occasion: Occasion
     ) -> None:
         """Move a refund to a decided state, the totals with it, and say so."""
+        was_given_back = refund.status is RefundStatus.SUCCEEDED
         if refund.status is RefundStatus.PENDING:
             self.amount_refunding -= refund.amount
-        elif refund.status is RefundStatus.SUCCEEDED:
+        elif was_given_back:
             self.amount_refunded -= refund.amount
         refund.status = status
         refund.failure_reason = failure_reason
@@ -369,13 +378,16 @@ class Payment:
             self.amount_refunded += refund.amount
             if self.amount_refunded > self.amount_captured:
                 self.attention = "REFUND_EXCEEDS_CAPTURED"
-            self._emit(
+            event = self._emit(
                 RefundProcessed, occasion, refund.amount, refund_id=refund.refund_id, reason=refund.reason
             )
+            self._post(EntryKind.REFUND, event, refund.gateway_refund_id, refund.currency)
         else:
-            self._emit(
+            event = self._emit(
                 RefundFailed, occasion, refund.amount, refund_id=refund.refund_id, reason=failure_reason
             )
+            if was_given_back:
+                self._post(EntryKind.REFUND_REVERSED, event, refund.gateway_refund_id, refund.currency)
 
     def record_foreign_refund(self, refund: Refund) -> None:
         """A refund that was begun at the gateway, not by us, is pending from now on like our own."""
@@ -387,6 +399,7 @@ class Payment:
 
     def open_dispute(self, dispute: Dispute, occasion: Occasion) -> None:
         """A dispute that we hear of for the first time, however far it has come."""
+        self._post_dispute(dispute, 0, occasion)
         self._emit(DisputeOpened, occasion, dispute.amount, reason=dispute.reason)
         self._follow_dispute(dispute, occasion, others_open=True)
 
@@ -394,8 +407,9 @@ class Payment:
         self, dispute: Dispute, snapshot: DisputeSnapshot, *, others_open: bool, occasion: Occasion
     ) -> None:
         """Take over what the gateway says of a known dispute now; `others_open`: of this payment, besides it."""
-        was_closed = dispute.status.closed
+        was_closed, withdrawn_before = dispute.status.closed, dispute.amount_withdrawn
         dispute.take_over(snapshot, occasion.now)
+        self._post_dispute(dispute, withdrawn_before, occasion)
         if was_closed and not dispute.status.closed:
             self._emit(DisputeOpened, occasion, dispute.amount, reason=dispute.reason)  # by an appeal
         if was_closed != dispute.status.closed:
@@ -437,21 +451,53 @@ class Payment:
         self.updated_at = occasion.now
         return Verdict.RECORDED
 
-    def _emit(self, event: type[PaymentEvent], occasion: Occasion, amount: int, **details: Any) -> None:
-        self.sequence += 1
-        self._events.append(
-            event(
-                event_id=occasion.event_id(),
-                sequence=self.sequence,
-                occurred_at=occasion.now,
+    def _post(
+        self,
+        kind: EntryKind,
+        event: PaymentEvent,
+        gateway_object: str | None,
+        currency: str | None = None,
+    ) -> None:
+        self._entries += told_by(event, kind, self.gateway, gateway_object, currency)
+
+    def _post_dispute(self, dispute: Dispute, withdrawn_before: int, occasion: Occasion) -> None:
+        """Money that a dispute takes or gives back moves without an event: an inquiry may become a chargeback."""
+        moved = dispute.amount_withdrawn - withdrawn_before
+        if moved == 0:
+            return
+        dispute.movements += 1
+        kind = EntryKind.DISPUTE_WITHDRAWN if moved > 0 else EntryKind.DISPUTE_REINSTATED
+        self._entries.append(
+            LedgerEntry(
+                entry_id=occasion.event_id(),
+                kind=kind,
+                source=f"{dispute.gateway_dispute_id}#{dispute.movements}",
+                gateway=self.gateway,
+                posted_at=occasion.now,
+                postings=postings_of(kind, abs(moved), dispute.currency),
+                gateway_object=dispute.gateway_dispute_id,
                 payment_id=self.payment_id,
                 order_id=self.order_id,
-                gateway_payment_intent_id=self.intent_id,
-                currency=self.currency,
-                amount=amount,
-                amount_captured=self.amount_captured,
-                amount_refunded=self.amount_refunded,
-                method=self.method,
-                **details,
             )
         )
+
+    def _emit(
+        self, event_type: type[PaymentEvent], occasion: Occasion, amount: int, **details: Any
+    ) -> PaymentEvent:
+        self.sequence += 1
+        event = event_type(
+            event_id=occasion.event_id(),
+            sequence=self.sequence,
+            occurred_at=occasion.now,
+            payment_id=self.payment_id,
+            order_id=self.order_id,
+            gateway_payment_intent_id=self.intent_id,
+            currency=self.currency,
+            amount=amount,
+            amount_captured=self.amount_captured,
+            amount_refunded=self.amount_refunded,
+            method=self.method,
+            **details,
+        )
+        self._events.append(event)
+        return event

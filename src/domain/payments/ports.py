@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from domain.payments.dispute import Dispute
+from domain.payments.ledger_ports import BalanceTransactions, Ledger
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund
@@ -41,7 +42,7 @@ class Payments(Protocol):
         ...
 
     async def save(self, payment: Payment) -> None:
-        """Write the payment, one version on, and append its events to the outbox."""
+        """Write the payment, one version on, append its events to the outbox and its entries to the ledger."""
         ...
 
     async def forget(self, payment: Payment) -> None:
@@ -246,6 +247,12 @@ class PaymentsUnitOfWork(Protocol):
 
     @property
     def stories(self) -> Stories: ...
+
+    @property
+    def ledger(self) -> Ledger: ...
+
+    @property
+    def balance_transactions(self) -> BalanceTransactions: ...
 
     @property
     def audit(self) -> AuditLog: ...

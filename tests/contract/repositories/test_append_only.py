@@ -8,7 +8,13 @@ import pytest
 from domain.shared.audit import GENESIS, canonical, chained
 from tests.contract.repositories.test_audit_contract import an_entry
 
-APPEND_ONLY = ("payments.audit", "orders.audit")
+APPEND_ONLY = {
+    "payments.audit": "entry",
+    "orders.audit": "entry",
+    "payments.ledger_entry": "source",
+    "payments.ledger_posting": "amount",
+}
+"""The tables, and a column of each."""
 
 
 @pytest.fixture
@@ -22,9 +28,9 @@ async def owner(database_url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE {} SET entry = '{{}}'",
+        "UPDATE {} SET {} = NULL",
         "DELETE FROM {}",
-        "TRUNCATE {}",
+        "TRUNCATE {} CASCADE",
         # As a replica applies what it is sent: other triggers are silent then.
         "SET session_replication_role = replica; DELETE FROM {}",
     ],
@@ -33,10 +39,10 @@ async def test_no_row_is_changed_or_removed(
     owner: "asyncpg.Connection[asyncpg.Record]", table: str, statement: str
 ) -> None:
     with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
-        await owner.execute(statement.format(table))
+        await owner.execute(statement.format(table, APPEND_ONLY[table]))
 
 
-@pytest.mark.parametrize("table", APPEND_ONLY)
+@pytest.mark.parametrize("table", ["payments.audit", "orders.audit"])
 async def test_the_database_chains_whatever_is_inserted(
     owner: "asyncpg.Connection[asyncpg.Record]", table: str
 ) -> None:
