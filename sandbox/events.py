@@ -4,21 +4,40 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sandbox import shapes
-from sandbox.errors import ApiError
+from sandbox.errors import ApiError, resource_missing
 from sandbox.listing import list_objects
 from sandbox.session import Session, merge_metadata, random_text
 
 Json = dict[str, Any]
 
 
+KEPT_DAYS = 30
+"""How long events can be retrieved (https://docs.stripe.com/api/events)."""
+
+
 def retrieve_event(session: Session, params: Json, event_id: str) -> Json:
-    return _counted(session, session.get("event", event_id))
+    return _counted(session, _get(session, event_id, "id"))
+
+
+def _get(session: Session, event_id: str, param: str) -> Json:
+    """Raises ApiError `resource_missing`, also where it is too old."""
+    event = session.get("event", event_id, param)
+    if event["created"] < _oldest(session):
+        raise resource_missing("event", event_id, param)
+    return event
+
+
+def _oldest(session: Session) -> int:
+    return session.now - KEPT_DAYS * 86400
 
 
 def list_events(session: Session, params: Json) -> Json:
     if "type" in params and "types" in params:
         raise ApiError("You may only specify one of these parameters: type, types.", param="types")
-    page = list_objects(session, "event", "/v1/events", params, ("type",))
+    for name in ("starting_after", "ending_before"):
+        if name in params:
+            _get(session, params[name], name)
+    page = list_objects(session, "event", "/v1/events", params, ("type",), since=_oldest(session))
     return {**page, "data": [_counted(session, event) for event in page["data"]]}
 
 

@@ -15,9 +15,17 @@ _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
 def list_objects(
-    session: Session, kind: str, url: str, params: Json, filters: tuple[str, ...] = (), **fixed: Any
+    session: Session,
+    kind: str,
+    url: str,
+    params: Json,
+    filters: tuple[str, ...] = (),
+    *,
+    since: int | None = None,
+    **fixed: Any,
 ) -> Json:
-    """Newest first. `filters` are the parameters that must equal the object's own; `fixed` are more of them."""
+    """Newest first, from `since` on. `filters` are the parameters that must equal the object's own; `fixed` are
+    more of them."""
     limit = page_limit(params)
     where: list[str] = ["account = ?", "kind = ?"]
     values: list[Any] = [session.account, kind]
@@ -28,6 +36,7 @@ def list_objects(
         where.append(f"{_COLUMNS.get(name) or _json_column(name)} {comparison} ?")
         values.append(value)
     _created(params.get("created"), where, values)
+    _created(None if since is None else {"gte": since}, where, values)
     if params.get("types"):
         where.append(f"type IN ({', '.join('?' * len(params['types']))})")
         values.extend(params["types"])
@@ -37,11 +46,12 @@ def list_objects(
     backwards = "ending_before" in params
     for name, comparison in (("starting_after", "<"), ("ending_before", ">")):
         if name in params:
-            where.append(f"seq {comparison} ?")
-            values.append(_place(session, kind, params[name], name))
+            where.append(f"(created, seq) {comparison} (?, ?)")
+            values.extend(_place(session, kind, params[name], name))
+    direction = "ASC" if backwards else "DESC"
     rows = session.store.rows(
         f"SELECT body FROM object WHERE {' AND '.join(where)}"
-        f" ORDER BY seq {'ASC' if backwards else 'DESC'} LIMIT ?",
+        f" ORDER BY created {direction}, seq {direction} LIMIT ?",
         *values,
         limit + 1,
     )
@@ -64,13 +74,17 @@ def page_limit(params: Json) -> int:
     return limit
 
 
-def _place(session: Session, kind: str, object_id: str, param: str) -> int:
+def _place(session: Session, kind: str, object_id: str, param: str) -> tuple[int, int]:
     rows = session.store.rows(
-        "SELECT seq FROM object WHERE id = ? AND account = ? AND kind = ?", object_id, session.account, kind
+        "SELECT created, seq FROM object WHERE id = ? AND account = ? AND kind = ?",
+        object_id,
+        session.account,
+        kind,
     )
     if not rows:
         raise resource_missing(kind, object_id, param)
-    return int(rows[0][0])
+    created, seq = rows[0]
+    return int(created), int(seq)
 
 
 def _created(given: Any, where: list[str], values: list[Any]) -> None:

@@ -172,7 +172,7 @@ def card_error(decline: Decline, **details: Any) -> ApiError:
 
 def list_methods(session: Session, params: Json) -> Json:
     # Stripe lists by customer only; without one there is nothing to see.
-    fixed = {} if "customer" in params else {"customer": ""}
+    fixed: Json = {} if "customer" in params else {"customer": ""}
     return list_objects(
         session, "payment_method", "/v1/payment_methods", params, ("customer", "type"), **fixed
     )

@@ -29,8 +29,11 @@ CREATE TABLE IF NOT EXISTS object (
     body TEXT NOT NULL,
     hidden TEXT NOT NULL DEFAULT '{}'
 );
-CREATE INDEX IF NOT EXISTS object_by_kind ON object (account, kind, seq);
-CREATE INDEX IF NOT EXISTS object_by_type ON object (account, kind, type, seq) WHERE type IS NOT NULL;
+DROP INDEX IF EXISTS object_by_kind;
+DROP INDEX IF EXISTS object_by_type;
+CREATE INDEX IF NOT EXISTS object_by_creation ON object (account, kind, created, seq);
+CREATE INDEX IF NOT EXISTS object_by_type_and_creation ON object (account, kind, type, created, seq)
+    WHERE type IS NOT NULL;
 CREATE INDEX IF NOT EXISTS object_by_intent ON object (payment_intent, kind) WHERE payment_intent IS NOT NULL;
 CREATE INDEX IF NOT EXISTS object_by_charge ON object (charge, kind) WHERE charge IS NOT NULL;
 CREATE INDEX IF NOT EXISTS object_by_customer ON object (customer, kind) WHERE customer IS NOT NULL;

@@ -40,10 +40,12 @@ from domain.payments.gateway import (
     RefundSnapshot,
     Snapshot,
 )
+from domain.payments.gateway_lists import EventPage, ListPage
 from domain.payments.line_data import LevelCheck, LineCheck, LineFault
 from domain.payments.saved_method import MethodPage
 from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
 from domain.shared.system import Clock
+from tests.support.fake_lists import FakeLists
 from tests.support.fake_methods import FakeMethods
 
 HOLD = timedelta(days=7)
@@ -138,12 +140,14 @@ class FakeGateway:
     deleted_customers: set[str] = field(default_factory=set)
     """Customers whom somebody has deleted in the gateway's dashboard."""
     methods: FakeMethods = field(init=False)
+    lists: FakeLists = field(init=False)
     _intents: dict[str, _Intent] = field(default_factory=dict)
     _scripted: deque[Outcome | GatewayFailed] = field(default_factory=deque)
     _made: int = 0
 
     def __post_init__(self) -> None:
         self.methods = FakeMethods(self.clock, frozenset(_TEST_TOKENS))
+        self.lists = FakeLists(self.clock, self._new_id)
 
     # What tests do to it.
 
@@ -202,7 +206,18 @@ class FakeGateway:
         """The gateway decides on a refund later."""
         settled = replace(self.refunds[gateway_refund_id], status=status, failure_reason=failure_reason)
         self.refunds[gateway_refund_id] = settled
+        self.lists.tell_refund(settled)
         return settled
+
+    def refund_in_dashboard(self, intent_id: str, amount: int) -> RefundSnapshot:
+        """Somebody gives money back without us."""
+        snapshot = self._intents[intent_id].snapshot
+        params = {"intent_id": intent_id, "amount": amount, "currency": snapshot.currency}
+        return self._refund({**params, "refund_id": None, "reason": "requested_by_customer"}, Outcome.NORMAL)
+
+    def cancel_in_dashboard(self, intent_id: str) -> IntentSnapshot:
+        """Somebody cancels a payment without us."""
+        return self._cancel({"intent_id": intent_id, "reason": "requested_by_customer"}, Outcome.NORMAL)
 
     def open_dispute(
         self, intent_id: str, status: DisputeStatus = DisputeStatus.NEEDS_RESPONSE, **changes: Any
@@ -226,6 +241,9 @@ class FakeGateway:
         return self.put_dispute(dispute_id, replace(opened, **changes))
 
     def put_dispute(self, dispute_id: str, dispute: DisputeSnapshot) -> DisputeSnapshot:
+        if dispute_id not in self.disputes:
+            self.lists.make(dispute_id)
+        self.lists.tell_dispute(dispute, new=dispute_id not in self.disputes)
         self.disputes[dispute_id] = dispute
         return dispute
 
@@ -238,7 +256,8 @@ class FakeGateway:
     def put_intent(self, intent_id: str, **changes: Any) -> IntentSnapshot:
         """Something happens to an intent at the gateway that we did not ask for."""
         intent = self._intents[intent_id]
-        intent.snapshot = replace(intent.snapshot, **changes)
+        before, intent.snapshot = intent.snapshot, replace(intent.snapshot, **changes)
+        self.lists.tell_intent(before, intent.snapshot)
         return intent.snapshot
 
     def webhook(self, type: str, snapshot: Snapshot) -> GatewayEvent:
@@ -382,6 +401,28 @@ class FakeGateway:
             raise GatewayRefused("resource_missing", f"No such dispute: '{gateway_dispute_id}'", param="id")
         return self.disputes[gateway_dispute_id]
 
+    async def list_events(self, *, after: str | None) -> EventPage:
+        self._must_be_up()
+        return self.lists.event_page(after)
+
+    async def list_intents(self, *, since: datetime, until: datetime, after: str | None) -> ListPage:
+        self._must_be_up()
+        return self.lists.page(self.intents, since, until, after)
+
+    async def list_refunds(self, *, since: datetime, until: datetime, after: str | None) -> ListPage:
+        self._must_be_up()
+        return self.lists.page(self.refunds, since, until, after)
+
+    async def list_disputes(self, *, since: datetime, until: datetime, after: str | None) -> ListPage:
+        self._must_be_up()
+        return self.lists.page(self.disputes, since, until, after)
+
+    async def get_refund(self, gateway_refund_id: str) -> RefundSnapshot:
+        self._must_be_up()
+        if gateway_refund_id not in self.refunds:
+            raise GatewayRefused("resource_missing", f"No such refund: '{gateway_refund_id}'", param="id")
+        return self.refunds[gateway_refund_id]
+
     async def create_customer(self, user_id: str, customer: Customer | None, idempotency_key: str) -> str:
         self._must_be_up()
         return self.customers.setdefault(idempotency_key, self._new_id("cus"))
@@ -471,6 +512,7 @@ class FakeGateway:
         self._intents[intent_id] = _Intent(
             snapshot, CaptureMethod(params["capture_method"]), self.clock.now(), token
         )
+        self.lists.make(intent_id)
         return snapshot
 
     def _update(self, params: Mapping[str, Any], outcome: Outcome) -> IntentSnapshot:
@@ -628,6 +670,8 @@ class FakeGateway:
             reason=params["reason"],
         )
         self.refunds[refund.gateway_refund_id] = refund
+        self.lists.make(refund.gateway_refund_id)
+        self.lists.tell_refund(refund)
         return refund
 
     @staticmethod

@@ -183,6 +183,7 @@ class World:
     def __post_init__(self) -> None:
         self.orders.now = self.clock.now
         self.gateway = FakeGateway(self.clock)
+        self.gateway.lists.body_of = self.verifier.body
         self.accounts = [self.account(self.gateway)]
 
     def account(self, gateway: FakeGateway, currencies: frozenset[str] | None = None) -> Account:

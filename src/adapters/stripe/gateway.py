@@ -3,14 +3,14 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import stripe
 
-from adapters.stripe import limits, line_rules, params
+from adapters.stripe import limits, line_rules, lists, params
 from adapters.stripe.descriptors import check_suffix
 from adapters.stripe.errors import translate
 from adapters.stripe.saved_methods import method_page
@@ -36,6 +36,7 @@ from domain.payments.gateway import (
     IntentSnapshot,
     RefundSnapshot,
 )
+from domain.payments.gateway_lists import LISTED_AT_ONCE, EventPage, ListPage
 from domain.payments.line_data import LineCheck
 from domain.payments.saved_method import MethodPage
 from domain.shared.errors import Malformed
@@ -46,9 +47,6 @@ changes nothing by itself. The tests hold it equal to the package's, whose types
 
 _CLOCK_SKEW = timedelta(minutes=5)
 """How far Stripe's clock may be behind ours in `find_intent`."""
-
-_PAGE_SIZE = 100
-"""The longest page that Stripe gives (https://docs.stripe.com/api/pagination)."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_]{1,255}")
 
@@ -190,8 +188,28 @@ class StripeGateway:
         return None
 
     async def get_dispute(self, gateway_dispute_id: str) -> DisputeSnapshot:
-        path = f"/v1/disputes/{quote(gateway_dispute_id, safe='')}"
+        path = f"{lists.DISPUTES_PATH}/{quote(gateway_dispute_id, safe='')}"
         return self._read(dispute_snapshot, await self._look_up(path, {}), path)
+
+    async def list_events(self, *, after: str | None) -> EventPage:
+        items, more = await self._page(lists.EVENTS_PATH, lists.events_query(after))
+        return lists.read_events(items, more, after=after)
+
+    async def list_intents(self, *, since: datetime, until: datetime, after: str | None) -> ListPage:
+        query = lists.range_query(since, until, after)
+        return lists.read_page(intent_snapshot, *await self._page(params.INTENTS_PATH, query))
+
+    async def list_refunds(self, *, since: datetime, until: datetime, after: str | None) -> ListPage:
+        query = lists.range_query(since, until, after)
+        return lists.read_page(refund_snapshot, *await self._page(params.REFUNDS_PATH, query))
+
+    async def list_disputes(self, *, since: datetime, until: datetime, after: str | None) -> ListPage:
+        query = lists.range_query(since, until, after)
+        return lists.read_page(dispute_snapshot, *await self._page(lists.DISPUTES_PATH, query))
+
+    async def get_refund(self, gateway_refund_id: str) -> RefundSnapshot:
+        path = f"{params.REFUNDS_PATH}/{quote(gateway_refund_id, safe='')}"
+        return self._read(refund_snapshot, await self._look_up(path, {}), path)
 
     async def create_customer(self, user_id: str, customer: Customer | None, idempotency_key: str) -> str:
         path = "/v1/customers"
@@ -268,22 +286,27 @@ class StripeGateway:
             raise GatewayUnreadable(f"{path}: {cause}") from cause
 
     async def _list(self, path: str, query: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
-        """Every object of a list, page by page. An unreadable page is GatewayUnknown, never the end."""
+        """Every object of a list, page by page."""
         after: dict[str, str] = {}
         while True:
-            page = await self._look_up(path, {**query, "limit": _PAGE_SIZE, **after})
-            listed, more = page.get("data"), page.get("has_more")
-            if not isinstance(listed, list) or not isinstance(more, bool):
-                raise GatewayUnknown(f"{path}: not a list")
-            if not all(isinstance(part, Mapping) and isinstance(part.get("id"), str) for part in listed):
-                raise GatewayUnknown(f"{path}: a list of something else")
+            listed, more = await self._page(path, {**query, "limit": LISTED_AT_ONCE, **after})
             for part in listed:
                 yield part
             if not more:
                 return
-            if not listed:
-                raise GatewayUnknown(f"{path}: an empty page before the last")
             after = {"starting_after": listed[-1]["id"]}
+
+    async def _page(self, path: str, query: Mapping[str, Any]) -> tuple[Sequence[Mapping[str, Any]], bool]:
+        """A page, and whether there are more. One that cannot be read is GatewayUnknown, never the end."""
+        page = await self._look_up(path, query)
+        listed, more = page.get("data"), page.get("has_more")
+        if not isinstance(listed, list) or not isinstance(more, bool):
+            raise GatewayUnknown(f"{path}: not a list")
+        if not all(isinstance(part, Mapping) and isinstance(part.get("id"), str) for part in listed):
+            raise GatewayUnknown(f"{path}: a list of something else")
+        if more and not listed:
+            raise GatewayUnknown(f"{path}: an empty page before the last")
+        return listed, more
 
     async def _look_up(
         self, path: str, query: Mapping[str, Any], *, method: str = "get", idempotency_key: str | None = None

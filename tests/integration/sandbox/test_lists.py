@@ -101,3 +101,30 @@ def test_events_by_type(client: stripe.StripeClient, ids: list[str]) -> None:
     assert len(client.v1.events.list({"types": ["payment_intent.canceled", "charge.failed"]}).data) == 1
     assert len(client.v1.events.list({"type": "payment_intent.*", "limit": 100}).data) == 6
     assert client.v1.events.list({"type": "charge.*"}).data == []
+
+
+def test_events_are_kept_for_30_days(client: stripe.StripeClient, sandbox: SandboxGateway) -> None:
+    client.v1.payment_intents.create({"amount": 1000, "currency": "usd"})
+    (old,) = client.v1.events.list().data
+    sandbox.advance(29 * 86400)
+    client.v1.payment_intents.create({"amount": 1000, "currency": "usd"})
+    newest, again = client.v1.events.list().data
+    assert again.id == old.id
+    assert [one.id for one in client.v1.events.list({"ending_before": old.id}).data] == [newest.id]
+    sandbox.advance(2 * 86400)
+    assert [one.id for one in client.v1.events.list().data] == [newest.id]
+    with pytest.raises(stripe.InvalidRequestError, match="No such event"):
+        client.v1.events.retrieve(old.id)
+    with pytest.raises(stripe.InvalidRequestError, match="No such event"):
+        client.v1.events.list({"ending_before": old.id})
+
+
+def test_lists_are_by_creation_whatever_the_clock_did(
+    client: stripe.StripeClient, sandbox: SandboxGateway
+) -> None:
+    sandbox.advance(1000)
+    early = client.v1.payment_intents.create({"amount": 1000, "currency": "usd"}).id
+    sandbox.reset()
+    late = client.v1.payment_intents.create({"amount": 1000, "currency": "usd"}).id
+    assert listed(client) == ([early, late], False)
+    assert listed(client, limit=1, starting_after=early) == ([late], False)
