@@ -62,7 +62,7 @@ async def drop_partitions(
             await lock_whole(connection, log)
             # Last, for a comparison that was under way may have found something missing.
             await _check_gaps(connection, schema, name)
-            await connection.execute(text(f"DROP TABLE {schema}.{name}"))
+            await connection.execute(text(f"SELECT {schema}.outbox_event_drop_day(:name)"), {"name": name})
     return result
 
 

@@ -30,6 +30,7 @@ def log_ddl(schema: str) -> list[str]:
         f"CREATE INDEX outbox_event_by_stream ON {schema}.outbox_event (topic, stream, sequence)",
         f"CREATE TABLE {schema}.outbox_event_default PARTITION OF {schema}.outbox_event DEFAULT",
         _make_partitions(schema),
+        drop_day(schema, "outbox_event"),
         f"SELECT {schema}.outbox_make_partitions(7)",
         # Locked by whoever reads the lane, never updated: an updated row bloats under a held snapshot.
         f"""
@@ -62,12 +63,30 @@ def log_ddl(schema: str) -> list[str]:
     ]
 
 
+def drop_day(schema: str, table: str) -> str:
+    """A function that drops one day of this table, which must have ended: for those who do not own the table."""
+    return f"""
+        CREATE FUNCTION {schema}.{table}_drop_day(name text) RETURNS void
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+        BEGIN
+            IF name !~ '^{table}_[0-9]{{8}}$'
+                OR right(name, 8) >= to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD')
+            THEN
+                RAISE EXCEPTION '% is not a day of {table} that has ended', name;
+            END IF;
+            EXECUTE format('DROP TABLE {schema}.%I', name);
+        END
+        $$
+        """
+
+
 def _make_partitions(schema: str) -> str:
+    # Run as the owner of the tables, so that whoever only uses them can make the days that are to come.
     # Attached rather than created in place, for that takes the weaker lock on the parent. A day that
     # already has rows in the default partition stays there; the caller raises the alarm.
     return f"""
         CREATE FUNCTION {schema}.outbox_make_partitions(days_ahead integer) RETURNS integer
-        LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
+        LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '2s' SET search_path = pg_catalog, pg_temp AS $$
         DECLARE
             day date;
             name text;

@@ -30,7 +30,7 @@ async def forget_days(engine: AsyncEngine, schema: str, sql: UnorderedSql, *, re
                 )
             )
             await lock_whole(connection, table)
-            await connection.execute(text(f"DROP TABLE {schema}.{name}"))
+            await connection.execute(text(f"SELECT {schema}.inbox_event_drop_day(:name)"), {"name": name})
             # No partition is for them any more, so they go to the default one.
             await connection.execute(text(f"INSERT INTO {table} SELECT * FROM {_MOVED}"))
     async with transaction(engine) as connection:

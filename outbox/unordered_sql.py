@@ -3,6 +3,7 @@
 from sqlalchemy import text
 
 from outbox.inbox_sql import BACKOFF, EVENT_ARRAYS, EVENT_COLUMNS
+from outbox.schema import drop_day
 
 # Ids of version 7 begin with the time of their making in milliseconds (RFC 9562, section 5.7).
 TELLS_TIME = "substr(CAST({id} AS text), 15, 1) = '7'"
@@ -51,6 +52,7 @@ def unordered_ddl(schema: str) -> list[str]:
         """,
         _first_id(schema),
         _make_partitions(schema),
+        drop_day(schema, "inbox_event"),
         f"SELECT {schema}.inbox_make_partitions(7)",
     ]
 
@@ -68,7 +70,7 @@ def _make_partitions(schema: str) -> str:
     # As the log's: attached, for that takes the weaker lock; a day with rows in the default partition stays there.
     return f"""
         CREATE FUNCTION {schema}.inbox_make_partitions(days_ahead integer) RETURNS integer
-        LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
+        LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '2s' SET search_path = pg_catalog, pg_temp AS $$
         DECLARE
             day date;
             name text;

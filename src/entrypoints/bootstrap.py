@@ -33,11 +33,12 @@ from domain.shared.system import Clock
 from entrypoints.composition.order_side import OrderSide, build_orders, orders_unit_of_work
 from entrypoints.composition.outside import Outside
 from entrypoints.composition.payment_side import PaymentSide, build_payments
+from entrypoints.operating.protection import ProtectionCheck
 from entrypoints.settings import PREFIX, Settings, SettingsInvalid
 from entrypoints.streams import OrderStreams
 
-Check = Callable[[], Awaitable[None]]
-"""Raises where what it looks at cannot be used now; the error says why."""
+Check = Callable[[], Awaitable[str | None]]
+"""Raises where what it looks at cannot be used now; the error says why. What it gives is worth knowing besides."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -143,6 +144,7 @@ def build_container(settings: Settings, outside: Outside | None = None) -> Conta
             "ordersDatabase": partial(check_database, order_engine),
             "paymentsDatabase": partial(check_database, payment_engine),
             "broker": partial(asyncio.to_thread, check_broker, broker),
+            "auditLog": ProtectionCheck((order_engine, payment_engine)),
         },
         _broker=broker,
     )

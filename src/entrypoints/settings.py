@@ -104,6 +104,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The same for the order service's own database; default: `listen_database_url`, else as above."""
     payments_listen_database_url: Secret = UNSET
     """The same for the payment service's own database."""
+    migration_database_url: Secret = UNSET
+    """The databases' owner, as whom `payonce migrate` and nothing else connects; default: `database_url`.
+
+    Apart from it, `database_url` names a member of `payonce_app`, which can neither change nor remove what is
+    append-only: docs/audit.md."""
+    orders_migration_database_url: Secret = UNSET
+    """The same for the order service's own database; default: `migration_database_url`, else its own."""
+    payments_migration_database_url: Secret = UNSET
+    """The same for the payment service's own database."""
     streams: PositiveInt = 1000
     """The most clients that follow orders live over one HTTP process; more are answered 503."""
     outbox_retention_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
@@ -239,7 +248,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if not self.payments_database_url:
             msgspec.structs.force_setattr(self, "payments_database_url", self.database_url)
         for service in ("orders", "payments"):
-            direct = UNSET if self.database_pooler != "none" else getattr(self, f"{service}_database_url")
+            own = getattr(self, f"{service}_database_url")
+            name = f"{service}_migration_database_url"
+            msgspec.structs.force_setattr(
+                self, name, getattr(self, name) or self.migration_database_url or own
+            )
+            direct = UNSET if self.database_pooler != "none" else own
             name = f"{service}_listen_database_url"
             msgspec.structs.force_setattr(
                 self, name, getattr(self, name) or self.listen_database_url or direct
@@ -271,10 +285,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Check that Dramatiq's broker is set, under either name. Raises SettingsInvalid."""
         self.require("broker_url" if self.broker_url else "redis_url")
 
-    def require_databases(self) -> tuple[Secret, ...]:
-        """The distinct databases of the services that this process runs. Raises SettingsInvalid."""
+    def require_databases(self) -> tuple[tuple[Secret, Secret], ...]:
+        """The distinct databases of the services that this process runs, each as its owner reaches it and as
+        the application does. Raises SettingsInvalid."""
         services = ("orders", "payments") if self.service == "all" else (self.service,)
-        urls = [getattr(self, f"{service}_database_url") for service in services]
-        if not all(urls):
+        urls = [
+            (getattr(self, f"{service}_migration_database_url"), getattr(self, f"{service}_database_url"))
+            for service in services
+        ]
+        if not all(own for _, own in urls):
             self.require("database_url")
         return tuple(dict.fromkeys(urls))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
@@ -42,6 +43,23 @@ def test_the_ready_file_says_what_the_contract_promises(system: RunningSystem) -
     assert httpx.get(f"{ready['apiUrl']}/livez").status_code == 200
     assert httpx.get(f"{ready['sandboxUrl']}/healthz").status_code == 200
     assert httpx.get(ready["mailboxUrl"]).json().keys() == {"items", "nextCursor"}
+
+
+async def test_the_system_runs_as_a_role_that_cannot_change_the_audit_log(system: RunningSystem) -> None:
+    connection = await asyncpg.connect(system.ready["databaseUrl"])
+    try:
+        for table in ("payments.audit", "orders.audit"):
+            assert await connection.fetchval(f"SELECT count(*) FROM {table}") >= 0
+            for statement in ("DELETE FROM {}", "ALTER TABLE {} DISABLE TRIGGER ALL"):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement.format(table))
+    finally:
+        await connection.close()
+    async with httpx.AsyncClient() as client:
+        checks = (await client.get(f"{system.ready['apiUrl']}/readyz")).json()["checks"]
+    assert {"name": "auditLog", "ready": True, "reason": None} in checks
+    for process in system.processes():
+        assert "PAYONCE_MIGRATION_DATABASE_URL" not in process.environ()
 
 
 def test_a_ready_token_opens_the_api_and_none_does_not(system: RunningSystem) -> None:

@@ -29,3 +29,27 @@ async def check_database(engine: AsyncEngine) -> None:
         revision = await connection.scalar(text("SELECT version_num FROM public.alembic_version"))
     if revision != head_revision():
         raise NotReady(f"the schema is at revision {revision}, not {head_revision()}: run `payonce migrate`")
+
+
+async def only_triggers_protect(engine: AsyncEngine) -> bool:
+    """Whether the role of this connection could change what is append-only, were it not for the triggers.
+
+    It could where it may act as the owner of such a table or of its schema, or was granted more than to
+    read and add.
+    """
+    async with engine.connect() as connection:
+        return bool(await connection.scalar(_UNGUARDED))
+
+
+_UNGUARDED = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE t.tgname = 'append_only' AND (
+            pg_has_role(c.relowner, 'MEMBER') OR pg_has_role(n.nspowner, 'MEMBER')
+            OR has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE, TRIGGER')
+        )
+    )
+    """
+)

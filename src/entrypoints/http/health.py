@@ -24,7 +24,7 @@ class CheckAnswer(msgspec.Struct, frozen=True):
     name: str
     ready: bool
     reason: str | None
-    """What is missing; null where nothing is."""
+    """What is missing, or worth knowing of what is there; null where nothing is."""
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -73,14 +73,14 @@ async def readyz(request: Request[Any, Any, Any]) -> ASGIResponse:
 async def _answer(name: str, check: Check) -> CheckAnswer:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            await check()
+            remark = await check()
     except TimeoutError:
         return CheckAnswer(name, False, f"no answer within {CHECK_SECONDS:g} s")
     except NotReady as error:
         return CheckAnswer(name, False, str(error))
     except Exception as error:  # noqa: BLE001 - answered: its class; the text may hold a password
         return CheckAnswer(name, False, type(error).__name__)
-    return CheckAnswer(name, True, None)
+    return CheckAnswer(name, True, remark)
 
 
 @get("/.well-known/jwks.json", **route(KEYS))

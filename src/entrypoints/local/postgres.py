@@ -20,6 +20,9 @@ from entrypoints.local.passwords import password_in
 from entrypoints.local.ports import free_port
 
 SUPERUSER = "payonce"
+"""Who owns the cluster and what is in it."""
+SERVICE = "payonce_service"
+"""Whom the application logs in as."""
 START_SECONDS = 60.0
 
 
@@ -77,6 +80,21 @@ class EmbeddedPostgres:
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://{SUPERUSER}:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def service_password(self) -> str:
+        return password_in(self.home / "service-password")
+
+    def application_url(self, database: str) -> str:
+        """As the application logs in, once `application_role` was carried out."""
+        return f"postgresql://{SERVICE}:{self.service_password}@127.0.0.1:{self.port}/{database}"
+
+    def application_role(self) -> list[str]:
+        """Statements that make the role that the application logs in as, where it is not there."""
+        missing = "IF to_regrole('{0}') IS NULL THEN CREATE ROLE {0} {1}; END IF;"
+        roles = (("payonce_app", "NOLOGIN"), (SERVICE, f"LOGIN PASSWORD '{self.service_password}'"))
+        made = " ".join(missing.format(*role) for role in roles)
+        return [f"DO $$ BEGIN {made} END $$", f"GRANT payonce_app TO {SERVICE}"]
 
     @property
     def pid(self) -> int | None:

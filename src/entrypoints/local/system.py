@@ -97,12 +97,16 @@ class System:
         at = Addresses(api_url, f"http://127.0.0.1:{sandbox_port}", free_port())
         if count := await asyncio.to_thread(end_leftovers, self._home.path):
             self._steps.tell(f"{count} processes of a killed predecessor were ended")
-        database_url = self._settings.database_url.reveal() or await self._start_postgres()
+        database_url = self._settings.database_url.reveal()
+        owner_url = self._settings.migration_database_url.reveal() or database_url
+        if not database_url:
+            owner_url, database_url = await self._start_postgres()
         redis_url = self._settings.redis_url.reveal() or await self._start_valkey()
         with self._steps.step("signing keys") as note:
             keys = create_keys(self._settings.signing_key_file)
             note(str(keys.path))
         environment = self._environment(database_url, redis_url, at)
+        await self._migrate(environment, owner_url)
         await self._start_programs(environment, listener.fileno(), at)
         self._ready = Ready(
             api_url=api_url,
@@ -167,12 +171,14 @@ class System:
             environment["PAYONCE_SHOP_URL"] = f"{at.sandbox_url}/_sandbox/pay?orderId={{orderId}}"
         return environment
 
-    async def _start_postgres(self) -> str:
+    async def _start_postgres(self) -> tuple[str, str]:
+        """The database's URL of its owner, and that of the application."""
+
         def program(server: EmbeddedPostgres) -> Program:
             return Program(
                 name="postgres",
                 command=server.command,
-                ready=lambda: _has_database(server.url(), DATABASE),
+                ready=lambda: _has_database(server, DATABASE),
                 stop_signal=SIGINT,
                 stop_seconds=20.0,
                 kill_signal=SIGQUIT,  # PostgreSQL's immediate shutdown: it takes its children along
@@ -185,7 +191,7 @@ class System:
             await asyncio.to_thread(first.stop_leftover)
             server = await self._start_server(lambda: EmbeddedPostgres(self._home.postgres), program)
             note(f"port {server.port}")
-        return server.url(DATABASE)
+        return server.url(DATABASE), server.application_url(DATABASE)
 
     async def _start_valkey(self) -> str:
         def program(server: EmbeddedValkey) -> Program:
@@ -210,6 +216,13 @@ class System:
                     raise
         return server
 
+    async def _migrate(self, environment: dict[str, str], owner_url: str) -> None:
+        """The one program that is told the owner's URL."""
+        command = python_command("-m", "entrypoints.cli", "migrate")
+        as_owner = {**environment, "PAYONCE_MIGRATION_DATABASE_URL": owner_url}
+        with self._steps.step("migrations"):
+            await self._supervisor.run(Program(name="migrate", command=command, environment=as_owner))
+
     async def _start_programs(self, environment: dict[str, str], listener: int, at: Addresses) -> None:
         """Start what stands on the servers. The order matters: the end comes in reverse."""
 
@@ -218,8 +231,6 @@ class System:
             return Program(name=name, command=command, environment=environment)
 
         workers = self._options.workers
-        with self._steps.step("migrations"):
-            await self._supervisor.run(ours("migrate", "migrate"))
         async with httpx.AsyncClient(timeout=5) as client:
             with self._steps.step("sandbox gateway") as note:
                 await self._supervisor.start(self._sandbox(client, at))
@@ -288,15 +299,17 @@ async def _answers(client: httpx.AsyncClient, url: str) -> bool:
         return False
 
 
-async def _has_database(server_url: str, name: str) -> bool:
-    """Whether the server answers; this database is made where there is none."""
+async def _has_database(server: EmbeddedPostgres, name: str) -> bool:
+    """Whether the server answers; this database, and the application's role, are made where there is none."""
     try:
-        connection = await asyncpg.connect(server_url, timeout=5)
+        connection = await asyncpg.connect(server.url(), timeout=5)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
         return False
     try:
         if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
             await connection.execute(f'CREATE DATABASE "{name}"')
+        for statement in server.application_role():
+            await connection.execute(statement)
     finally:
         await connection.close()
     return True

@@ -184,9 +184,11 @@ def test_a_needed_setting_that_is_not_set_is_named() -> None:
 
 def test_each_service_needs_its_own_database_only() -> None:
     one = load_settings({"PAYONCE_DATABASE_URL": "postgresql://h/one"})
-    assert one.require_databases() == (Secret("postgresql://h/one"),)
+    assert one.require_databases() == ((Secret("postgresql://h/one"), Secret("postgresql://h/one")),)
     environ = {"PAYONCE_ORDERS_DATABASE_URL": "postgresql://h/orders", "PAYONCE_SERVICE": "orders"}
-    assert load_settings(environ).require_databases() == (Secret("postgresql://h/orders"),)
+    assert load_settings(environ).require_databases() == (
+        (Secret("postgresql://h/orders"), Secret("postgresql://h/orders")),
+    )
     with pytest.raises(SettingsInvalid, match=r"^PAYONCE_DATABASE_URL is not set"):
         load_settings({**environ, "PAYONCE_SERVICE": "all"}).require_databases()
 
