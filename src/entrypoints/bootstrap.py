@@ -33,6 +33,7 @@ from domain.shared.system import Clock
 from entrypoints.composition.order_side import OrderSide, build_orders, orders_unit_of_work
 from entrypoints.composition.outside import Outside
 from entrypoints.composition.payment_side import PaymentSide, build_payments
+from entrypoints.composition.reconciliation import Reconciliation, build_reconciliation
 from entrypoints.operating.protection import ProtectionCheck
 from entrypoints.settings import PREFIX, Settings, SettingsInvalid
 from entrypoints.streams import OrderStreams
@@ -56,6 +57,7 @@ class Container:
     rate_limiter: RateLimiter
     orders: OrderSide
     payments: PaymentSide
+    reconciliation: Reconciliation
     streams: OrderStreams
     checks: Mapping[str, Check]
     _broker: Broker
@@ -134,6 +136,7 @@ def build_container(settings: Settings, outside: Outside | None = None) -> Conta
         ),
         orders=orders,
         payments=payments,
+        reconciliation=build_reconciliation(settings, outside, orders, payments),
         streams=OrderStreams(
             partial(_read_behind, orders_uow.factory),
             listen_dsn=settings.orders_listen_database_url.reveal() or None,

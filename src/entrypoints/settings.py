@@ -160,6 +160,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Money that comes so late that the order's stock has gone to others."""
     captured_less: Literal["accept", "flag"] = "flag"
     """A final capture of less than the order's total."""
+    reconcile_seconds: Seconds = 15.0
+    """How often the books of orders, payments and gateway are compared where they have changed."""
+    reconcile_grace_seconds: Seconds = 30.0
+    """How long an event or a webhook may be on its way before what it would tell counts as a difference."""
     webhook_tolerance_seconds: PositiveInt = 300
     """How old a webhook's signature may be (Stripe's own default is 300)."""
     gateways: tuple[AccountSettings, ...] = ()

@@ -11,6 +11,7 @@ from adapters.circuit_breaker.circuit import Circuit
 from adapters.cloudevents import payment_events
 from adapters.postgres.idempotency import PostgresIdempotencyStore
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
+from adapters.postgres.statements import PostgresPaymentStatements
 from adapters.services.in_process import InProcessOrderTerms
 from adapters.system.currencies import IsoCurrencies
 from domain.payments.operations import OperationRunner
@@ -77,6 +78,7 @@ class PaymentSide:
     recover_operations: RecoverOperationsHandler
     refresh_payment: RefreshPaymentHandler
     check_payments: CheckPaymentsHandler
+    statements: PostgresPaymentStatements
 
 
 def build_payments(
@@ -136,4 +138,5 @@ def build_payments(
         check_payments=CheckPaymentsHandler(
             uow, gateways, clock, ids, timedelta(hours=settings.authorization_warning_hours)
         ),
+        statements=PostgresPaymentStatements(engine, outbox.lanes),
     )

@@ -13,6 +13,7 @@ from entrypoints.settings import Settings
 from entrypoints.traces import in_new_traces
 from entrypoints.worker.consumers import effect_inboxes, payment_events_inbox
 from entrypoints.worker.periodic import periodically
+from entrypoints.worker.reconciling import orders_round_of
 from entrypoints.worker.subscriptions import EFFECTS, ORDERS, consumers_by_topic, consumers_of
 from entrypoints.worker.waiting import check_payments
 from entrypoints.worker.webhook_log import WebhookPublisher
@@ -42,6 +43,7 @@ async def run_relay(settings: Settings, stop: asyncio.Event) -> None:
                 *_housekeeping(container.payments, consumers_of("payments"), settings, stop),
                 *_forgetting(container, settings, stop),
                 *_webhooks(container, stop),
+                *_reconciliation(container, stop),
             ):
                 tasks.create_task(work)
     finally:
@@ -114,6 +116,12 @@ def _webhooks(container: Container, stop: asyncio.Event) -> Work:
     yield periodically("payments: queue webhooks", WEBHOOK_SECONDS, relay.drain, stop)
     yield periodically("orders: forget deliveries", HOUSEKEEPING_SECONDS, ours.forget, stop)
     yield periodically("orders: configure webhooks", HOUSEKEEPING_SECONDS, ours.configure, stop)
+
+
+def _reconciliation(container: Container, stop: asyncio.Event) -> Work:
+    seconds = container.settings.reconcile_seconds
+    compare_orders = in_new_traces(orders_round_of(container), container.ids)
+    yield periodically("reconcile orders", seconds, compare_orders, stop)
 
 
 def _forgetting(container: Container, settings: Settings, stop: asyncio.Event) -> Work:

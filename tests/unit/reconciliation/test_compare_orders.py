@@ -16,6 +16,11 @@ from domain.reconciliation.policy import RepairPolicy
 from domain.reconciliation.use_cases import compare_orders
 from domain.reconciliation.use_cases.compare_orders import CompareOrdersHandler
 from domain.reconciliation.use_cases.record_differences import RecordDifferencesHandler
+from domain.reconciliation.use_cases.repair_orders import (
+    MOST_TRIES,
+    RepairOrdersHandler,
+    is_to_be_repaired,
+)
 from domain.shared.statements import HeldEvent
 from tests.support.house import SERVICE, House
 from tests.support.memory import Database
@@ -35,7 +40,7 @@ class Books:
         self.orders = MemoryOrderStatements(self.house.world.orders)
         self.payments = MemoryPaymentStatements(self.house.world.payments)
         self.database = Database()
-        uow = partial(MemoryReconciliationUnitOfWork, self.database)
+        self.unit_of_work = uow = partial(MemoryReconciliationUnitOfWork, self.database)
         clock, ids = self.house.clock, self.house.ids
         record = RecordDifferencesHandler(uow, RepairPolicy(), clock, ids)
         self.compare = CompareOrdersHandler(self.orders, self.payments, record, uow, clock, GRACE)
@@ -111,6 +116,44 @@ async def test_a_parked_event_is_told_with_its_cause(books: Books) -> None:
     await books.round()
     [finding] = books.findings(FindingStatus.OPEN)
     assert finding.note == f"event {event.event_id} is parked after 10 attempts: KeyError: 'lines'"
+    assert not is_to_be_repaired(finding)
+
+
+async def test_a_repair_hands_the_events_over_again_and_says_so(books: Books) -> None:
+    order = await books.house.order()
+    await books.house.confirm(order.order_id)
+    later(books)
+    found = (await books.compare()).findings
+
+    async def redeliver(payment_id: str) -> int:
+        await books.house.deliver()
+        return len(books.house.log(payment_id))
+
+    repair = RepairOrdersHandler(redeliver, books.orders, books.unit_of_work, books.house.clock)
+    assert await repair(found) == found
+    [repaired] = books.findings(FindingStatus.REPAIRED)
+    assert repaired.note == "1 event(s) were handed to the order side again"
+    assert [record.entry.action for record in books.database.audit] == ["finding.repair"]
+    assert await books.round() == []
+    assert await repair(found) == []  # closed by now
+
+
+async def test_a_repair_that_does_not_help_is_given_up(books: Books) -> None:
+    order = await books.house.order()
+    await books.house.confirm(order.order_id)
+    later(books)
+    asked: list[str] = []
+
+    async def redeliver(payment_id: str) -> int:
+        asked.append(payment_id)
+        return 1
+
+    repair = RepairOrdersHandler(redeliver, books.orders, books.unit_of_work, books.house.clock)
+    for _ in range(MOST_TRIES + 3):
+        assert await repair((await books.compare()).findings) == []
+    assert len(asked) == MOST_TRIES
+    [finding] = books.findings(FindingStatus.OPEN)
+    assert finding.note == "1 event(s) were handed over again, and the order is at 0"
 
 
 async def test_a_status_that_a_hand_has_changed_is_found(books: Books) -> None:

@@ -1,6 +1,6 @@
 """Compare orders with their payments: what has changed again and again, and everything in a sweep."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -23,6 +23,8 @@ MOST_NOT_APPLIED = 1_000
 STUCK_AFTER = timedelta(minutes=15)
 """A call to the payment side is repeated every minute, so this is a fault that does not pass."""
 
+ORDERS_ROUND = "orders: round"
+"""The cursor that says when the last round was completed."""
 _CHANGES, _ORDERS, _PAYMENTS = "orders: changes", "orders: all", "orders: all payments"
 
 
@@ -38,11 +40,18 @@ class Record(Protocol):
 
 @dataclass(slots=True)
 class ComparedOrders:
-    """What a comparison looked at, and the open findings that it has seen."""
+    """How much a comparison looked at, some of it twice, and the open findings that it has seen, by their ids."""
 
     orders: int = 0
     payments: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    seen: dict[str, Finding] = field(default_factory=dict)
+
+    def see(self, findings: Sequence[Finding]) -> None:
+        self.seen.update((one.finding_id, one) for one in findings)
+
+    @property
+    def findings(self) -> list[Finding]:
+        return list(self.seen.values())
 
 
 Progress = Callable[[ComparedOrders], None]
@@ -69,6 +78,8 @@ class CompareOrdersHandler:
         await self._roll(_ORDERS, self._page_of_orders, done)
         await self._roll(_PAYMENTS, self._page_of_payments, done)
         await self._stuck_attempts(done)
+        now = self.clock.now()
+        await self._keep(ORDERS_ROUND, {"completedAt": now.isoformat(), "orders": done.orders})
         return done
 
     async def sweep(
@@ -108,7 +119,7 @@ class CompareOrdersHandler:
             changed = await self.payments.changed(after=after, before=now - self.grace, limit=PAGE)
             await self._compare_ids(changed.order_ids, done)
             if changed.cursor is not None and changed.cursor != after:
-                await self._keep(_CHANGES, changed.cursor)
+                await self._keep(_CHANGES, {"after": changed.cursor})
             if changed.is_last:
                 return
 
@@ -126,11 +137,11 @@ class CompareOrdersHandler:
             if after is None:
                 break
         if (after or "") != (kept["after"] if kept else ""):
-            await self._keep(name, after or "")
+            await self._keep(name, {"after": after or ""})
 
-    async def _keep(self, name: str, after: str) -> None:
+    async def _keep(self, name: str, value: Mapping[str, object]) -> None:
         async with self.unit_of_work() as uow:
-            await uow.cursors.put(name, {"after": after}, self.clock.now())
+            await uow.cursors.put(name, value, self.clock.now())
             await uow.commit()
 
     async def _page_of_orders(
@@ -173,7 +184,7 @@ class CompareOrdersHandler:
             differences = await self._explained([one for one in again if one.key in before])
         for ids, types in ((order_ids, ORDER_TYPES), (payment_ids, PAYMENT_TYPES)):
             found = [one for one in differences if one.type in types]
-            done.findings += await self.record(found, examined=ids, types=types)
+            done.see(await self.record(found, examined=ids, types=types))
 
     async def _look(
         self, orders: Sequence[OrderStatement], order_ids: Sequence[str]
@@ -229,9 +240,8 @@ class CompareOrdersHandler:
             for one in stuck
         ]
         examined = {one.work_id for one in stuck} | {one.object_id for one in before}
-        done.findings += await self.record(
-            differences, examined=sorted(examined), types=[FindingType.STUCK_ATTEMPT]
-        )
+        types = [FindingType.STUCK_ATTEMPT]
+        done.see(await self.record(differences, examined=sorted(examined), types=types))
 
 
 def _explain(difference: Difference, place: int, event: HeldEvent | None) -> Difference:
@@ -242,7 +252,7 @@ def _explain(difference: Difference, place: int, event: HeldEvent | None) -> Dif
         return replace(difference, note="the order side has not received the event")
     if event.is_parked:
         note = f"event {event.event_id} is parked after {event.attempts} attempts: {event.cause}"
-        return replace(difference, note=note)
+        return replace(difference, found={**difference.found, "parked": True}, note=note)
     return replace(
         difference, note=f"event {event.event_id} waits, after {event.attempts} attempts: {event.cause}"
     )

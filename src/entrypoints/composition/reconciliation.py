@@ -1,0 +1,46 @@
+"""Reconciliation, made and joined: the books of both services, and where findings are kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from adapters.postgres.reconciliation import PostgresLocks, PostgresReconciliationUnitOfWork
+from adapters.postgres.statements import PostgresOrderStatements
+from domain.reconciliation.policy import RepairPolicy
+from domain.reconciliation.ports import Locks
+from domain.reconciliation.use_cases.compare_orders import CompareOrdersHandler
+from domain.reconciliation.use_cases.record_differences import RecordDifferencesHandler
+from entrypoints.composition.order_side import OrderSide
+from entrypoints.composition.outside import Outside
+from entrypoints.composition.payment_side import PaymentSide
+from entrypoints.settings import Settings
+from entrypoints.worker.subscriptions import ORDERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """What the order service finds about its orders, kept in its database."""
+
+    unit_of_work: Callable[[], PostgresReconciliationUnitOfWork]
+    locks: Locks
+    compare_orders: CompareOrdersHandler
+
+
+def build_reconciliation(
+    settings: Settings, outside: Outside, orders: OrderSide, payments: PaymentSide
+) -> Reconciliation:
+    uow = partial(PostgresReconciliationUnitOfWork, orders.engine, "orders")
+    record = RecordDifferencesHandler(uow, RepairPolicy(), outside.clock, outside.ids)
+    return Reconciliation(
+        unit_of_work=uow,
+        locks=PostgresLocks(orders.engine),
+        compare_orders=CompareOrdersHandler(
+            PostgresOrderStatements(orders.engine, ORDERS.consumer),
+            payments.statements,
+            record,
+            uow,
+            outside.clock,
+            timedelta(seconds=settings.reconcile_grace_seconds),
+        ),
+    )

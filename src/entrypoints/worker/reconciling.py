@@ -1,0 +1,71 @@
+"""The continuous comparison of the books, in any number of relay processes: one at a time does it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from adapters.cloudevents import payment_events
+from domain.reconciliation.finding import Finding
+from domain.reconciliation.use_cases.repair_orders import RepairOrdersHandler
+from entrypoints.bootstrap import Container
+from entrypoints.operating.logs import operations_of
+from entrypoints.worker.consumers import payment_events_inbox
+from outbox import Event, Operations, OrderedInbox, Selection
+
+logger = structlog.stdlib.get_logger(__name__)
+
+TOLD = 20
+"""Findings that a line of the log names at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogRedelivery:
+    """Hands events of the log to the inbox of the order side, past the broker."""
+
+    container: Container
+    log: Operations
+    inbox: OrderedInbox
+
+    async def __call__(self, payment_id: str, /) -> int:
+        handed_over = 0
+        async for page in self.log.select(Selection(topics=[payment_events.TOPIC], stream=payment_id)):
+            events: Sequence[Event] = [listed.event for listed in page]
+            await self.inbox.receive(self.container.orders.engine, events)
+            handed_over += len(events)
+        self.container.orders.waker.wake()  # for the effects that the orders asked for
+        return handed_over
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersRound:
+    """One round: compare, and repair what the policy says."""
+
+    container: Container
+    repair: RepairOrdersHandler
+
+    async def __call__(self) -> None:
+        reconciliation = self.container.reconciliation
+        async with reconciliation.locks.hold("orders") as held:
+            if not held:
+                return
+            begun_at = self.container.clock.now()
+            done = await reconciliation.compare_orders()
+            repaired = await self.repair(done.findings)
+        new = [one for one in done.findings if one.first_seen >= begun_at]
+        if new or repaired:
+            logger.warning("orders_differ", new=_told(new), repaired=_told(repaired))
+
+
+def _told(findings: Sequence[Finding]) -> list[str]:
+    return [f"{one.finding_id}: {one.type} of {one.object_id}" for one in findings[:TOLD]]
+
+
+def orders_round_of(container: Container) -> OrdersRound:
+    reconciliation = container.reconciliation
+    logs = operations_of(container.payments.engine, container.orders.engine)
+    redeliver = LogRedelivery(container, logs["payments"], payment_events_inbox(container))
+    repair = RepairOrdersHandler(
+        redeliver, reconciliation.compare_orders.orders, reconciliation.unit_of_work, container.clock
+    )
+    return OrdersRound(container, repair)
