@@ -8,8 +8,9 @@ from functools import partial
 from adapters.postgres.reconciliation import PostgresLocks, PostgresReconciliationUnitOfWork
 from adapters.postgres.statements import PostgresOrderStatements
 from domain.reconciliation.policy import RepairPolicy
-from domain.reconciliation.ports import Locks
+from domain.reconciliation.ports import Locks, UnitOfWorkFactory
 from domain.reconciliation.use_cases.compare_orders import CompareOrdersHandler
+from domain.reconciliation.use_cases.measure import MeasureHandler
 from domain.reconciliation.use_cases.record_differences import RecordDifferencesHandler
 from entrypoints.composition.order_side import OrderSide
 from entrypoints.composition.outside import Outside
@@ -25,12 +26,16 @@ class Reconciliation:
     unit_of_work: Callable[[], PostgresReconciliationUnitOfWork]
     locks: Locks
     compare_orders: CompareOrdersHandler
+    measure: MeasureHandler
 
 
 def build_reconciliation(
     settings: Settings, outside: Outside, orders: OrderSide, payments: PaymentSide
 ) -> Reconciliation:
     uow = partial(PostgresReconciliationUnitOfWork, orders.engine, "orders")
+    databases: list[UnitOfWorkFactory] = [uow]
+    if settings.orders_database_url != settings.payments_database_url:
+        databases.append(partial(PostgresReconciliationUnitOfWork, payments.engine, "payments"))
     record = RecordDifferencesHandler(uow, RepairPolicy(), outside.clock, outside.ids)
     return Reconciliation(
         unit_of_work=uow,
@@ -43,4 +48,5 @@ def build_reconciliation(
             outside.clock,
             timedelta(seconds=settings.reconcile_grace_seconds),
         ),
+        measure=MeasureHandler(databases, outside.clock),
     )

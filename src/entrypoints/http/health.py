@@ -1,6 +1,7 @@
 """Whether this process lives, whether it can work, and the keys that it signs with."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -8,7 +9,7 @@ from litestar import Request, get
 from litestar.response.base import ASGIResponse
 
 from adapters.postgres.readiness import NotReady
-from entrypoints.bootstrap import Check
+from entrypoints.bootstrap import Check, Container
 from entrypoints.http.answers import JSON, respond, result
 from entrypoints.http.container import container_of
 from entrypoints.http.operations import Operation, route
@@ -27,9 +28,21 @@ class CheckAnswer(msgspec.Struct, frozen=True):
     """What is missing, or worth knowing of what is there; null where nothing is."""
 
 
+class BooksAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """How far the books of orders, payments and gateway are from agreeing. It takes no process out of service."""
+
+    drift_seconds: float
+    """Age of the oldest open disagreement; 0 where there is none."""
+    open_findings: int
+    completed_at: dict[str, datetime]
+    """When each of the continuous comparisons was last completed."""
+
+
 class Readiness(msgspec.Struct, frozen=True):
     status: Literal["ready", "not_ready"]
     checks: list[CheckAnswer]
+    reconciliation: BooksAnswer | None = None
+    """Null where it cannot be told now."""
 
 
 LIVE = Operation(
@@ -44,7 +57,11 @@ READY = Operation(
     tag="Health",
     summary="Whether everything that the process needs is there",
     answer=Readiness,
-    answer_example=Readiness("ready", [CheckAnswer("broker", True, None)]),
+    answer_example=Readiness(
+        "ready",
+        [CheckAnswer("broker", True, None)],
+        BooksAnswer(0.0, 0, {"orders": datetime(2026, 3, 1, 12, tzinfo=UTC)}),
+    ),
     other_answers={503: Readiness("not_ready", [CheckAnswer("broker", False, "ConnectionError")])},
 )
 KEYS = Operation(
@@ -64,9 +81,10 @@ async def livez() -> ASGIResponse:
 @get("/readyz", **route(READY))
 async def readyz(request: Request[Any, Any, Any]) -> ASGIResponse:
     checks = container_of(request.app).checks
+    books = asyncio.create_task(_books(container_of(request.app)))
     answers = await asyncio.gather(*(_answer(name, check) for name, check in checks.items()))
     ready = all(answer.ready for answer in answers)
-    readiness = Readiness("ready" if ready else "not_ready", list(answers))
+    readiness = Readiness("ready" if ready else "not_ready", list(answers), await books)
     return respond(result(readiness, status=200 if ready else 503), media_type=JSON)
 
 
@@ -81,6 +99,15 @@ async def _answer(name: str, check: Check) -> CheckAnswer:
     except Exception as error:  # noqa: BLE001 - answered: its class; the text may hold a password
         return CheckAnswer(name, False, type(error).__name__)
     return CheckAnswer(name, True, remark)
+
+
+async def _books(container: Container) -> BooksAnswer | None:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            measured = await container.reconciliation.measure()
+    except Exception:  # noqa: BLE001 - answered by null; the check of that database says what is wrong
+        return None
+    return BooksAnswer(measured.drift_seconds, measured.open_findings, dict(measured.completed_at))
 
 
 @get("/.well-known/jwks.json", **route(KEYS))

@@ -37,6 +37,7 @@ def add_metrics(app: Litestar) -> None:
         served,
         None if service == "orders" else container.payments.count_attentions,
         count_deliveries=None if service == "payments" else container.orders.webhooks.deliveries.count,
+        measure=container.reconciliation.measure,
         also=also,
     )
 

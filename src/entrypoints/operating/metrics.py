@@ -23,6 +23,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from domain.orders.webhooks.ports import DeliveryCounts
+from domain.reconciliation.finding import FindingType
+from domain.reconciliation.use_cases.measure import Measured
 from outbox import Operations
 from outbox.status import ConsumerStatus, LaneStatus, LogStatus, RoundStatus
 
@@ -38,6 +40,8 @@ CountAttentions = Callable[[], Awaitable[Mapping[str, int]]]
 """How many payments have which attention."""
 CountDeliveries = Callable[[], Awaitable[DeliveryCounts]]
 """How the deliveries of our webhooks stand."""
+Measure = Callable[[], Awaitable[Measured]]
+"""How far the books are from agreeing."""
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -195,12 +199,26 @@ _DELIVERIES: Sequence[_Kind[DeliveryCounts]] = (
     ),
 )
 
+_R = "payonce_reconciliation_"
+_DRIFT: _Kind[float] = _Kind(
+    _R + "drift_seconds", "Age of the oldest open disagreement; 0 where there is none.", lambda drift: drift
+)
+_FINDINGS: _Kind[float] = _Kind(
+    _R + "findings", "Open findings, by their type; a type without any is 0.", lambda count: count
+)
+_COMPARED: _Kind[float] = _Kind(
+    _R + "completed_timestamp_seconds",
+    "When the last round of a continuous comparison was completed.",
+    lambda moment: moment,
+)
+
 _WEBHOOKS = "payonce_webhooks"
 
 SAMPLE_NAMES = frozenset(
     (
         _UP.sample_name,
         _ATTENTION.sample_name,
+        *(k.sample_name for k in (_DRIFT, _FINDINGS, _COMPARED)),
         f"{_WEBHOOKS}_total",
         *(k.sample_name for k in _DELIVERIES),
         *(k.sample_name for k in _LOG),
@@ -220,6 +238,7 @@ class _Found:
     consumers: list[tuple[Sequence[str], ConsumerStatus]] = field(default_factory=list)
     attentions: list[tuple[Sequence[str], float]] = field(default_factory=list)
     deliveries: list[tuple[Sequence[str], DeliveryCounts]] = field(default_factory=list)
+    measured: list[Measured] = field(default_factory=list)
 
     def families(self) -> list[Metric]:
         lanes = [
@@ -232,7 +251,15 @@ class _Found:
             *(kind.family(("log", "consumer"), self.consumers) for kind in _CONSUMER),
             _ATTENTION.family(("attention",), self.attentions),
             *(kind.family((), self.deliveries) for kind in _DELIVERIES),
+            *(family for measured in self.measured for family in _reconciliation(measured)),
         ]
+
+
+def _reconciliation(measured: Measured) -> Iterable[Metric]:
+    yield _DRIFT.family((), [((), measured.drift_seconds)])
+    yield _FINDINGS.family(("type",), [((type,), measured.open.get(type, 0)) for type in FindingType])
+    completed = measured.completed_at.items()
+    yield _COMPARED.family(("books",), [((name,), moment.timestamp()) for name, moment in completed])
 
 
 class _Families(Collector):
@@ -252,6 +279,7 @@ class Metrics:
         count_attentions: CountAttentions | None = None,
         *,
         count_deliveries: CountDeliveries | None = None,
+        measure: Measure | None = None,
         also: Sequence[Collector] = (),
         kept_seconds: float = KEPT_SECONDS,
     ) -> None:
@@ -266,6 +294,7 @@ class Metrics:
         self._also = also
         self._count_attentions = count_attentions
         self._count_deliveries = count_deliveries
+        self._measure = measure
         self._kept_seconds = kept_seconds
         self._asking = asyncio.Lock()
         self._kept: bytes | None = None
@@ -308,9 +337,15 @@ class Metrics:
                 counts = await _answer(("orders", ""), self._count_deliveries(), found, tells_up=False)
                 found.deliveries += [((), counts)] if counts else []
 
+        async def ask_reconciliation() -> None:
+            if self._measure is not None:
+                measured = await _answer(("reconciliation", ""), self._measure(), found, tells_up=False)
+                found.measured += [measured] if measured else []
+
         await asyncio.gather(
             ask_payments(),
             ask_deliveries(),
+            ask_reconciliation(),
             *(ask_log(name, log) for name, log in self._logs.items()),
             *(ask_consumer(name, log, c) for name, log in self._logs.items() for c in log.consumers),
         )

@@ -1,11 +1,15 @@
 """`/metrics` says what is in the database, and survives one that is away."""
 
+from datetime import UTC, datetime
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from adapters.postgres.engine import make_engine
 from domain.orders.webhooks.ports import DeliveryCounts
+from domain.reconciliation.finding import FindingType
+from domain.reconciliation.use_cases.measure import Measured
 from domain.shared.payment_events import PaymentFailed, PaymentSucceeded
 from entrypoints.operating.logs import CONSUMERS, operations_of
 from entrypoints.operating.metrics import SAMPLE_NAMES, Metrics
@@ -22,10 +26,18 @@ def metrics(shop: Shop) -> Metrics:
     async def count_deliveries() -> DeliveryCounts:
         return DeliveryCounts(pending=4, failed=3, disabled_endpoints=2, oldest_overdue_seconds=1.5)
 
+    async def measure() -> Measured:
+        return Measured(
+            drift_seconds=42.5,
+            open={FindingType.ORDER_ALTERED: 2},
+            completed_at={"orders": datetime.fromtimestamp(2000, UTC)},
+        )
+
     return Metrics(
         operations_of(shop.engine, shop.engine),
         count_attentions,
         count_deliveries=count_deliveries,
+        measure=measure,
         kept_seconds=0.0,
     )
 
@@ -109,6 +121,10 @@ async def test_each_metric_says_what_is_there(shop: Shop, metrics: Metrics) -> N
     assert of(samples, "payments_attention", attention="AUTHORIZATION_EXPIRING") == 2
     assert of(samples, "payments_attention", attention="DISPUTED") == 1
     assert of(samples, "webhooks_total", outcome="APPLIED") == 1
+    assert of(samples, "reconciliation_drift_seconds") == 42.5
+    assert of(samples, "reconciliation_findings", type="ORDER_ALTERED") == 2
+    assert of(samples, "reconciliation_findings") == 2
+    assert of(samples, "reconciliation_completed_timestamp_seconds", books="orders") == 2000
 
 
 async def test_a_scrape_within_a_few_seconds_asks_nobody(shop: Shop) -> None:

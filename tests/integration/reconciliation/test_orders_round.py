@@ -1,6 +1,7 @@
 """The continuous comparison of orders with their payments, on both services' databases."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,17 @@ async def test_a_row_altered_by_hand_is_flagged_and_left_as_it_is(shop: Shop, co
             text("UPDATE orders.orders SET status = 'FULFILLED' WHERE order_id = :id"), {"id": order_id}
         )
     await compare()
+    shop.clock.ahead += timedelta(seconds=100)
     await compare()
     [finding] = await findings(shop)
     assert (finding["type"], finding["object_id"]) == ("ORDER_ALTERED", order_id)
+    ready = await shop.api.http.get("/readyz")
+    books = ready.json()["reconciliation"]
+    assert (ready.status_code, books["openFindings"]) == (200, 1)  # a disagreement stops nobody
+    assert 100 <= books["driftSeconds"] < 3600
+    assert set(books["completedAt"]) >= {"orders"}
+    metrics = (await shop.api.http.get("/metrics")).text
+    assert 'payonce_reconciliation_findings{type="ORDER_ALTERED"} 1.0' in metrics
     assert (finding["status"], finding["action"]) == ("OPEN", "flag")
     assert (await saved(shop, order_id)).status == "FULFILLED"
 

@@ -9,6 +9,7 @@ from domain.reconciliation.finding import Difference, Finding, FindingStatus, Fi
 from domain.reconciliation.order_ports import OrderBook, PaymentBook
 from domain.reconciliation.orders import ORDER_TYPES, PAYMENT_TYPES, compare, compare_orphan
 from domain.reconciliation.ports import FindingFilter, UnitOfWorkFactory
+from domain.reconciliation.use_cases.measure import round_of
 from domain.shared.statements import HeldEvent, OrderStatement, PaymentStatement
 from domain.shared.system import Clock
 
@@ -23,8 +24,6 @@ MOST_NOT_APPLIED = 1_000
 STUCK_AFTER = timedelta(minutes=15)
 """A call to the payment side is repeated every minute, so this is a fault that does not pass."""
 
-ORDERS_ROUND = "orders: round"
-"""The cursor that says when the last round was completed."""
 _CHANGES, _ORDERS, _PAYMENTS = "orders: changes", "orders: all", "orders: all payments"
 
 
@@ -79,7 +78,7 @@ class CompareOrdersHandler:
         await self._roll(_PAYMENTS, self._page_of_payments, done)
         await self._stuck_attempts(done)
         now = self.clock.now()
-        await self._keep(ORDERS_ROUND, {"completedAt": now.isoformat(), "orders": done.orders})
+        await self._keep(round_of("orders"), {"completedAt": now.isoformat(), "orders": done.orders})
         return done
 
     async def sweep(
