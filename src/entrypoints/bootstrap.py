@@ -13,11 +13,13 @@ from dramatiq import Broker
 
 from adapters.dramatiq.broker import UnknownBroker, make_broker
 from adapters.dramatiq.readiness import check_broker
+from adapters.postgres.audit import PostgresAuditReader
 from adapters.postgres.engine import make_engine
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
 from adapters.postgres.readiness import check_database
 from adapters.rate_limits.limiter import RateLimiter
 from adapters.rate_limits.valkey import ValkeyCounts
+from adapters.security.audit_heads import AUDIT_HEAD
 from adapters.security.issuers import IssuedTokens
 from adapters.security.keys import KeyFile, KeySource, read_public_keys
 from adapters.security.snapshots import ORDER_TERMS, SnapshotSigner
@@ -27,6 +29,7 @@ from adapters.system.currencies import IsoCurrencies
 from adapters.system.ids import SystemIds
 from domain.orders.history import Recorded
 from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler
+from domain.shared.audit_trail import AuditTrail
 from domain.shared.callers import TokenIssuer
 from domain.shared.money import Currencies
 from domain.shared.system import Clock
@@ -53,12 +56,14 @@ class Container:
     token_verifier: IssuedTokens
     token_issuer: TokenIssuer
     sign_order_terms: SnapshotSigner
+    sign_audit_head: SnapshotSigner
     public_jwks: Callable[[], Mapping[str, Any]]
     rate_limiter: RateLimiter
     orders: OrderSide
     payments: PaymentSide
     reconciliation: Reconciliation
     streams: OrderStreams
+    audit: AuditTrail
     checks: Mapping[str, Check]
     _broker: Broker
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -129,6 +134,7 @@ def build_container(settings: Settings, outside: Outside | None = None) -> Conta
             new_token_id=partial(outside.ids.new, "tok"),
         ),
         sign_order_terms=SnapshotSigner(keys, ORDER_TERMS),
+        sign_audit_head=SnapshotSigner(keys, AUDIT_HEAD),
         public_jwks=keys.public_jwks,
         rate_limiter=RateLimiter(
             outside.clock.now,
@@ -142,6 +148,13 @@ def build_container(settings: Settings, outside: Outside | None = None) -> Conta
             listen_dsn=settings.orders_listen_database_url.reveal() or None,
             channel=orders_uow.outbox.channel,
             limit=settings.streams,
+        ),
+        audit=AuditTrail(
+            {
+                name: PostgresAuditReader(engine, name)
+                for name, engine in (("payments", payment_engine), ("orders", order_engine))
+                if settings.service in ("all", name)
+            }
         ),
         checks={
             "ordersDatabase": partial(check_database, order_engine),

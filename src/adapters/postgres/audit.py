@@ -1,10 +1,13 @@
 """The audit log of a service in its own schema. The table's trigger numbers, chains and hashes."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.postgres.engine import DatabaseUnavailable, lost_connection
 from adapters.postgres.transaction import AFTER, Transaction, Write
 from domain.shared.audit import AuditEntry, AuditFilter, AuditRecord, canonical
 from domain.shared.timeline import stamp
@@ -79,6 +82,41 @@ class PostgresAudit:
         driver = await self.transaction.reading()
         row = await driver.fetchrow(f"SELECT {_COLUMNS} FROM {self.schema}.audit {which}", *values)
         return _read(row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresAuditReader:
+    """The log as it is committed; each call takes a connection of its own."""
+
+    engine: AsyncEngine
+    schema: str
+
+    async def head(self) -> AuditRecord | None:
+        async with self._log() as log:
+            return await log.head()
+
+    async def get(self, position: int) -> AuditRecord | None:
+        async with self._log() as log:
+            return await log.get(position)
+
+    async def after(self, position: int, *, limit: int) -> Sequence[AuditRecord]:
+        async with self._log() as log:
+            return await log.after(position, limit=limit)
+
+    async def find(self, wanted: AuditFilter, *, before: int | None, limit: int) -> Sequence[AuditRecord]:
+        async with self._log() as log:
+            return await log.find(wanted, before=before, limit=limit)
+
+    @asynccontextmanager
+    async def _log(self) -> AsyncIterator[PostgresAudit]:
+        """Raises DatabaseUnavailable."""
+        try:
+            async with self.engine.connect() as connection:
+                yield PostgresAudit(Transaction.within(connection), self.schema)
+        except Exception as error:
+            if lost_connection(error):
+                raise DatabaseUnavailable from error
+            raise
 
 
 def _read(row: "asyncpg.Record") -> AuditRecord:

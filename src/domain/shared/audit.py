@@ -97,15 +97,8 @@ class AuditFilter:
     until: datetime | None = None
 
 
-class AuditLog(Protocol):
-    """The log of one service, within a unit of work."""
-
-    async def append(self, entry: AuditEntry) -> None:
-        """Write this entry as the last thing of the unit of work, before its commit.
-
-        The chain is locked from then until the commit: those who append at once wait for one another.
-        """
-        ...
+class AuditReader(Protocol):
+    """The log of one service, to be read."""
 
     async def head(self) -> AuditRecord | None:
         """The last entry that is committed."""
@@ -119,6 +112,17 @@ class AuditLog(Protocol):
 
     async def find(self, wanted: AuditFilter, *, before: int | None, limit: int) -> Sequence[AuditRecord]:
         """Newest first; `before` is the position of the last one already seen."""
+        ...
+
+
+class AuditLog(AuditReader, Protocol):
+    """The log of one service, within a unit of work."""
+
+    async def append(self, entry: AuditEntry) -> None:
+        """Write this entry as the last thing of the unit of work, before its commit.
+
+        The chain is locked from then until the commit: those who append at once wait for one another.
+        """
         ...
 
 

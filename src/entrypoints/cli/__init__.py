@@ -15,6 +15,7 @@ main = CommandGroup(
         "explain": "Tell everything that happened to an order, in one timeline.",
         "webhooks": "See what the gateway reported and what became of it, and process it again.",
         "endpoints": "See who is sent our events and what became of each, and send it again.",
+        "audit": "Read who did what with authority, and see that nobody changed it since.",
         "sandbox": "Run the Stripe-compatible sandbox gateway.",
         "migrate": "Bring the database to the present schema.",
         "keys": "Make the keys that sign our tokens, or rotate them.",

@@ -14,6 +14,7 @@ from adapters.services.in_process import InProcessPayments
 from adapters.system.currencies import IsoCurrencies
 from domain.orders.checkout import Checkout
 from domain.orders.money_policy import MoneyPolicy
+from domain.orders.ports import UnitOfWorkFactory
 from domain.orders.settlement import Settlement
 from domain.orders.use_cases.cancel_order import CancelOrderHandler
 from domain.orders.use_cases.change_order import ChangeOrderHandler
@@ -47,6 +48,7 @@ class OrderSide:
     engine: AsyncEngine
     outbox: Outbox
     waker: Waker
+    unit_of_work: UnitOfWorkFactory
     idempotency: IdempotencyStore
     create_order: CreateOrderHandler
     change_order: ChangeOrderHandler
@@ -114,6 +116,7 @@ def build_orders(
         engine=parts.engine,
         outbox=parts.outbox,
         waker=parts.waker,
+        unit_of_work=uow,
         idempotency=PostgresIdempotencyStore(parts.engine, "orders"),
         create_order=CreateOrderHandler(uow, clock),
         change_order=ChangeOrderHandler(uow, clock),

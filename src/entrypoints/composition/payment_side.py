@@ -15,6 +15,7 @@ from adapters.postgres.statements import PostgresPaymentStatements
 from adapters.services.in_process import InProcessOrderTerms
 from adapters.system.currencies import IsoCurrencies
 from domain.payments.operations import OperationRunner
+from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.routing import Gateways
 from domain.payments.use_cases.cancel_payment import CancelPaymentHandler
 from domain.payments.use_cases.capture_payment import CapturePaymentHandler
@@ -52,6 +53,7 @@ class PaymentSide:
     engine: AsyncEngine
     outbox: Outbox
     waker: Waker
+    unit_of_work: UnitOfWorkFactory
     gateways: Gateways
     circuits: Mapping[str, Circuit]
     idempotency: IdempotencyStore
@@ -110,6 +112,7 @@ def build_payments(
         engine=engine,
         outbox=outbox,
         waker=waker,
+        unit_of_work=uow,
         gateways=gateways,
         circuits=built.circuits,
         idempotency=PostgresIdempotencyStore(engine, "payments"),

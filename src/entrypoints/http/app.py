@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler
 from entrypoints.bootstrap import Container, build_container
 from entrypoints.http import (
     asyncapi,
+    audit,
     changed_payments,
     checkout,
     disputes,
@@ -83,6 +84,7 @@ def create_app_of(container: Container) -> Litestar:
     app = Litestar(
         route_handlers=[
             *_service_routes(container.settings.service),
+            *audit.ROUTES,
             *health.ROUTES,
             *metrics.ROUTES,
             *documentation.ROUTES,

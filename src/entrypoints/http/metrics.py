@@ -38,6 +38,7 @@ def add_metrics(app: Litestar) -> None:
         None if service == "orders" else container.payments.count_attentions,
         count_deliveries=None if service == "payments" else container.orders.webhooks.deliveries.count,
         measure=container.reconciliation.measure,
+        audit_logs=container.audit.logs,
         also=also,
     )
 

@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 from domain.orders.webhooks.ports import DeliveryCounts
 from domain.reconciliation.finding import FindingType
 from domain.reconciliation.use_cases.measure import Measured
+from domain.shared.audit import AuditReader
 from outbox import Operations
 from outbox.status import ConsumerStatus, LaneStatus, LogStatus, RoundStatus
 
@@ -176,6 +177,12 @@ _ATTENTION: _Kind[float] = _Kind(
     lambda count: count,
 )
 
+_AUDIT: _Kind[float] = _Kind(
+    "payonce_audit_position",
+    "The number of the last entry of the audit log; it never falls.",
+    lambda position: position,
+)
+
 _DELIVERIES: Sequence[_Kind[DeliveryCounts]] = (
     _Kind(
         "payonce_webhook_deliveries_pending",
@@ -219,6 +226,7 @@ SAMPLE_NAMES = frozenset(
         _UP.sample_name,
         _ATTENTION.sample_name,
         *(k.sample_name for k in (_DRIFT, _FINDINGS, _COMPARED)),
+        _AUDIT.sample_name,
         f"{_WEBHOOKS}_total",
         *(k.sample_name for k in _DELIVERIES),
         *(k.sample_name for k in _LOG),
@@ -237,6 +245,7 @@ class _Found:
     logs: list[tuple[Sequence[str], LogStatus]] = field(default_factory=list)
     consumers: list[tuple[Sequence[str], ConsumerStatus]] = field(default_factory=list)
     attentions: list[tuple[Sequence[str], float]] = field(default_factory=list)
+    audit: list[tuple[Sequence[str], float]] = field(default_factory=list)
     deliveries: list[tuple[Sequence[str], DeliveryCounts]] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
 
@@ -250,6 +259,7 @@ class _Found:
             *(kind.family(("log", "publisher", "lane"), lanes) for kind in _LANE),
             *(kind.family(("log", "consumer"), self.consumers) for kind in _CONSUMER),
             _ATTENTION.family(("attention",), self.attentions),
+            _AUDIT.family(("log",), self.audit),
             *(kind.family((), self.deliveries) for kind in _DELIVERIES),
             *(family for measured in self.measured for family in _reconciliation(measured)),
         ]
@@ -280,6 +290,7 @@ class Metrics:
         *,
         count_deliveries: CountDeliveries | None = None,
         measure: Measure | None = None,
+        audit_logs: Mapping[str, AuditReader] | None = None,
         also: Sequence[Collector] = (),
         kept_seconds: float = KEPT_SECONDS,
     ) -> None:
@@ -295,6 +306,7 @@ class Metrics:
         self._count_attentions = count_attentions
         self._count_deliveries = count_deliveries
         self._measure = measure
+        self._audit_logs = audit_logs or {}
         self._kept_seconds = kept_seconds
         self._asking = asyncio.Lock()
         self._kept: bytes | None = None
@@ -342,10 +354,20 @@ class Metrics:
                 measured = await _answer(("reconciliation", ""), self._measure(), found, tells_up=False)
                 found.measured += [measured] if measured else []
 
+        async def ask_audit(name: str, log: AuditReader) -> None:
+            async def position() -> int:
+                head = await log.head()
+                return head.position if head else 0
+
+            at = await _answer((name, ""), position(), found, tells_up=False)
+            if at is not None:
+                found.audit.append(((name,), at))
+
         await asyncio.gather(
             ask_payments(),
             ask_deliveries(),
             ask_reconciliation(),
+            *(ask_audit(name, log) for name, log in self._audit_logs.items()),
             *(ask_log(name, log) for name, log in self._logs.items()),
             *(ask_consumer(name, log, c) for name, log in self._logs.items() for c in log.consumers),
         )

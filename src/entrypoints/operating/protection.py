@@ -12,7 +12,7 @@ logger = structlog.stdlib.get_logger(__name__)
 
 BY_TRIGGERS = (
     "the audit log is protected by triggers only: the application logs in as a role that could take them off; "
-    "see docs/operating.md, Database roles"
+    "see docs/audit.md, Database roles"
 )
 
 

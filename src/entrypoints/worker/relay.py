@@ -9,6 +9,7 @@ from adapters.dramatiq.publisher import DramatiqPublisher
 from entrypoints.bootstrap import Container, build_container, make_broker_of
 from entrypoints.composition.order_side import OrderSide
 from entrypoints.composition.payment_side import PaymentSide
+from entrypoints.operating.audit import AnchorHeads
 from entrypoints.settings import Settings
 from entrypoints.traces import in_new_traces
 from entrypoints.worker.consumers import effect_inboxes, payment_events_inbox
@@ -23,6 +24,7 @@ RECOVERY_SECONDS = 2.0
 CHECK_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 3600.0
 WEBHOOK_SECONDS = 0.5
+ANCHOR_SECONDS = 600.0
 FORGET_KEYS_AT_ONCE = 1000
 
 Work = Iterator[Coroutine[Any, Any, None]]
@@ -43,6 +45,7 @@ async def run_relay(settings: Settings, stop: asyncio.Event) -> None:
                 *_housekeeping(container.payments, consumers_of("payments"), settings, stop),
                 *_forgetting(container, settings, stop),
                 *_webhooks(container, stop),
+                *_anchors(container, stop),
                 *_reconciliation(container, stop),
             ):
                 tasks.create_task(work)
@@ -122,6 +125,12 @@ def _reconciliation(container: Container, stop: asyncio.Event) -> Work:
     seconds = container.settings.reconcile_seconds
     compare_orders = in_new_traces(orders_round_of(container), container.ids)
     yield periodically("reconcile orders", seconds, compare_orders, stop)
+
+
+def _anchors(container: Container, stop: asyncio.Event) -> Work:
+    """The heads of the audit logs, said where the database's owner does not write."""
+    tell = AnchorHeads(container.audit.logs, container.sign_audit_head, container.clock.now)
+    yield periodically("audit: tell the heads", ANCHOR_SECONDS, tell, stop)
 
 
 def _forgetting(container: Container, settings: Settings, stop: asyncio.Event) -> Work:

@@ -47,6 +47,7 @@ SCOPES = {
     "createRefund": ("refunds:create",),
     "getRefund": ("refunds:create|refunds:approve",),
     "listEvents": ("operations:read",),
+    "listAudit": ("operations:read",),
     "registerWebhookEndpoint": ("operations:write",),
     "listWebhookEndpoints": ("operations:read",),
     "getWebhookEndpoint": ("operations:read",),

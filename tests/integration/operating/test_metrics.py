@@ -6,6 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
+from adapters.postgres.audit import PostgresAuditReader
 from adapters.postgres.engine import make_engine
 from domain.orders.webhooks.ports import DeliveryCounts
 from domain.reconciliation.finding import FindingType
@@ -38,6 +39,7 @@ def metrics(shop: Shop) -> Metrics:
         count_attentions,
         count_deliveries=count_deliveries,
         measure=measure,
+        audit_logs={"payments": PostgresAuditReader(shop.engine, "payments")},
         kept_seconds=0.0,
     )
 
