@@ -712,7 +712,14 @@ class MemoryOrders:
         await self.save([order])
 
     async def list(
-        self, *, status: str | None, user_id: str | None, order_id: str | None, after: str | None, limit: int
+        self,
+        *,
+        status: str | None,
+        user_id: str | None,
+        order_id: str | None,
+        after: str | None,
+        limit: int,
+        with_attention: bool = False,
     ) -> Sequence[Order]:
         orders: list[Order] = await self.transaction.read_all("order")
         chosen = [
@@ -721,6 +728,7 @@ class MemoryOrders:
             if status in (None, order.status)
             and user_id in (None, order.user_id)
             and order_id in (None, order.order_id)
+            and (order.attention is not None or not with_attention)
         ]
         return _newest(chosen, lambda order: order.order_id, after, limit)
 

@@ -86,7 +86,14 @@ class PostgresOrders:
         return [_HOT.read(row) for row in rows]
 
     async def list(
-        self, *, status: str | None, user_id: str | None, order_id: str | None, after: str | None, limit: int
+        self,
+        *,
+        status: str | None,
+        user_id: str | None,
+        order_id: str | None,
+        after: str | None,
+        limit: int,
+        with_attention: bool = False,
     ) -> Sequence[Order]:
         columns = tables.orders.c
         wanted = select(tables.orders).order_by(columns.order_id.desc()).limit(limit)
@@ -99,6 +106,8 @@ class PostgresOrders:
                 wanted = wanted.where(column == value)
         if after is not None:
             wanted = wanted.where(columns.order_id < after)
+        if with_attention:
+            wanted = wanted.where(columns.attention.is_not(None))
         rows = (await (await self.transaction.sqlalchemy()).execute(wanted)).mappings()
         return [from_row(Order, row) for row in rows]
 

@@ -56,7 +56,14 @@ class Orders(Protocol):
         ...
 
     async def list(
-        self, *, status: str | None, user_id: str | None, order_id: str | None, after: str | None, limit: int
+        self,
+        *,
+        status: str | None,
+        user_id: str | None,
+        order_id: str | None,
+        after: str | None,
+        limit: int,
+        with_attention: bool = False,
     ) -> Sequence[Order]:
         """Newest first; `after` is the id of the last one already seen."""
         ...

@@ -77,6 +77,7 @@ def show_ready(console: Console, ready: Ready) -> None:
     for name, url in (
         ("API", ready.api_url),
         ("API reference", f"{ready.api_url}/schema"),
+        ("Console", f"{ready.console_url} (sign in with the operator's token)"),
         ("Sandbox gateway", ready.sandbox_url),
         ("Mailbox", ready.mailbox_url),
     ):

@@ -33,11 +33,13 @@ from domain.payments.use_cases.read_payments import (
     ListEventsHandler,
     ListPaymentsHandler,
 )
-from domain.payments.use_cases.read_story import ReadStoryHandler
+from domain.payments.use_cases.read_story import GetPaymentStoryHandler, ReadStoryHandler
+from domain.payments.use_cases.read_webhooks import ListWebhooksHandler
 from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
 from domain.payments.use_cases.recover_operations import RecoverOperationsHandler
 from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
 from domain.payments.use_cases.remind_of_evidence import RemindOfEvidenceHandler
+from domain.payments.use_cases.replay_webhook import ReplayWebhookHandler
 from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
 from domain.payments.use_cases.update_payment import UpdatePaymentHandler
 from domain.shared.idempotency import IdempotencyStore
@@ -77,6 +79,9 @@ class PaymentSide:
     forget_webhooks: ForgetWebhooksHandler
     list_events: ListEventsHandler
     read_story: ReadStoryHandler
+    get_payment_story: GetPaymentStoryHandler
+    list_webhooks: ListWebhooksHandler
+    replay_webhook: ReplayWebhookHandler
     recover_operations: RecoverOperationsHandler
     refresh_payment: RefreshPaymentHandler
     check_payments: CheckPaymentsHandler
@@ -136,6 +141,9 @@ def build_payments(
         forget_webhooks=ForgetWebhooksHandler(uow, clock, timedelta(days=settings.webhook_retention_days)),
         list_events=ListEventsHandler(uow),
         read_story=ReadStoryHandler(uow, IsoCurrencies()),
+        get_payment_story=GetPaymentStoryHandler(uow),
+        list_webhooks=ListWebhooksHandler(uow),
+        replay_webhook=ReplayWebhookHandler(receive_webhook),
         recover_operations=RecoverOperationsHandler(uow, runner, receive_webhook, clock),
         refresh_payment=RefreshPaymentHandler(uow, gateways, clock, ids),
         check_payments=CheckPaymentsHandler(

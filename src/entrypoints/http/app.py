@@ -8,6 +8,7 @@ from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
 from entrypoints.bootstrap import Container, build_container
+from entrypoints.console.routes import add_menu, console_router
 from entrypoints.http import (
     asyncapi,
     audit,
@@ -88,6 +89,7 @@ def create_app_of(container: Container) -> Litestar:
             *health.ROUTES,
             *metrics.ROUTES,
             *documentation.ROUTES,
+            console_router(container.settings.service),
         ],
         exception_handlers={Exception: answer_exception},
         request_max_body_size=MAX_BODY_BYTES,
@@ -98,6 +100,7 @@ def create_app_of(container: Container) -> Litestar:
     )
     documentation.add_document(app)
     metrics.add_metrics(app)
+    add_menu(app, container.settings.service)
     settings = container.settings
     app.asgi_handler = BrowserHeaders(
         AddressLimits(app.asgi_handler, add_limits(app)),

@@ -1,5 +1,6 @@
 """Bearer tokens (RFC 6750) and their scopes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,26 +25,30 @@ def requires(*scopes: str) -> Guard:
 
     # Asynchronous though nothing is awaited: Litestar sends a plain function through a thread.
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:
-        caller = await _authenticate(connection)
-        await limits_of(connection).admit_caller(connection.scope, caller)
-        for scope in scopes:
-            if caller.scopes.isdisjoint(scope.split("|")):
-                missing = scope.replace("|", " or ")
-                raise Problem(
-                    403,
-                    "scope_missing",
-                    f"The token lacks the scope {missing}.",
-                    headers={
-                        "WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(scopes)}"'
-                    },
-                )
-        # What the log and the answer call this request goes into the history of what it does.
-        connection.scope["user"] = replace(caller, request_id=get_contextvars().get("request_id"))
+        await admit(connection, await verify(connection, _bearer_token(connection)), scopes)
 
     return guard
 
 
-async def _authenticate(connection: Connection) -> Caller:
+async def admit(connection: Connection, caller: Caller, scopes: Sequence[str]) -> None:
+    """Make this caller the request's, within their rate limit. Raises Problem 429, or 403 where a scope is missing."""
+    await limits_of(connection).admit_caller(connection.scope, caller)
+    for scope in scopes:
+        if caller.scopes.isdisjoint(scope.split("|")):
+            missing = scope.replace("|", " or ")
+            raise Problem(
+                403,
+                "scope_missing",
+                f"The token lacks the scope {missing}.",
+                headers={
+                    "WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{" ".join(scopes)}"'
+                },
+            )
+    # What the log and the answer call this request goes into the history of what it does.
+    connection.scope["user"] = replace(caller, request_id=get_contextvars().get("request_id"))
+
+
+def _bearer_token(connection: Connection) -> str:
     kind, _, token = connection.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token.strip():
         raise Problem(
@@ -52,8 +57,13 @@ async def _authenticate(connection: Connection) -> Caller:
             "This call needs a bearer token.",
             headers={"WWW-Authenticate": "Bearer"},
         )
+    return token.strip()
+
+
+async def verify(connection: Connection, token: str) -> Caller:
+    """Whom this token speaks for. Raises Problem 401, and 429 after too many bad ones of an address."""
     try:
-        return await container_of(connection.app).token_verifier.verify(token.strip())
+        return await container_of(connection.app).token_verifier.verify(token)
     except TokenInvalid as error:
         await limits_of(connection).admit_failure(connection.scope)
         expired = error.reason is TokenFault.EXPIRED

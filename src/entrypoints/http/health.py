@@ -1,6 +1,7 @@
 """Whether this process lives, whether it can work, and the keys that it signs with."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -80,12 +81,16 @@ async def livez() -> ASGIResponse:
 
 @get("/readyz", **route(READY))
 async def readyz(request: Request[Any, Any, Any]) -> ASGIResponse:
-    checks = container_of(request.app).checks
     books = asyncio.create_task(_books(container_of(request.app)))
-    answers = await asyncio.gather(*(_answer(name, check) for name, check in checks.items()))
+    answers = await check_all(container_of(request.app).checks)
     ready = all(answer.ready for answer in answers)
-    readiness = Readiness("ready" if ready else "not_ready", list(answers), await books)
+    readiness = Readiness("ready" if ready else "not_ready", answers, await books)
     return respond(result(readiness, status=200 if ready else 503), media_type=JSON)
+
+
+async def check_all(checks: Mapping[str, Check]) -> list[CheckAnswer]:
+    """What each check says, side by side."""
+    return await asyncio.gather(*(_answer(name, check) for name, check in checks.items()))
 
 
 async def _answer(name: str, check: Check) -> CheckAnswer:

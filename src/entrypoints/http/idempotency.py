@@ -55,12 +55,28 @@ async def idempotent(
         if key_required:
             raise Problem(400, "idempotency_key_missing", "This call needs the header Idempotency-Key.")
         return respond(await run(request_id))
+    answer, replayed = await answer_once(request, store, key, request_id, body.canonical, run)
+    return respond(answer, replayed=replayed)
+
+
+async def answer_once(
+    request: Request[Caller, Any, Any],
+    store: IdempotencyStore,
+    key: str,
+    request_id: str,
+    canonical: bytes,
+    run: Run,
+) -> tuple[Answer, bool]:
+    """The answer of this request under this key, and whether it was given before.
+
+    Raises Problem: 409 while the same request is running, 422 where the key was used for another request.
+    """
     owner = KeyOwner(request.user.subject, request.user.actor)
-    fingerprint = fingerprint_of(request.method, request.url.path, body.canonical)
+    fingerprint = fingerprint_of(request.method, request.url.path, canonical)
     beginning = await store.begin(owner, key, fingerprint, request_id)
     match beginning:
         case Replay(answer):
-            return respond(answer, replayed=True)
+            return answer, True
         case InFlight(seconds):
             raise Problem(
                 409,
@@ -71,19 +87,17 @@ async def idempotent(
         case OtherRequest():
             raise Problem(422, "idempotency_key_reused", "The key was used for another request.")
         case Begun():
-            return await _run_begun(store, owner, key, beginning, run)
+            return await _run_begun(store, owner, key, beginning, run), False
 
 
-async def _run_begun(
-    store: IdempotencyStore, owner: KeyOwner, key: str, begun: Begun, run: Run
-) -> ASGIResponse:
+async def _run_begun(store: IdempotencyStore, owner: KeyOwner, key: str, begun: Begun, run: Run) -> Answer:
     try:
         answer = await _final_answer(begun.request_id, run)
     except BaseException:
         # Where even this fails, the lease ends by itself and the repetition takes over then.
         await store.release(owner, key, begun)
         raise
-    return respond(await store.finish(owner, key, begun.request_id, answer))
+    return await store.finish(owner, key, begun.request_id, answer)
 
 
 async def _final_answer(request_id: str, run: Run) -> Answer:

@@ -28,7 +28,7 @@ logger = structlog.stdlib.get_logger(__name__)
 
 ApiRequest = Request[Caller, Any, Any]
 
-_SKU = re.compile(r"[^\x00]{1,100}", re.DOTALL)
+SKU = re.compile(r"[^\x00]{1,100}", re.DOTALL)
 
 PUT = Operation(
     operation_id="countStock",
@@ -95,7 +95,7 @@ async def get_stock(request: ApiRequest) -> ASGIResponse:
 async def list_stock(request: ApiRequest) -> ASGIResponse:
     query = read_query(request, ListStockQuery)
     items = await container_of(request.app).orders.list_stock(
-        after=decode_cursor(query.cursor, form=_SKU), limit=query.limit + 1
+        after=decode_cursor(query.cursor, form=SKU), limit=query.limit + 1
     )
     page, next_cursor = page_of(items, query.limit, lambda item: item.sku)
     return respond(result(StockPage(items=[_answer(item) for item in page], next_cursor=next_cursor)))
@@ -114,7 +114,7 @@ def _read_sku(request: ApiRequest) -> str:
         sku = unquote_to_bytes(raw.partition(b"/v1/inventory/")[2]).decode()
     except UnicodeDecodeError:
         sku = ""
-    if not _SKU.fullmatch(sku):
+    if not SKU.fullmatch(sku):
         raise Problem(404, "not_found", "There is nothing of that name.")
     if contains_card_number(sku):
         raise card_data_forbidden()

@@ -161,6 +161,7 @@ async def list_orders(request: ApiRequest) -> ASGIResponse:
         user_id=query.user_id,
         after=decode_cursor(query.cursor),
         limit=query.limit + 1,
+        with_attention=query.attention,
     )
     page, next_cursor = page_of(orders, query.limit, lambda order: order.order_id)
     return respond(

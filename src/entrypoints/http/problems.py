@@ -142,13 +142,19 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "internal_error", "Something went wrong on our side.")
 
 
-def answer_exception(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Litestar's handler of every exception."""
+def noted_problem_of(error: Exception) -> Problem:
+    """The same, with its cause in the log where that is on our side."""
     problem = problem_of(error)
     if problem.status == 500:
         logger.error("request failed", exc_info=error)
     elif problem.status == 503:
         logger.warning("request put off", code=problem.code, cause=_cause(error))
+    return problem
+
+
+def answer_exception(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Litestar's handler of every exception."""
+    problem = noted_problem_of(error)
     answer = problem.answer()
     return Response(answer.body, status_code=answer.status, headers=dict(answer.headers), media_type=PROBLEM)
 

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -25,11 +25,22 @@ Cursor = Annotated[
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def read_query(request: Request[Any, Any, Any], schema: type[T]) -> T:
-    """The query as `schema` has it. Raises Problem 400, also for an unknown or repeated parameter."""
+def read_query(
+    request: Request[Any, Any, Any],
+    schema: type[T],
+    *,
+    leave: Collection[str] = (),
+    leave_empty: bool = False,
+) -> T:
+    """The query as `schema` has it, but for the parameters to `leave`, and empty ones if they are to be left too.
+
+    Raises Problem 400, also for an unknown or repeated parameter.
+    """
     values: dict[str, str] = {}
     faults = []
     for name, value in request.query_params.multi_items():
+        if name in leave or (leave_empty and not value):
+            continue
         if contains_card_number(name) or contains_card_number(value):
             raise card_data_forbidden()
         if name in values:

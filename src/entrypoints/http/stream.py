@@ -64,8 +64,11 @@ STREAM = Operation(
 
 @get("/v1/orders/{orderId:str}/stream", **route(STREAM))
 async def stream_order(request: ApiRequest) -> ASGIResponse:
-    order_id = read_order_id(request)
-    after = _position(request)
+    return await open_stream(request, read_order_id(request), read_position(request))
+
+
+async def open_stream(request: ApiRequest, order_id: str, after: int) -> ASGIResponse:
+    """The stream of an order of this caller, behind a position. Raises OrderNotFound, and Problem 429 and 503."""
     container = container_of(request.app)
     await container.orders.get_order(request.user, order_id)  # whose it is
     streams = container.streams
@@ -93,7 +96,7 @@ async def stream_order(request: ApiRequest) -> ASGIResponse:
 ROUTES = [stream_order]
 
 
-def _position(request: ApiRequest) -> int:
+def read_position(request: ApiRequest) -> int:
     """Where to go on. Raises Problem 400 for a `Last-Event-ID` that is none of ours."""
     query = read_query(request, StreamQuery)
     header = request.headers.get("last-event-id", "").strip()

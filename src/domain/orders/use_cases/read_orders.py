@@ -27,16 +27,31 @@ class ListOrdersHandler:
     unit_of_work: UnitOfWorkFactory
 
     async def __call__(
-        self, caller: Caller, *, status: str | None, user_id: str | None, after: str | None, limit: int
+        self,
+        caller: Caller,
+        *,
+        status: str | None,
+        user_id: str | None,
+        after: str | None,
+        limit: int,
+        with_attention: bool = False,
     ) -> Sequence[Order]:
-        """At most `limit` orders that the caller may see, newest first, after the one named `after`."""
+        """At most `limit` orders that the caller may see, newest first, after the one named `after`.
+
+        `with_attention`: only those that a person must look at.
+        """
         if caller.order_id is None and "users:any" not in caller.scopes:
             if user_id not in (None, caller.subject):
                 return []
             user_id = caller.subject
         async with self.unit_of_work() as uow:
             return await uow.orders.list(
-                status=status, user_id=user_id, order_id=caller.order_id, after=after, limit=limit
+                status=status,
+                user_id=user_id,
+                order_id=caller.order_id,
+                after=after,
+                limit=limit,
+                with_attention=with_attention,
             )
 
 

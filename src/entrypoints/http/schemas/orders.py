@@ -95,6 +95,9 @@ class RefundOrderBody(Strict):
 class ListOrdersQuery(Strict):
     status: OrderStatus | None = None
     user_id: UserId | None = None
+    attention: Annotated[
+        bool, Meta(description="`true`: only those that have an attention, which a person must look at.")
+    ] = False
     limit: Limit = 20
     cursor: Cursor | None = None
 
