@@ -17,7 +17,7 @@ from tests.support.browser import Browser, Page
 from tests.support.fake_gateway import FakeGateway
 from tests.support.follow import follow_payments
 
-EVIL = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>{{ 7 * 7 }}"
+EVIL = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)>{{ 7919 * 7907 }}"
 EMAIL = "marked-address@marked-host.example"
 CUSTOMER = {
     "name": "Marked Person",
@@ -179,7 +179,7 @@ async def test_a_dead_letter_is_tried_again(api: Api, browser: Browser) -> None:
     event_id = await park(api, order, f"{EVIL} row 4711")
     page = await browser.open("/console/dead-letters")
     assert event_id in page.text
-    assert EVIL.replace("7", "#") not in page.answer.text
+    assert "<script>" not in page.answer.text
     assert "1 event(s) parked" in (await browser.open("/console")).text
     form = page.form("/console/dead-letters/orders/retry")
     page = await browser.send(form)
@@ -313,7 +313,7 @@ async def test_what_clients_wrote_is_text_and_nothing_else(api: Api, browser: Br
     for page in pages:  # each was read strictly: a tag of theirs would be a fault
         shown += EVIL in page.text
         assert "<img src=x" not in page.answer.text
-        assert "49" not in page.text.replace("49 ", "") or "{{ 7 * 7 }}" in page.text
+        assert "62615533" not in page.text  # the product
     assert shown >= 3
     for path in (f"/console/orders?userId={EVIL}", f"/console/orders?done={EVIL}", f"/console/{EVIL}"):
         page = await browser.open(path)
