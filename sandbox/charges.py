@@ -3,8 +3,8 @@
 from typing import Any
 
 from sandbox import shapes
+from sandbox.balance import plan_payout
 from sandbox.cards import METHODS, BankAccount, Card, Decline, Method
-from sandbox.errors import ApiError
 from sandbox.listing import list_objects
 from sandbox.money import processing_fee
 from sandbox.session import Session, merge_metadata
@@ -107,7 +107,7 @@ def move_balance(session: Session, charge: Json, amount: int, *, type: str, sour
     """Record a balance transaction; its id. `amount` is negative where money leaves."""
     fee = 0
     if type == "charge":
-        fee = processing_fee(amount)
+        fee = processing_fee(amount, charge["currency"])
     elif type == "adjustment" and amount < 0:
         fee = _DISPUTE_FEE
     transaction = shapes.balance_transaction(
@@ -120,6 +120,7 @@ def move_balance(session: Session, charge: Json, amount: int, *, type: str, sour
         type=type,
     )
     session.insert(transaction)
+    plan_payout(session, transaction)
     return str(transaction["id"])
 
 
@@ -197,21 +198,3 @@ def update_charge(session: Session, params: Json, charge_id: str) -> Json:
 
 def list_charges(session: Session, params: Json) -> Json:
     return list_objects(session, "charge", "/v1/charges", params, ("customer", "payment_intent"))
-
-
-def retrieve_transaction(session: Session, params: Json, transaction_id: str) -> Json:
-    return _available(session, session.get("balance_transaction", transaction_id))
-
-
-def list_transactions(session: Session, params: Json) -> Json:
-    if "payout" in params:
-        raise ApiError("The sandbox makes no payouts.", param="payout")
-    page = list_objects(
-        session, "balance_transaction", "/v1/balance_transactions", params, ("source", "type", "currency")
-    )
-    return {**page, "data": [_available(session, one) for one in page["data"]]}
-
-
-def _available(session: Session, transaction: Json) -> Json:
-    available = transaction["available_on"] <= session.now
-    return {**transaction, "status": "available" if available else "pending"}

@@ -59,5 +59,5 @@ def _refunds(session: Session, charge: Json) -> Json:
 
 
 def _source(session: Session, source_id: str) -> Json | None:
-    kinds = {"ch": "charge", "re": "refund", "du": "dispute"}
+    kinds = {"ch": "charge", "re": "refund", "du": "dispute", "po": "payout"}
     return session.find(kinds[source_id.split("_")[0]], source_id)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from sandbox.balance import arrive, pay_out
 from sandbox.chaos import ChaosMonkey
 from sandbox.charges import post_later
 from sandbox.confirm import settle_debit
@@ -17,6 +18,8 @@ _ACTIONS: dict[str, Callable[[Session, str], None]] = {
     "fail_refund": fail_refund,
     "open_dispute": open_dispute,
     "overdue_dispute": overdue_dispute,
+    "pay_out": pay_out,
+    "payout_arrives": arrive,
     "post_to_balance": post_later,
     "settle_debit": settle_debit,
     "settle_refund": settle_refund,

@@ -10,7 +10,7 @@ from sandbox.store import decode
 Json = dict[str, Any]
 
 _COLUMNS = {"customer": "customer", "payment_intent": "payment_intent", "charge": "charge", "type": "type",
-            "source": "charge"}  # fmt: skip
+            "source": "charge", "payout": "json_extract(hidden, '$.payout')"}  # fmt: skip
 _COMPARISONS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 

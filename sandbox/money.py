@@ -59,6 +59,8 @@ def check_amount(amount: int, currency: str) -> None:
         )
 
 
-def processing_fee(amount: int) -> int:
-    """2.9 % and 30 minor units, and never more than the amount itself."""
-    return min(amount, (amount * 29 + 500) // 1000 + 30)
+def processing_fee(amount: int, currency: str) -> int:
+    """2.9 % and 30 minor units, in what the currency has, and never more than the amount itself."""
+    fee = (amount * 29 + 500) // 1000 + 30
+    step = 100 if currency in _WHOLE_OF_HUNDRED else 1
+    return min(amount, -(-fee // step) * step)

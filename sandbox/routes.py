@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox import charges, customers, disputes, events, intents, methods, refunds
+from sandbox import balance, charges, customers, disputes, events, intents, methods, refunds
 from sandbox.errors import ApiError
 from sandbox.listing import search_intents
 from sandbox.session import Session
@@ -78,13 +78,17 @@ _ROUTES = [
     _route("POST", "/v1/payment_methods/*/detach", methods.detach_method, "PaymentMethodDetachParams"),
     _route("GET", "/v1/events", events.list_events, "EventListParams"),
     _route("GET", "/v1/events/*", events.retrieve_event, "EventRetrieveParams"),
-    _route("GET", "/v1/balance_transactions", charges.list_transactions, "BalanceTransactionListParams"),
+    _route("GET", "/v1/balance_transactions", balance.list_transactions, "BalanceTransactionListParams"),
     _route(
         "GET",
         "/v1/balance_transactions/*",
-        charges.retrieve_transaction,
+        balance.retrieve_transaction,
         "BalanceTransactionRetrieveParams",
     ),
+    _route("GET", "/v1/balance", balance.retrieve_balance, "BalanceRetrieveParams"),
+    _route("POST", "/v1/payouts", balance.create_payout, "PayoutCreateParams"),
+    _route("GET", "/v1/payouts", balance.list_payouts, "PayoutListParams"),
+    _route("GET", "/v1/payouts/*", balance.retrieve_payout, "PayoutRetrieveParams"),
     _route("POST", "/v1/webhook_endpoints", events.create_endpoint, "WebhookEndpointCreateParams"),
     _route("GET", "/v1/webhook_endpoints", events.list_endpoints, "WebhookEndpointListParams"),
     _route("GET", "/v1/webhook_endpoints/*", events.retrieve_endpoint, "WebhookEndpointRetrieveParams"),

@@ -24,6 +24,7 @@ _PREFIXES = {
     "customer": "cus_",
     "payment_method": "pm_",
     "balance_transaction": "txn_",
+    "payout": "po_",
     "webhook_endpoint": "we_",
 }
 _SEARCHED = ("amount", "created", "currency", "customer", "metadata", "status")
@@ -122,6 +123,16 @@ class Session:
         self.store.run(
             "INSERT INTO later (due, account, action, object_id) VALUES (?, ?, ?, ?)",
             self.now + seconds,
+            self.account,
+            action,
+            object_id,
+        )
+
+    def later_once(self, due: float, action: str, object_id: str) -> None:
+        """The same at a time of the clock, unless it is planned."""
+        self.store.run(
+            "INSERT OR IGNORE INTO later (due, account, action, object_id) VALUES (?, ?, ?, ?)",
+            due,
             self.account,
             action,
             object_id,

@@ -291,6 +291,7 @@ def balance_transaction(
         "refund": "refund",
         "refund_failure": "refund_failure",
         "adjustment": "dispute",
+        "payout": "payout",
     }
     fees = [
         {
@@ -319,6 +320,53 @@ def balance_transaction(
         "status": "pending",
         "type": type,
     }
+
+
+def payout(
+    payout_id: str, now: int, amount: int, currency: str, transaction_id: str, *, automatic: bool
+) -> Json:
+    return {
+        "id": payout_id,
+        "object": "payout",
+        "amount": amount,
+        "application_fee": None,
+        "application_fee_amount": None,
+        "arrival_date": (now // 86400 + 1) * 86400,
+        "automatic": automatic,
+        "balance_transaction": transaction_id,
+        "created": now,
+        "currency": currency,
+        "description": "STRIPE PAYOUT",
+        "destination": "ba_sandbox",
+        "failure_balance_transaction": None,
+        "failure_code": None,
+        "failure_message": None,
+        "livemode": False,
+        "metadata": {},
+        "method": "standard",
+        "original_payout": None,
+        "payout_method": None,
+        "reconciliation_status": "completed" if automatic else "not_applicable",
+        "reversed_by": None,
+        "source_type": "card",
+        "statement_descriptor": None,
+        "status": "in_transit",
+        "trace_id": {"status": "pending", "value": None},
+        "type": "bank_account",
+    }
+
+
+def balance(available: dict[str, int], pending: dict[str, int]) -> Json:
+    """Amounts by currency."""
+    parts = {
+        name: [
+            {"amount": amount, "currency": currency, "source_types": {"card": amount}}
+            for currency, amount in amounts.items()
+        ]
+        for name, amounts in (("available", available), ("pending", pending))
+    }
+    reserved = [{"amount": 0, "currency": currency} for currency in available]
+    return {"object": "balance", **parts, "connect_reserved": reserved, "livemode": False}
 
 
 def refund(refund_id: str, now: int, charge: Json, amount: int) -> Json:

@@ -64,6 +64,7 @@ CREATE TABLE IF NOT EXISTS later (
     object_id TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS later_by_due ON later (due);
+CREATE UNIQUE INDEX IF NOT EXISTS later_payout ON later (account, object_id) WHERE action = 'pay_out';
 CREATE TABLE IF NOT EXISTS delivery (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     event TEXT NOT NULL,

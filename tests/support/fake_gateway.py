@@ -6,12 +6,13 @@ What happens to a payment follows from its payment method, as with Stripe's test
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from domain.payments.balance import BalancePage, GatewayBalance, Payout
 from domain.payments.dispute_status import DisputeStatus
 from domain.payments.errors import (
     AmountNotRepresentable,
@@ -45,6 +46,7 @@ from domain.payments.line_data import LevelCheck, LineCheck, LineFault
 from domain.payments.saved_method import MethodPage
 from domain.shared.payment_events import CardMethod, LastError, NextAction, NextActionType
 from domain.shared.system import Clock
+from tests.support.fake_balance import FakeBalance, Moved
 from tests.support.fake_lists import FakeLists
 from tests.support.fake_methods import FakeMethods
 
@@ -141,6 +143,7 @@ class FakeGateway:
     """Customers whom somebody has deleted in the gateway's dashboard."""
     methods: FakeMethods = field(init=False)
     lists: FakeLists = field(init=False)
+    balance: FakeBalance = field(init=False)
     _intents: dict[str, _Intent] = field(default_factory=dict)
     _scripted: deque[Outcome | GatewayFailed] = field(default_factory=deque)
     _made: int = 0
@@ -148,6 +151,7 @@ class FakeGateway:
     def __post_init__(self) -> None:
         self.methods = FakeMethods(self.clock, frozenset(_TEST_TOKENS))
         self.lists = FakeLists(self.clock, self._new_id)
+        self.balance = FakeBalance(self.name, self.clock.now, self._moved)
 
     # What tests do to it.
 
@@ -422,6 +426,42 @@ class FakeGateway:
         if gateway_refund_id not in self.refunds:
             raise GatewayRefused("resource_missing", f"No such refund: '{gateway_refund_id}'", param="id")
         return self.refunds[gateway_refund_id]
+
+    async def list_balance_transactions(
+        self,
+        *,
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
+        payout_id: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> BalancePage:
+        self._must_be_up()
+        return self.balance.page(created_from, created_before, payout_id, after, limit)
+
+    async def find_payout(self, payout_id: str) -> Payout | None:
+        self._must_be_up()
+        return self.balance.payouts.get(payout_id)
+
+    async def list_payouts(self, *, limit: int) -> Sequence[Payout]:
+        self._must_be_up()
+        return list(reversed(self.balance.payouts.values()))[:limit]
+
+    async def get_balance(self) -> Sequence[GatewayBalance]:
+        self._must_be_up()
+        return self.balance.balances()
+
+    def _moved(self) -> Iterator[Moved]:
+        for intent in self.intents.values():
+            if intent.amount_captured:
+                assert intent.charge_id is not None
+                yield Moved(intent.charge_id, "charge", "charge", intent.amount_captured, intent.currency)
+        undone = (GatewayRefundStatus.FAILED, GatewayRefundStatus.CANCELED)
+        for name, refund in self.refunds.items():
+            amount = 0 if refund.status in undone else -refund.amount
+            yield Moved(name, "refund", "refund_failure", amount, refund.currency)
+        for name, dispute in self.disputes.items():
+            yield Moved(name, "adjustment", "adjustment", -dispute.amount_withdrawn, dispute.currency)
 
     async def create_customer(self, user_id: str, customer: Customer | None, idempotency_key: str) -> str:
         self._must_be_up()

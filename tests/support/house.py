@@ -42,14 +42,17 @@ from domain.payments.operations import OperationRunner
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund
 from domain.payments.routing import Account, Gateways
+from domain.payments.use_cases.backfill_ledger import BackfillLedgerHandler
 from domain.payments.use_cases.cancel_payment import CancelPayment, CancelPaymentHandler
 from domain.payments.use_cases.capture_payment import CapturePayment, CapturePaymentHandler
 from domain.payments.use_cases.check_payments import CheckPaymentsHandler
 from domain.payments.use_cases.confirm_payment import ConfirmPayment, ConfirmPaymentHandler
 from domain.payments.use_cases.create_payment import CreatePayment, CreatePaymentHandler
 from domain.payments.use_cases.create_refund import CreateRefund, CreateRefundHandler
+from domain.payments.use_cases.import_balance import ImportBalanceHandler
 from domain.payments.use_cases.preflight_payment import PreflightPaymentHandler
 from domain.payments.use_cases.read_disputes import GetDisputeHandler, ListDisputesHandler
+from domain.payments.use_cases.read_ledger import ReadLedgerHandler
 from domain.payments.use_cases.read_payments import (
     GetPaymentHandler,
     GetRefundHandler,
@@ -62,8 +65,10 @@ from domain.payments.use_cases.recover_operations import RecoverOperationsHandle
 from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
 from domain.payments.use_cases.remind_of_evidence import RemindOfEvidenceHandler
 from domain.payments.use_cases.replay_webhook import ReplayWebhookHandler
+from domain.payments.use_cases.report_payout import ReportPayoutHandler
 from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
 from domain.payments.use_cases.update_payment import UpdatePayment, UpdatePaymentHandler
+from domain.payments.use_cases.verify_ledger import VerifyLedgerHandler
 from domain.payments.webhook import WebhookOutcome, WebhookSignatureInvalid
 from domain.shared.callers import Caller
 from domain.shared.payment_events import PaymentEvent
@@ -237,6 +242,11 @@ class House:
         )
         self.refresh_payment = RefreshPaymentHandler(payments_uow, gateways, clock, ids)
         self.check_payments = CheckPaymentsHandler(payments_uow, gateways, clock, ids, timedelta(hours=24))
+        self.import_balance = ImportBalanceHandler(payments_uow, gateways, clock, ids)
+        self.read_ledger = ReadLedgerHandler(payments_uow)
+        self.verify_ledger = VerifyLedgerHandler(payments_uow, gateways)
+        self.report_payout = ReportPayoutHandler(payments_uow, gateways)
+        self.backfill_ledger = BackfillLedgerHandler(payments_uow, ids)
         service = InProcessPayments(
             self.create_payment, self.confirm_payment, self.cancel_payment, self.create_refund, RETURN_URL
         )

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -126,14 +126,14 @@ class MemoryBalanceTransactions:
         return min((one.created_at for one in payments if one.gateway == gateway), default=None)
 
     async def add(
-        self, gateway: str, transactions: Sequence[BalanceTransaction], *, now: datetime
+        self, gateway: str, transactions: Sequence[BalanceTransaction]
     ) -> Sequence[BalanceTransaction]:
         new = []
         for one in sorted(transactions, key=lambda one: one.transaction_id):
             key = (gateway, one.transaction_id)
             await self.transaction.lock(f"balance_transaction {key}")
             if await self.transaction.read("balance_transaction", key) is None:
-                row = _Row(gateway, one, now, explains_itself(one))
+                row = _Row(gateway, one, datetime.fromtimestamp(0, UTC), explains_itself(one))
                 await self.transaction.insert("balance_transaction", key, row)
                 new.append(one)
         return new
@@ -142,12 +142,16 @@ class MemoryBalanceTransactions:
         rows: list[_Row] = await self.transaction.read_all("balance_transaction")
         return sorted((row for row in rows if row.gateway == gateway), key=lambda row: row.id)
 
-    async def of_ids(self, gateway: str, ids: Collection[str]) -> Sequence[BalanceTransaction]:
-        return [row.transaction for row in await self._rows(gateway) if row.id in ids]
+    async def explained_ids(self, gateway: str, ids: Collection[str]) -> Collection[str]:
+        return {row.id for row in await self._rows(gateway) if row.id in ids and row.explained}
 
     async def take_unexplained(self, gateway: str, *, now: datetime, limit: int) -> Sequence[ObjectBooks]:
         rows = await self._rows(gateway)
-        open_ = [row for row in rows if not row.explained and row.transaction.source_id is not None]
+        open_ = [
+            row
+            for row in rows
+            if not row.explained and row.transaction.source_id is not None and row.checked_at < now
+        ]
         taken: list[_Row] = []
         for row in sorted(open_, key=lambda row: (row.checked_at, row.id)):
             key = (gateway, row.id)

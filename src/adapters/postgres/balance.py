@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -20,6 +20,9 @@ _TABLE = tables.balance_transaction
 _CURSOR = tables.balance_cursor
 _NAMES = tuple(field.name for field in fields(BalanceTransaction))
 _COLUMNS = [_TABLE.c[name] for name in _NAMES]
+
+
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 def _read(row: Mapping[Any, Any]) -> BalanceTransaction:
@@ -49,7 +52,7 @@ class PostgresBalanceTransactions:
         return found
 
     async def add(
-        self, gateway: str, transactions: Sequence[BalanceTransaction], *, now: datetime
+        self, gateway: str, transactions: Sequence[BalanceTransaction]
     ) -> Sequence[BalanceTransaction]:
         if not transactions:
             return []
@@ -59,7 +62,7 @@ class PostgresBalanceTransactions:
             {
                 **{name: getattr(one, name) for name in _NAMES},
                 "gateway": gateway,
-                "checked_at": now,
+                "checked_at": _NEVER,
                 "explained": explains_itself(one),
             }
             for one in ordered
@@ -70,17 +73,18 @@ class PostgresBalanceTransactions:
         new = set(inserted.scalars())
         return [one for one in ordered if one.transaction_id in new]
 
-    async def of_ids(self, gateway: str, ids: Collection[str]) -> Sequence[BalanceTransaction]:
-        wanted = select(*_COLUMNS).where(_TABLE.c.gateway == gateway, _TABLE.c.transaction_id.in_(ids))
-        found = await (await self.transaction.sqlalchemy()).execute(wanted)
-        return [_read(row) for row in found.mappings()]
+    async def explained_ids(self, gateway: str, ids: Collection[str]) -> Collection[str]:
+        wanted = select(_TABLE.c.transaction_id).where(
+            _TABLE.c.gateway == gateway, _TABLE.c.transaction_id.in_(ids), _TABLE.c.explained
+        )
+        return set((await (await self.transaction.sqlalchemy()).execute(wanted)).scalars())
 
     async def take_unexplained(self, gateway: str, *, now: datetime, limit: int) -> Sequence[ObjectBooks]:
         connection = await self.transaction.sqlalchemy()
         own = _TABLE.c.gateway == gateway
         due = (
             select(_TABLE.c.transaction_id)
-            .where(own, ~_TABLE.c.explained, _TABLE.c.source_id.is_not(None))
+            .where(own, ~_TABLE.c.explained, _TABLE.c.source_id.is_not(None), _TABLE.c.checked_at < now)
             .order_by(_TABLE.c.checked_at, _TABLE.c.transaction_id)
             .limit(limit)
             .with_for_update(skip_locked=True)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import stripe
 
 from adapters.stripe import limits, line_rules, lists, params
+from adapters.stripe.balance import balance_page, gateway_balances, payout, payout_page
 from adapters.stripe.descriptors import check_suffix
 from adapters.stripe.errors import translate
 from adapters.stripe.saved_methods import method_page
@@ -23,6 +24,7 @@ from adapters.stripe.snapshots import (
     refund_snapshot,
 )
 from adapters.stripe.transport import Transport
+from domain.payments.balance import BalancePage, GatewayBalance, Payout
 from domain.payments.gateway import (
     Customer,
     DisputeSnapshot,
@@ -210,6 +212,48 @@ class StripeGateway:
     async def get_refund(self, gateway_refund_id: str) -> RefundSnapshot:
         path = f"{params.REFUNDS_PATH}/{quote(gateway_refund_id, safe='')}"
         return self._read(refund_snapshot, await self._look_up(path, {}), path)
+
+    async def list_balance_transactions(
+        self,
+        *,
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
+        payout_id: str | None = None,
+        after: str | None = None,
+        limit: int = LISTED_AT_ONCE,
+    ) -> BalancePage:
+        created = {
+            name: int(time.timestamp())
+            for name, time in (("gte", created_from), ("lt", created_before))
+            if time is not None
+        }
+        query = {
+            "limit": limit,
+            **({"created": created} if created else {}),
+            **({"payout": payout_id} if payout_id else {}),
+            **({"starting_after": after} if after else {}),
+        }
+        path = "/v1/balance_transactions"
+        return self._read(balance_page, await self._look_up(path, query), path)
+
+    async def find_payout(self, payout_id: str) -> Payout | None:
+        if not _TOKEN.fullmatch(payout_id):
+            return None  # Stripe makes no such ids, and a path must not be made of one.
+        path = f"/v1/payouts/{quote(payout_id, safe='')}"
+        try:
+            return self._read(payout, await self._look_up(path, {}), path)
+        except GatewayRefused as refused:
+            if refused.code == "resource_missing":
+                return None
+            raise
+
+    async def list_payouts(self, *, limit: int) -> Sequence[Payout]:
+        path = "/v1/payouts"
+        return self._read(payout_page, await self._look_up(path, {"limit": limit}), path)
+
+    async def get_balance(self) -> Sequence[GatewayBalance]:
+        path = "/v1/balance"
+        return self._read(gateway_balances, await self._look_up(path, {}), path)
 
     async def create_customer(self, user_id: str, customer: Customer | None, idempotency_key: str) -> str:
         path = "/v1/customers"

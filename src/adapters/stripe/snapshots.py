@@ -52,18 +52,18 @@ class Unreadable(Exception):
 def intent_snapshot(intent: Mapping[str, Any]) -> IntentSnapshot:
     """Raises Unreadable."""
     _expect_kind(intent, "payment_intent")
-    currency = _text(intent, "currency").upper()
+    currency = text(intent, "currency").upper()
     error = _object_or_none(intent, "last_payment_error")
     charge = _object_or_none(intent, "latest_charge")
     metadata = metadata_of(intent)
     return IntentSnapshot(
-        intent_id=_text(intent, "id"),
+        intent_id=text(intent, "id"),
         status=_known(_INTENT_STATUSES, intent, "status"),
         amount=_amount(intent, "amount", currency),
         currency=currency,
         amount_capturable=_amount(intent, "amount_capturable", currency),
         amount_captured=_amount(intent, "amount_received", currency),
-        client_secret=_text_or_none(intent, "client_secret"),
+        client_secret=text_or_none(intent, "client_secret"),
         next_action=_next_action(_object_or_none(intent, "next_action")),
         last_error=_last_error(error),
         failed_charge_id=object_id(error, "charge") if error else None,
@@ -83,37 +83,37 @@ def intent_snapshot(intent: Mapping[str, Any]) -> IntentSnapshot:
 def refund_snapshot(refund: Mapping[str, Any]) -> RefundSnapshot:
     """Raises Unreadable."""
     _expect_kind(refund, "refund")
-    currency = _text(refund, "currency").upper()
+    currency = text(refund, "currency").upper()
     metadata = metadata_of(refund)
     amount = _amount(refund, "amount", currency)
     if amount == 0:
         raise Unreadable("a refund of nothing")
     return RefundSnapshot(
-        gateway_refund_id=_text(refund, "id"),
+        gateway_refund_id=text(refund, "id"),
         intent_id=object_id(refund, "payment_intent"),
         charge_id=object_id(refund, "charge"),
         status=_known(_REFUND_STATUSES, refund, "status"),
         amount=amount,
         currency=currency,
-        failure_reason=_text_or_none(refund, "failure_reason"),
+        failure_reason=text_or_none(refund, "failure_reason"),
         refund_id=metadata.get(REFUND_ID),
-        reason=metadata.get(REASON) or _text_or_none(refund, "reason"),
+        reason=metadata.get(REASON) or text_or_none(refund, "reason"),
     )
 
 
 def dispute_snapshot(dispute: Mapping[str, Any]) -> DisputeSnapshot:
     """Raises Unreadable."""
     _expect_kind(dispute, "dispute")
-    currency = _text(dispute, "currency").upper()
+    currency = text(dispute, "currency").upper()
     return DisputeSnapshot(
-        gateway_dispute_id=_text(dispute, "id"),
+        gateway_dispute_id=text(dispute, "id"),
         intent_id=object_id(dispute, "payment_intent"),
         charge_id=object_id(dispute, "charge"),
         amount=_amount(dispute, "amount", currency),
         currency=currency,
-        reason=_text(dispute, "reason"),
+        reason=text(dispute, "reason"),
         status=_known(_DISPUTE_STATUSES, dispute, "status"),
-        charge_refundable=_boolean(dispute, "is_charge_refundable"),
+        charge_refundable=boolean(dispute, "is_charge_refundable"),
         evidence_due_by=_evidence_due_by(dispute),
         amount_withdrawn=_withdrawn(dispute, currency),
         opened_at=timestamp(dispute.get("created")),
@@ -131,9 +131,9 @@ def _withdrawn(dispute: Mapping[str, Any], currency: str) -> int:
     moved = dispute.get("balance_transactions")
     if not isinstance(moved, list):
         raise Unreadable("no balance_transactions")
-    if all(_text(one, "currency").upper() == currency for one in moved):
-        return max(0, -sum(_signed(one, "amount", currency) for one in moved))
-    gone = sum(_signed(one, "amount", _text(one, "currency").upper()) for one in moved) < 0
+    if all(text(one, "currency").upper() == currency for one in moved):
+        return max(0, -sum(signed(one, "amount", currency) for one in moved))
+    gone = sum(signed(one, "amount", text(one, "currency").upper()) for one in moved) < 0
     return _amount(dispute, "amount", currency) if gone else 0
 
 
@@ -141,7 +141,7 @@ def customer_deleted(customer: Mapping[str, Any]) -> CustomerDeleted:
     """Raises Unreadable."""
     _expect_kind(customer, "customer")
     return CustomerDeleted(
-        gateway_customer_id=_text(customer, "id"), user_id=metadata_of(customer).get(USER_ID)
+        gateway_customer_id=text(customer, "id"), user_id=metadata_of(customer).get(USER_ID)
     )
 
 
@@ -158,7 +158,7 @@ def timestamp(seconds: object) -> datetime:
 def object_id(value: Mapping[str, Any], name: str) -> str | None:
     """The id under `name`, whether Stripe gives the object there, its id or nothing. Raises Unreadable."""
     part = _object_or_none(value, name)
-    return _text(part, "id") if part is not None else _text_or_none(value, name)
+    return text(part, "id") if part is not None else text_or_none(value, name)
 
 
 def metadata_of(value: Mapping[str, Any]) -> Mapping[str, str]:
@@ -172,7 +172,7 @@ def metadata_of(value: Mapping[str, Any]) -> Mapping[str, str]:
 def _line_items_error(intent: Mapping[str, Any]) -> str | None:
     details = _object_or_none(intent, "amount_details")
     error = _object_or_none(details, "error") if details else None
-    return None if error is None else _text_or_none(error, "message") or _text(error, "code")
+    return None if error is None else text_or_none(error, "message") or text(error, "code")
 
 
 def _future_usage(intent: Mapping[str, Any]) -> FutureUsage | None:
@@ -186,8 +186,8 @@ def _next_action(action: Mapping[str, Any] | None) -> NextAction | None:
     if action is None:
         return None
     redirect = _object_or_none(action, "redirect_to_url")
-    if _text(action, "type") == "redirect_to_url" and redirect:
-        return NextAction(NextActionType.REDIRECT, _text(redirect, "url"))
+    if text(action, "type") == "redirect_to_url" and redirect:
+        return NextAction(NextActionType.REDIRECT, text(redirect, "url"))
     return NextAction(NextActionType.USE_GATEWAY_SDK)
 
 
@@ -195,9 +195,9 @@ def _last_error(error: Mapping[str, Any] | None) -> LastError | None:
     if error is None:
         return None
     return LastError(
-        code=_text_or_none(error, "code") or _text(error, "type"),
-        decline_code=_text_or_none(error, "decline_code"),
-        message=_text_or_none(error, "message") or "",
+        code=text_or_none(error, "code") or text(error, "type"),
+        decline_code=text_or_none(error, "decline_code"),
+        message=text_or_none(error, "message") or "",
     )
 
 
@@ -210,7 +210,7 @@ def _card_method(charge: Mapping[str, Any] | None) -> CardMethod | None:
     card = _card_of(charge)
     if card is None:
         return None
-    brand, last4 = _text_or_none(card, "brand"), _text_or_none(card, "last4")
+    brand, last4 = text_or_none(card, "brand"), text_or_none(card, "last4")
     return CardMethod(brand, last4) if brand and last4 else None
 
 
@@ -231,7 +231,7 @@ def _multicapture(charge: Mapping[str, Any] | None) -> bool | None:
 
 def _cancellation_reason(intent: Mapping[str, Any]) -> str | None:
     """A lapse is `expired` since the API version 2025-03-31.basil; webhooks of older ones say `automatic`."""
-    reason = _text_or_none(intent, "cancellation_reason")
+    reason = text_or_none(intent, "cancellation_reason")
     lapsed = reason == "expired" or (reason == "automatic" and object_id(intent, "latest_charge") is not None)
     return AUTHORIZATION_EXPIRED if lapsed else reason
 
@@ -242,35 +242,35 @@ def _expect_kind(value: Mapping[str, Any], kind: str) -> None:
 
 
 def _known(known: Mapping[str, _Meaning], value: Mapping[str, Any], name: str) -> _Meaning:
-    word = _text(value, name)
+    word = text(value, name)
     if word not in known:
         raise Unreadable(f"an unknown {name}")
     return known[word]
 
 
-def _text(value: Mapping[str, Any], name: str) -> str:
-    text = _text_or_none(value, name)
-    if text is None:
+def text(value: Mapping[str, Any], name: str) -> str:
+    found = text_or_none(value, name)
+    if found is None:
         raise Unreadable(f"no {name}")
-    return text
+    return found
 
 
-def _text_or_none(value: Mapping[str, Any], name: str) -> str | None:
-    text = value.get(name)
-    if text is not None and not isinstance(text, str):
+def text_or_none(value: Mapping[str, Any], name: str) -> str | None:
+    found = value.get(name)
+    if found is not None and not isinstance(found, str):
         raise Unreadable(f"a {name} that is not a string")
-    return text
+    return found
 
 
 def _amount(value: Mapping[str, Any], name: str, currency: str) -> int:
     """Of money that moved one way: a negative one is no amount that Stripe documents."""
-    amount = _signed(value, name, currency)
+    amount = signed(value, name, currency)
     if not 0 <= amount <= MAX_AMOUNT:
         raise Unreadable(f"a {name} beyond all bounds")
     return amount
 
 
-def _signed(value: Mapping[str, Any], name: str, currency: str) -> int:
+def signed(value: Mapping[str, Any], name: str, currency: str) -> int:
     amount = value.get(name)
     if not isinstance(amount, int) or isinstance(amount, bool):
         raise Unreadable(f"no integer {name}")
@@ -280,7 +280,7 @@ def _signed(value: Mapping[str, Any], name: str, currency: str) -> int:
         raise Unreadable(str(cause)) from None
 
 
-def _boolean(value: Mapping[str, Any], name: str) -> bool:
+def boolean(value: Mapping[str, Any], name: str) -> bool:
     flag = value.get(name)
     if not isinstance(flag, bool):
         raise Unreadable(f"no {name}")

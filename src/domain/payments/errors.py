@@ -15,6 +15,12 @@ class RefundNotFound(NotFound):
     code = "refund_not_found"
 
 
+class PayoutNotFound(NotFound):
+    """No gateway account has such a payout."""
+
+    code = "payout_not_found"
+
+
 class OrderTermsDiffer(Refused):
     """The order has another amount or currency, or cannot be paid now."""
 

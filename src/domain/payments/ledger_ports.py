@@ -101,17 +101,19 @@ class BalanceTransactions(Protocol):
         ...
 
     async def add(
-        self, gateway: str, transactions: Sequence[BalanceTransaction], *, now: datetime
+        self, gateway: str, transactions: Sequence[BalanceTransaction]
     ) -> Sequence[BalanceTransaction]:
         """Keep those that are new; which they were."""
         ...
 
-    async def of_ids(self, gateway: str, ids: Collection[str]) -> Sequence[BalanceTransaction]: ...
+    async def explained_ids(self, gateway: str, ids: Collection[str]) -> Collection[str]:
+        """Those of them that were imported and are explained."""
+        ...
 
     async def take_unexplained(self, gateway: str, *, now: datetime, limit: int) -> Sequence[ObjectBooks]:
-        """The objects of transactions that no posting explains yet, those first that were looked at longest ago.
+        """The objects of transactions that no posting explains yet and that were not looked at since `now`.
 
-        They are locked, and what others have locked is left out. Of an object all transactions come, and all entries.
+        Those come first that were looked at longest ago. They are locked, and what others have locked is left out. Of an object all transactions come, and all entries.
         """
         ...
 

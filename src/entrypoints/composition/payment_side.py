@@ -43,6 +43,7 @@ from domain.payments.use_cases.replay_webhook import ReplayWebhookHandler
 from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
 from domain.payments.use_cases.update_payment import UpdatePaymentHandler
 from domain.shared.idempotency import IdempotencyStore
+from entrypoints.composition.ledger import LedgerPart, build_ledger
 from entrypoints.composition.outside import Outside
 from entrypoints.gateways import build_gateways
 from entrypoints.settings import Settings
@@ -85,6 +86,7 @@ class PaymentSide:
     recover_operations: RecoverOperationsHandler
     refresh_payment: RefreshPaymentHandler
     check_payments: CheckPaymentsHandler
+    ledger: LedgerPart
     statements: PostgresPaymentStatements
 
 
@@ -146,6 +148,7 @@ def build_payments(
         replay_webhook=ReplayWebhookHandler(receive_webhook),
         recover_operations=RecoverOperationsHandler(uow, runner, receive_webhook, clock),
         refresh_payment=RefreshPaymentHandler(uow, gateways, clock, ids),
+        ledger=build_ledger(uow, gateways, clock, ids),
         check_payments=CheckPaymentsHandler(
             uow, gateways, clock, ids, timedelta(hours=settings.authorization_warning_hours)
         ),

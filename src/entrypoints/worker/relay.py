@@ -22,6 +22,8 @@ from outbox import AntiEntropy, InboxView, Relay
 
 RECOVERY_SECONDS = 2.0
 CHECK_SECONDS = 10.0
+BALANCE_SECONDS = 20.0
+"""How often the gateway's balance is read: while nothing moves, it costs one call for each account."""
 HOUSEKEEPING_SECONDS = 3600.0
 WEBHOOK_SECONDS = 0.5
 ANCHOR_SECONDS = 600.0
@@ -83,6 +85,8 @@ def _recovery(container: Container, stop: asyncio.Event) -> Work:
     yield periodically("expire_checkouts", CHECK_SECONDS, expire, stop)
     check = in_new_traces(partial(check_payments, container), container.ids)
     yield periodically("check_payments", CHECK_SECONDS, check, stop)
+    import_balance = in_new_traces(container.payments.ledger.import_balance, container.ids)
+    yield periodically("import_balance", BALANCE_SECONDS, import_balance, stop)
     remind = in_new_traces(container.payments.remind_of_evidence, container.ids)
     yield periodically("remind_of_evidence", CHECK_SECONDS, remind, stop)
 

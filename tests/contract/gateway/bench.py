@@ -37,3 +37,11 @@ class Bench(ABC):
     @abstractmethod
     def lapse(self, snapshot: IntentSnapshot) -> None:
         """The time of the authorization is over."""
+
+    @abstractmethod
+    def wait(self) -> None:
+        """A second passes at the gateway, so that it books what it took."""
+
+    @abstractmethod
+    def pay_out(self) -> None:
+        """All that the gateway holds for us in EUR is sent to the bank, a few days later."""

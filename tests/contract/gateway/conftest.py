@@ -47,6 +47,12 @@ class FakeBench(Bench):
     def lapse(self, snapshot: IntentSnapshot) -> None:
         self.fake.lapse(snapshot.intent_id)
 
+    def wait(self) -> None:
+        """It books when somebody looks."""
+
+    def pay_out(self) -> None:
+        self.fake.balance.pay_out()
+
 
 class StripeBench(Bench):
     def __init__(self, gateway: StripeGateway, sandbox: SandboxGateway) -> None:
@@ -82,6 +88,12 @@ class StripeBench(Bench):
 
     def lapse(self, snapshot: IntentSnapshot) -> None:
         self.sandbox.advance(8 * 86400)
+
+    def wait(self) -> None:
+        self.sandbox.advance(1)
+
+    def pay_out(self) -> None:
+        self.sandbox.advance(3 * 86400)
 
 
 @pytest.fixture

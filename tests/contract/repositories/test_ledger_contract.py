@@ -174,10 +174,10 @@ async def test_balance_transactions_are_kept_once(payments: Payments) -> None:
     first = a_transaction(exchange_rate=Decimal("1.234"), description="x")
     async with payments.unit_of_work() as uow:
         transactions = uow.balance_transactions
-        assert list(await transactions.add("fake", [first], now=START)) == [first]
-        assert await transactions.add("fake", [first], now=START) == []
-        assert list(await transactions.add("other", [first], now=START)) == [first]
-        assert list(await transactions.of_ids("fake", ["txn_1", "txn_2"])) == [first]
+        assert list(await transactions.add("fake", [first])) == [first]
+        assert await transactions.add("fake", [first]) == []
+        assert list(await transactions.add("other", [first])) == [first]
+        assert await transactions.explained_ids("fake", ["txn_1", "txn_2"]) == set()
         await uow.commit()
 
 
@@ -200,7 +200,7 @@ async def test_what_no_posting_explains_is_taken_until_one_does(payments: Paymen
     no_source = a_transaction("txn_4", type="reserve_transaction", source_id=None)
     new = [a_transaction("txn_1"), a_transaction("txn_2", amount=500), payout, no_source]
     async with payments.unit_of_work() as uow:
-        await uow.balance_transactions.add("fake", new, now=START)
+        await uow.balance_transactions.add("fake", new)
         await uow.commit()
     await post(payments, an_entry("evt", gateway_object="ch_1"))
     async with payments.unit_of_work() as uow:
@@ -211,6 +211,8 @@ async def test_what_no_posting_explains_is_taken_until_one_does(payments: Paymen
         await uow.balance_transactions.explained([books])
         assert list(await uow.balance_transactions.unexplained("fake", after=None, limit=9)) == [no_source]
         assert list(await uow.balance_transactions.unexplained("fake", after="txn_4", limit=9)) == []
+        names = [one.transaction_id for one in new]
+        assert await uow.balance_transactions.explained_ids("fake", names) == {"txn_1", "txn_2", "txn_3"}
         assert await uow.balance_transactions.take_unexplained("fake", now=LATER, limit=1) == []
         await uow.commit()
 

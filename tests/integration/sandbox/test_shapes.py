@@ -54,6 +54,9 @@ def test_objects_have_the_published_keys(
     waiting = pay(client, "pm_card_authenticationRequired")
     pending = pay(client, "pm_usBankAccount_success")
     transaction = client.v1.balance_transactions.list().data[0]
+    pay(client)
+    sandbox.advance(3 * 86400)
+    payout = client.v1.payouts.list().data[0]
     event = client.v1.events.list().data[0]
     paths = {
         "customer": [f"customers/{customer.id}"],
@@ -66,6 +69,8 @@ def test_objects_have_the_published_keys(
         "refund": [f"refunds/{refund.id}"],
         "dispute": [f"disputes/{dispute.id}"],
         "balance_transaction": [f"balance_transactions/{transaction.id}"],
+        "payout": [f"payouts/{payout.id}"],
+        "balance": ["balance"],
         "event": [f"events/{event.id}"],
         "webhook_endpoint": [f"webhook_endpoints/{endpoint.id}"],
     }
