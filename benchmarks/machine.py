@@ -9,6 +9,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 
+from adapters.security.data_keys import create_data_keys
 from adapters.security.keys import create_keys
 from entrypoints.local.postgres import EmbeddedPostgres
 from entrypoints.local.valkey import EmbeddedValkey
@@ -49,6 +50,7 @@ def a_machine() -> Iterator[Machine]:
             valkey.start()
             _migrate(postgres.url())
             create_keys(home / "keys.json")
+            create_data_keys(home / "data-keys.json")
             yield Machine(home, postgres.url(), valkey.url)
         finally:
             valkey.stop()

@@ -37,6 +37,7 @@ from entrypoints.composition.order_side import OrderSide, build_orders, orders_u
 from entrypoints.composition.outside import Outside
 from entrypoints.composition.payment_side import PaymentSide, build_payments
 from entrypoints.composition.reconciliation import Reconciliation, build_reconciliation
+from entrypoints.data_keys import vault_of_settings
 from entrypoints.operating.protection import ProtectionCheck
 from entrypoints.settings import PREFIX, Settings, SettingsInvalid
 from entrypoints.streams import OrderStreams
@@ -104,17 +105,20 @@ def build_container(settings: Settings, outside: Outside | None = None) -> Conta
     settings.require("database_url")
     broker = make_broker_of(settings)
     keys = KeyFile(settings.signing_key_file)
+    vault = vault_of_settings(settings)
     order_engine = make_engine(
         settings.orders_database_url.reveal(),
         pool_size=settings.database_pool_size,
         application="payonce-orders",
         pooled=settings.database_pooler == "transaction",
+        vault=vault,
     )
     payment_engine = make_engine(
         settings.payments_database_url.reveal(),
         pool_size=settings.database_pool_size,
         application="payonce-payments",
         pooled=settings.database_pooler == "transaction",
+        vault=vault,
     )
     orders_uow = orders_unit_of_work(order_engine, outside)
     terms = GetPaymentTermsHandler(GetOrderHandler(orders_uow.factory))

@@ -210,6 +210,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The `aud` of the tokens we sign and accept."""
     signing_key_file: Path = Path()
     """The private JWK set that `payonce keys` makes; default: `keys.json` under `home`."""
+    data_keys: Secret = UNSET
+    """The keys that personal data and secrets are encrypted under in the database, `id:base64` of 32 bytes each,
+    with commas between, the newest first; default: those of `data_key_file`."""
+    data_key_file: Path = Path()
+    """The same as a set of symmetric JWKs, which `payonce keys` makes; default: `data-keys.json` under `home`."""
     order_token_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 90
     """How long a guest's `orderToken` opens their order: long enough to receive it, and to send it back."""
     jwks: NonEmpty | None = None
@@ -264,6 +269,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             )
         if self.signing_key_file == Path():
             msgspec.structs.force_setattr(self, "signing_key_file", self.home / "keys.json")
+        if self.data_key_file == Path():
+            msgspec.structs.force_setattr(self, "data_key_file", self.home / "data-keys.json")
 
     def webhook_addresses(self) -> AddressPolicy:
         """Where our own webhooks may be sent."""

@@ -16,6 +16,7 @@ import httpx
 import uvicorn
 from sqlalchemy import text
 
+from adapters.security.data_keys import create_data_keys
 from adapters.security.keys import create_keys
 from entrypoints.bootstrap import Container, build_container
 from entrypoints.composition.outside import Outside
@@ -198,6 +199,7 @@ async def open_shop(
     """A shop on these, and an HTTP server for the gateway's webhooks."""
     if not (home / "keys.json").exists():
         create_keys(home / "keys.json")
+        create_data_keys(home / "data-keys.json")
     clock, listener = ShiftedClock(), socket.create_server(("127.0.0.1", 0))
     secret = sandbox.add_webhook(f"http://127.0.0.1:{listener.getsockname()[1]}/v1/webhooks/stripe")
     values: dict[str, Any] = {

@@ -7,14 +7,16 @@ from datetime import datetime
 import msgspec
 
 from adapters.postgres import tables
-from adapters.postgres.rows import HotRows
+from adapters.postgres.sealed_columns import DELIVERIES, ENDPOINTS
+from adapters.postgres.sealed_rows import SealedRows
+from adapters.postgres.sealing import Vault
 from adapters.postgres.transaction import Transaction, alone
 from domain.orders.webhooks.delivery import Delivery, DeliveryStatus
 from domain.orders.webhooks.endpoint import WebhookEndpoint
 from domain.orders.webhooks.ports import DeliveryCounts
 
-_ENDPOINTS = HotRows(WebhookEndpoint, tables.webhook_endpoint)
-_DELIVERIES = HotRows(Delivery, tables.webhook_delivery)
+_ENDPOINTS = SealedRows(WebhookEndpoint, tables.webhook_endpoint, ENDPOINTS)
+_DELIVERIES = SealedRows(Delivery, tables.webhook_delivery, DELIVERIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +24,8 @@ class PostgresEndpoints:
     transaction: Transaction
 
     async def add(self, endpoint: WebhookEndpoint) -> None:
-        await self._execute(
-            f"{alone(_ENDPOINTS.insert())} ON CONFLICT (endpoint_id) DO NOTHING", *_ENDPOINTS.values(endpoint)
-        )
+        values = _ENDPOINTS.sealed(endpoint, self.transaction.vault)
+        await self._execute(f"{alone(_ENDPOINTS.insert())} ON CONFLICT (endpoint_id) DO NOTHING", *values)
 
     async def get(self, endpoint_id: str) -> WebhookEndpoint | None:
         return await self._one(_GET_ENDPOINT, endpoint_id)
@@ -33,18 +34,19 @@ class PostgresEndpoints:
         return await self._one(f"{_GET_ENDPOINT} FOR UPDATE", endpoint_id)
 
     async def save(self, endpoint: WebhookEndpoint) -> None:
-        await self._execute(alone(_ENDPOINTS.update_one("endpoint_id")), *_ENDPOINTS.values(endpoint))
+        values = _ENDPOINTS.sealed(endpoint, self.transaction.vault)
+        await self._execute(alone(_ENDPOINTS.update_one("endpoint_id")), *values)
 
     async def all(self) -> Sequence[WebhookEndpoint]:
         rows = await (await self.transaction.locking()).fetch(_ALL_ENDPOINTS)
-        return [_ENDPOINTS.read(row) for row in rows]
+        return [_ENDPOINTS.opened(row, self.transaction.vault) for row in rows]
 
     async def remove_deleted(self) -> None:
         await self._execute(_REMOVE_DELETED)
 
     async def _one(self, query: str, endpoint_id: str) -> WebhookEndpoint | None:
         row = await (await self.transaction.locking()).fetchrow(query, endpoint_id)
-        return _ENDPOINTS.read(row) if row else None
+        return _ENDPOINTS.opened(row, self.transaction.vault) if row else None
 
     async def _execute(self, statement: str, *values: object) -> None:
         await (await self.transaction.locking()).execute(statement, *values)
@@ -63,12 +65,12 @@ class PostgresDeliveries:
     transaction: Transaction
 
     async def add(self, deliveries: Sequence[Delivery]) -> int:
-        columns = zip(*(_inserted(one) for one in deliveries), strict=True)
+        columns = zip(*(_inserted(one, self.transaction.vault) for one in deliveries), strict=True)
         return await self._count(_ADD, *(list(column) for column in columns))
 
     async def get(self, delivery_id: str) -> Delivery | None:
         row = await (await self.transaction.locking()).fetchrow(_GET_DELIVERY, delivery_id)
-        return _DELIVERIES.read(row) if row else None
+        return _DELIVERIES.opened(row, self.transaction.vault) if row else None
 
     async def claim(
         self, *, busy: Mapping[str, int], per_endpoint: int, limit: int, now: datetime, until: datetime
@@ -77,7 +79,7 @@ class PostgresDeliveries:
         rows = await driver.fetch(
             _CLAIM, list(busy.keys()), list(busy.values()), per_endpoint, limit, now, until
         )
-        return [_DELIVERIES.read(row) for row in rows]
+        return [_DELIVERIES.opened(row, self.transaction.vault) for row in rows]
 
     async def conclude(self, delivery: Delivery, lease: datetime) -> bool:
         attempts = msgspec.json.encode(delivery.attempts).decode()
@@ -93,7 +95,7 @@ class PostgresDeliveries:
         self, *, endpoint_id: str, status: DeliveryStatus | None, after: str | None, limit: int
     ) -> Sequence[Delivery]:
         rows = await (await self.transaction.locking()).fetch(_LIST, endpoint_id, status, after, limit)
-        return [_DELIVERIES.read(row) for row in rows]
+        return [_DELIVERIES.opened(row, self.transaction.vault) for row in rows]
 
     async def replay(self, delivery_ids: Collection[str], now: datetime) -> int:
         return await self._count(_REPLAY, list(delivery_ids), now)
@@ -126,11 +128,13 @@ class PostgresDeliveries:
         return int(done.rpartition(" ")[2])
 
 
-def _inserted(delivery: Delivery) -> tuple[object, ...]:
+def _inserted(delivery: Delivery, vault: Vault) -> tuple[object, ...]:
     """The values of `_ADD`: a new one has no others."""
+    row = {"delivery_id": delivery.delivery_id}
+    body = DELIVERIES.seal(vault, "body", row, delivery.body)
     return (
         *(delivery.delivery_id, delivery.endpoint_id, delivery.event_id, delivery.event_type),
-        *(delivery.order_id, delivery.body, delivery.created_at, delivery.due_at),
+        *(delivery.order_id, body, delivery.created_at, delivery.due_at),
     )
 
 

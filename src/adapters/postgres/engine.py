@@ -12,12 +12,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import PoolProxiedConnection
 
+from adapters.postgres.sealing import Vault
 from domain.shared.errors import Unavailable
 
 STATEMENT_SECONDS = 10
 IDLE_IN_TRANSACTION_SECONDS = 10
 
-_BEGIN = "payonce_begin"  # an option of the engine: what begins a unit of work
+# Options of the engine:
+_BEGIN = "payonce_begin"  # what begins a unit of work
+VAULT = "payonce_vault"  # what seals and opens the values of its rows
 
 
 class DatabaseUnavailable(Unavailable):
@@ -31,9 +34,12 @@ UNPREPARED: Mapping[str, Any] = {"statement_cache_size": 0, "prepared_statement_
 no name and parses it in the message that executes it, since the next may go to another server."""
 
 
-def make_engine(url: str, *, pool_size: int, application: str, pooled: bool = False) -> AsyncEngine:
+def make_engine(
+    url: str, *, pool_size: int, application: str, pooled: bool = False, vault: Vault | None = None
+) -> AsyncEngine:
     """A pool of connections to `url` (`postgresql://…`), whose statements end within 10 s.
 
+    `vault` seals what is personal or secret; whoever touches no such row needs none.
     `pooled` where it leads to PgBouncer in transaction mode: nothing is then kept between transactions,
     and the limits, which PgBouncer refuses at the start of a connection, begin each transaction.
     """
@@ -56,6 +62,7 @@ def make_engine(url: str, *, pool_size: int, application: str, pooled: bool = Fa
             **(UNPREPARED if pooled else {}),
         },
     )
+    engine.update_execution_options(**{VAULT: vault})
     if pooled:
         calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in limits.items())
         begin = "; ".join(["BEGIN", *(f"SET LOCAL {name} = '{value}'" for name, value in limits.items())])
@@ -138,3 +145,10 @@ def begin_of(engine: AsyncEngine) -> str:
 def begins_always(engine: AsyncEngine) -> bool:
     """Whether a statement outside a transaction would have no limits."""
     return _BEGIN in engine.get_execution_options()
+
+
+def vault_of(engine: AsyncEngine) -> Vault:
+    """What seals and opens the values of this engine's rows."""
+    vault: Vault | None = engine.get_execution_options().get(VAULT)
+    assert vault is not None, "whoever reads or writes sealed rows makes the engine with a vault"
+    return vault

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,7 +15,9 @@ from adapters.postgres.engine import (
     driver_of_pooled,
     lost_connection,
     take_connection,
+    vault_of,
 )
+from adapters.postgres.sealed_columns import ANSWERS
 from domain.shared.idempotency import (
     KEEP_DAYS,
     LEASE_SECONDS,
@@ -103,12 +104,13 @@ class PostgresIdempotencyStore:
     """The keys of one service, in the table of its own schema. Every method may raise DatabaseUnavailable."""
 
     def __init__(self, engine: AsyncEngine, schema: str) -> None:
-        if not re.fullmatch(r"[a-z_][a-z0-9_]*", schema):
-            raise ValueError(f"not a plain SQL identifier: {schema!r}")
+        if schema not in ANSWERS:
+            raise ValueError(f"no service has the schema {schema!r}")
         # Every method is one statement, so each is its own transaction without BEGIN and COMMIT
         # around it: two round trips less on every mutating call.
         self._engine = engine
-        table = f"{schema}.idempotency_key"
+        self._sealed = ANSWERS[schema]
+        table = self._sealed.name
         self._begin = _BEGIN.format(table=table)
         self._find = _FIND.format(table=table)
         self._finish = _FINISH.format(table=table)
@@ -128,13 +130,15 @@ class PostgresIdempotencyStore:
             if bytes(row["fingerprint"]) != fingerprint:
                 return OtherRequest()
             if row["status"] is not None:
-                return Replay(_answer(row))
+                return Replay(self._answer(name, row))
             return InFlight(max(1, math.ceil(row["lease_seconds"])))
 
     async def finish(self, owner: KeyOwner, key: str, request_id: str, answer: Answer) -> Answer:
-        values = (answer.status, json.dumps(answer.headers), answer.body, KEEP_DAYS)
-        row = await self._first(self._finish, _digest(owner), key, request_id, *values)
-        return answer if row is None else _answer(row)
+        name = _digest(owner), key
+        body = self._sealed.seal(vault_of(self._engine), "body", _row(name), answer.body)
+        values = (answer.status, json.dumps(answer.headers), body, KEEP_DAYS)
+        row = await self._first(self._finish, *name, request_id, *values)
+        return answer if row is None else self._answer(name, row)
 
     async def release(self, owner: KeyOwner, key: str, begun: Begun) -> None:
         await self._first(self._release, _digest(owner), key, begun.request_id, begun.attempt)
@@ -142,6 +146,12 @@ class PostgresIdempotencyStore:
     async def delete_expired(self, limit: int) -> int:
         async with self._connected() as driver:
             return int((await driver.execute(self._delete_expired, limit)).removeprefix("DELETE "))
+
+    def _answer(self, name: tuple[bytes, str], row: "asyncpg.Record") -> Answer:
+        headers = tuple((name, value) for name, value in json.loads(row["headers"]))
+        body = self._sealed.open(vault_of(self._engine), "body", _row(name), bytes(row["body"]))
+        assert isinstance(body, bytes), "what was bytes is bytes again"
+        return Answer(row["status"], body, headers)
 
     async def _first(self, statement: str, *values: Any) -> "asyncpg.Record | None":
         async with self._connected() as driver:
@@ -174,6 +184,5 @@ def _digest(owner: KeyOwner) -> bytes:
     return hashlib.sha256(json.dumps([owner.subject, owner.actor]).encode()).digest()
 
 
-def _answer(row: "asyncpg.Record") -> Answer:
-    headers = tuple((name, value) for name, value in json.loads(row["headers"]))
-    return Answer(row["status"], bytes(row["body"]), headers)
+def _row(name: tuple[bytes, str]) -> dict[str, Any]:
+    return dict(zip(("owner", "key"), name, strict=True))

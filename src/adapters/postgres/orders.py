@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import msgspec
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,7 +14,9 @@ from adapters.postgres import history, tables
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.endpoints import PostgresDeliveries, PostgresEndpoints
 from adapters.postgres.history import PostgresHistory
-from adapters.postgres.rows import HotRows, from_row, to_row
+from adapters.postgres.rows import to_row
+from adapters.postgres.sealed_columns import ATTEMPTS, DATA_KEY, ORDERS
+from adapters.postgres.sealed_rows import SealedRows, make_key, note_key
 from adapters.postgres.stock import PostgresStock, move_stock
 from adapters.postgres.transaction import Transaction, Write, appended
 from adapters.postgres.unit_of_work import UnitOfWork
@@ -34,26 +37,45 @@ class PostgresOrders:
     transaction: Transaction
     outbox: Outbox
     encode: EffectEncoder
+    personal: bool = True
+    """False where orders only follow their payments: their customer and metadata are then not opened."""
     wrote_events: bool = False
 
     async def add(self, order: Order) -> None:
-        values = (*_HOT.values(order), *_derived(order).values())
+        values, keys = self._sealed(order)
         await self.transaction.write(
             Write(order.order_id, _INSERT, values, {"orders_pkey": OrderKept}),
+            *keys,
             *history.written(_noted([order])),
         )
 
     async def get(self, order_id: str) -> Order | None:
         row = await (await self.transaction.reading()).fetchrow(_GET, order_id)
-        return _HOT.read(row) if row else None
+        return self._opened(row) if row else None
+
+    def _sealed(self, order: Order) -> tuple[tuple[Any, ...], list[Write]]:
+        """All columns, and what keeps the order's data key where it has none yet, or none any more."""
+        key, keys = self.transaction.record_keys.get(order.order_id), []
+        if key is None:
+            key, kept = make_key(self.transaction, ORDERS.schema, order.order_id)
+            keys.append(kept)
+        values = _HOT.sealed(order, self.transaction.vault, key)
+        return (*values, *_derived(order).values()), keys
+
+    def _opened(self, row: "asyncpg.Record") -> Order:
+        if not self.personal:
+            return _HOT.unopened(row)
+        note_key(self.transaction, ORDERS.schema, row["order_id"], row[DATA_KEY])
+        return _HOT.opened(row, self.transaction.vault)
 
     async def lock(self, order_ids: Sequence[str]) -> dict[str, Order]:
         driver = await self.transaction.locking()
+        one, many = (_LOCK_ONE, _LOCK) if self.personal else (_FOLLOW_ONE, _FOLLOW)
         if len(order_ids) == 1:
-            rows = await driver.fetch(_LOCK_ONE, order_ids[0])
+            rows = await driver.fetch(one, order_ids[0])
         else:
-            rows = await driver.fetch(_LOCK, order_ids)
-        return {row["order_id"]: _HOT.read(row) for row in rows}
+            rows = await driver.fetch(many, order_ids)
+        return {row["order_id"]: self._opened(row) for row in rows}
 
     async def save(self, orders: Sequence[Order]) -> None:
         if not orders:
@@ -69,21 +91,22 @@ class PostgresOrders:
         await self.transaction.write(
             Write(row, _UPDATE, columns),
             *history.written(_noted(orders)),
-            *map(_put, attempts),
+            *(_put(attempt, self.transaction) for attempt in attempts),
             *appended(self.outbox, effects),
         )
         self.wrote_events = self.wrote_events or bool(effects)
 
     async def save_draft(self, order: Order) -> None:
+        assert self.personal, "what was not opened cannot be written"
         order.version += 1
-        values = (*_HOT.values(order), *_derived(order).values())
+        values, keys = self._sealed(order)
         await self.transaction.write(
-            Write(order.order_id, _UPDATE_DRAFT, values), *history.written(_noted([order]))
+            Write(order.order_id, _UPDATE_DRAFT, values), *keys, *history.written(_noted([order]))
         )
 
     async def take_abandoned(self, *, before: datetime, limit: int) -> Sequence[Order]:
         rows = await (await self.transaction.locking()).fetch(_TAKE_ABANDONED, before, limit)
-        return [_HOT.read(row) for row in rows]
+        return [self._opened(row) for row in rows]
 
     async def list(
         self,
@@ -96,7 +119,7 @@ class PostgresOrders:
         with_attention: bool = False,
     ) -> Sequence[Order]:
         columns = tables.orders.c
-        wanted = select(tables.orders).order_by(columns.order_id.desc()).limit(limit)
+        wanted = _HOT.select_mapping().order_by(columns.order_id.desc()).limit(limit)
         for column, value in (
             (columns.status, status),
             (columns.user_id, user_id),
@@ -109,7 +132,7 @@ class PostgresOrders:
         if with_attention:
             wanted = wanted.where(columns.attention.is_not(None))
         rows = (await (await self.transaction.sqlalchemy()).execute(wanted)).mappings()
-        return [from_row(Order, row) for row in rows]
+        return [_HOT.opened_mapping(row, self.transaction.vault) for row in rows]
 
 
 def row_of(order: Order) -> dict[str, Any]:
@@ -126,7 +149,7 @@ def _derived(order: Order) -> dict[str, Any]:
     }
 
 
-_HOT = HotRows(Order, tables.orders)
+_HOT = SealedRows(Order, tables.orders, ORDERS)
 _GET = f"{_HOT.select()} WHERE order_id = $1"
 _TAKE_ABANDONED = f"""
     {_HOT.select()}
@@ -140,8 +163,10 @@ _TAKE_ABANDONED = f"""
 _DERIVED = ("attention", "total_amount", "amount_paid", "amount_refunded")
 _INSERT = _HOT.insert(*_DERIVED)
 # One by itself: PostgreSQL plans anew for each array, and that takes longer than the look-up.
-_LOCK_ONE = f"{_HOT.select()} WHERE order_id = $1 FOR UPDATE"
-_LOCK = f"{_HOT.select()} WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE"
+_ONE = "WHERE order_id = $1 FOR UPDATE"
+_MANY = "WHERE order_id = ANY ($1::text[]) ORDER BY order_id FOR UPDATE"
+_LOCK_ONE, _LOCK = f"{_HOT.select()} {_ONE}", f"{_HOT.select()} {_MANY}"
+_FOLLOW_ONE, _FOLLOW = f"{_HOT.select_unopened()} {_ONE}", f"{_HOT.select_unopened()} {_MANY}"
 _CHANGING = (
     *(
         "status",
@@ -190,22 +215,25 @@ class PostgresAttempts:
 
     async def lock(self, attempt_id: str) -> tuple[Order, Attempt] | None:
         row = await (await self.transaction.locking()).fetchrow(_LOCK_ATTEMPT, attempt_id)
-        return (_HOT.read(row), _ATTEMPTS.read(row, _HOT.width)) if row else None
+        if row is None:
+            return None
+        vault = self.transaction.vault
+        return _HOT.opened(row, vault), _ATTEMPTS.opened(row, vault, _HOT.width)
 
     async def begun(self, attempt_id: str, order_id: str) -> tuple[Attempt | None, Attempt | None]:
         rows = await (await self.transaction.reading()).fetch(_BEGUN, attempt_id, order_id)
-        found = {row["which"]: _ATTEMPTS.read(row) for row in rows}
+        found = {row["which"]: _ATTEMPTS.opened(row, self.transaction.vault) for row in rows}
         return found.get("this"), found.get("open")
 
     async def open_of(self, order_id: str) -> Attempt | None:
         return await self._one(_OPEN_ATTEMPT, order_id)
 
     async def put(self, attempt: Attempt) -> None:
-        await self.transaction.write(_put(attempt))
+        await self.transaction.write(_put(attempt, self.transaction))
 
     async def _one(self, query: str, value: str) -> Attempt | None:
         row = await (await self.transaction.reading()).fetchrow(query, value)
-        return _ATTEMPTS.read(row) if row else None
+        return _ATTEMPTS.opened(row, self.transaction.vault) if row else None
 
     async def take_due(self, *, now: datetime, until: datetime, limit: int) -> Sequence[Attempt]:
         table = tables.attempt
@@ -219,10 +247,10 @@ class PostgresAttempts:
         rows = await (await self.transaction.sqlalchemy()).execute(
             update(table).where(table.c.attempt_id.in_(due)).values(next_check_at=until).returning(*table.c)
         )
-        return [from_row(Attempt, row) for row in rows.mappings()]
+        return [_ATTEMPTS.opened_mapping(row, self.transaction.vault) for row in rows.mappings()]
 
 
-_ATTEMPTS = HotRows(Attempt, tables.attempt)
+_ATTEMPTS = SealedRows(Attempt, tables.attempt, ATTEMPTS)
 _GET_ATTEMPT = f"{_ATTEMPTS.select()} WHERE attempt_id = $1"
 _IS_OPEN = "status = 'STARTED' AND kind IN ('CREATE', 'CONFIRM')"
 _OPEN_ATTEMPT = f"{_ATTEMPTS.select()} WHERE order_id = $1 AND {_IS_OPEN}"
@@ -233,15 +261,15 @@ _BEGUN = f"""
 """
 # Both rows are locked, the order first, so that each is the newest, whoever was waited for.
 _LOCK_ATTEMPT = f"""
-    SELECT {_HOT.columns("o")}, {_ATTEMPTS.columns("a")}
+    SELECT {_HOT.columns("o")}, {_ATTEMPTS.columns("a")}, {_HOT.data_key("o")}
     FROM {tables.orders.fullname} AS o JOIN {tables.attempt.fullname} AS a USING (order_id)
     WHERE a.attempt_id = $1 FOR UPDATE OF o, a
 """
 _PUT_ATTEMPT = _ATTEMPTS.put("attempt_id")
 
 
-def _put(attempt: Attempt) -> Write:
-    return Write(attempt.attempt_id, _PUT_ATTEMPT, _ATTEMPTS.values(attempt))
+def _put(attempt: Attempt, transaction: Transaction) -> Write:
+    return Write(attempt.attempt_id, _PUT_ATTEMPT, _ATTEMPTS.sealed(attempt, transaction.vault))
 
 
 class PostgresOrdersUnitOfWork(UnitOfWork):

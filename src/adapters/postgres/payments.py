@@ -14,7 +14,9 @@ from adapters.postgres import tables
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.balance import PostgresBalanceTransactions
 from adapters.postgres.ledger import PostgresLedger, posted
-from adapters.postgres.rows import HotRows, from_row, to_row
+from adapters.postgres.rows import from_row, to_row
+from adapters.postgres.sealed_columns import DATA_KEY, OPERATIONS, PAYMENTS
+from adapters.postgres.sealed_rows import SealedRows, make_key, note_key
 from adapters.postgres.stories import PostgresStories
 from adapters.postgres.transaction import Transaction, Write, appended
 from adapters.postgres.unit_of_work import UnitOfWork
@@ -42,17 +44,17 @@ class PostgresPayments:
 
     async def add(self, payment: Payment) -> None:
         refusals = {"payment_live_order": PaymentInProgress, "payment_pkey": OperationInFlight}
-        await self.transaction.write(
-            Write(payment.payment_id, _INSERT_PAYMENT, _PAYMENTS.values(payment), refusals)
-        )
+        _, key = make_key(self.transaction, PAYMENTS.schema, payment.payment_id)
+        values = _PAYMENTS.sealed(payment, self.transaction.vault)
+        await self.transaction.write(Write(payment.payment_id, _INSERT_PAYMENT, values, refusals), key)
 
     async def get(self, payment_id: str) -> Payment | None:
         row = await (await self.transaction.reading()).fetchrow(_GET_PAYMENT, payment_id)
-        return _PAYMENTS.read(row) if row else None
+        return _PAYMENTS.opened(row, self.transaction.vault) if row else None
 
     async def lock(self, payment_id: str) -> Payment | None:
         row = await (await self.transaction.locking()).fetchrow(_LOCK_PAYMENT, payment_id)
-        return _PAYMENTS.read(row) if row else None
+        return _PAYMENTS.opened(row, self.transaction.vault) if row else None
 
     async def find_by_intent(self, gateway: str, intent_id: str) -> str | None:
         driver = await self.transaction.reading()
@@ -63,7 +65,7 @@ class PostgresPayments:
         payment.version += 1
         events = [self.encode(event) for event in payment.take_events()]
         await self.transaction.write(
-            Write(payment.payment_id, _UPDATE_PAYMENT, _PAYMENTS.values(payment)),
+            Write(payment.payment_id, _UPDATE_PAYMENT, _PAYMENTS.sealed(payment, self.transaction.vault)),
             *appended(self.outbox, events),
             *posted(payment.take_entries()),
         )
@@ -74,6 +76,9 @@ class PostgresPayments:
             await (await self.transaction.sqlalchemy()).execute(
                 delete(table).where(table.c.payment_id == payment.payment_id)
             )
+        await (await self.transaction.sqlalchemy()).execute(
+            delete(tables.payment_key).where(tables.payment_key.c.record == payment.payment_id)
+        )
 
     async def count_attentions(self) -> Mapping[str, int]:
         table = tables.payment
@@ -122,7 +127,7 @@ class PostgresPayments:
         rows = await (await self.transaction.sqlalchemy()).execute(
             wanted.limit(limit).with_for_update(skip_locked=True)
         )
-        return [from_row(Payment, row) for row in rows.mappings()]
+        return [_PAYMENTS.opened_mapping(row, self.transaction.vault) for row in rows.mappings()]
 
     async def put_off(self, payment_id: str, check_at: datetime | None) -> None:
         await (await self.transaction.sqlalchemy()).execute(
@@ -147,10 +152,10 @@ class PostgresPayments:
         if after is not None:
             wanted = wanted.where(tables.payment.c.payment_id < after)
         rows = (await (await self.transaction.sqlalchemy()).execute(wanted)).mappings()
-        return [from_row(Payment, row) for row in rows]
+        return [_PAYMENTS.opened_mapping(row, self.transaction.vault) for row in rows]
 
 
-_PAYMENTS = HotRows(Payment, tables.payment)
+_PAYMENTS = SealedRows(Payment, tables.payment, PAYMENTS)
 _INSERT_PAYMENT = _PAYMENTS.insert()
 _UPDATE_PAYMENT = _PAYMENTS.update_one("payment_id")
 _GET_PAYMENT = f"{_PAYMENTS.select()} WHERE payment_id = $1"
@@ -235,17 +240,23 @@ class PostgresOperations:
 
     async def get(self, operation_id: str) -> Operation | None:
         row = await (await self.transaction.reading()).fetchrow(_GET_OPERATION, operation_id)
-        return _OPERATIONS.read(row) if row else None
+        return _OPERATIONS.opened(row, self.transaction.vault) if row else None
 
     async def lock(self, operation_id: str) -> tuple[Payment, Operation] | None:
         row = await (await self.transaction.locking()).fetchrow(_LOCK_OPERATION, operation_id)
-        return (_PAYMENTS.read(row), _OPERATIONS.read(row, _PAYMENTS.width)) if row else None
+        if row is None:
+            return None
+        note_key(self.transaction, PAYMENTS.schema, row["payment_id"], row[DATA_KEY])
+        vault = self.transaction.vault
+        return _PAYMENTS.opened(row, vault), _OPERATIONS.opened(row, vault, _PAYMENTS.width)
 
     async def save(self, operation: Operation) -> None:
         await self._write(_UPDATE_OPERATION, operation)
 
     async def _write(self, statement: str, operation: Operation) -> None:
-        await self.transaction.write(Write(operation.operation_id, statement, _OPERATIONS.values(operation)))
+        key = self.transaction.record_keys.get(operation.payment_id)
+        values = _OPERATIONS.sealed(operation, self.transaction.vault, key)
+        await self.transaction.write(Write(operation.operation_id, statement, values))
 
     async def take_due(
         self, *, now: datetime, until: datetime, limit: int, besides: Collection[str] = ()
@@ -265,18 +276,18 @@ class PostgresOperations:
             update(tables.operation)
             .where(tables.operation.c.operation_id.in_(due))
             .values(next_check_at=until)
-            .returning(*tables.operation.c)
+            .returning(*tables.operation.c, _OPERATIONS.data_key_column())
         )
-        return [from_row(Operation, row) for row in rows.mappings()]
+        return [_OPERATIONS.opened_mapping(row, self.transaction.vault) for row in rows.mappings()]
 
 
-_OPERATIONS = HotRows(Operation, tables.operation)
+_OPERATIONS = SealedRows(Operation, tables.operation, OPERATIONS)
 _INSERT_OPERATION = _OPERATIONS.insert()
 _UPDATE_OPERATION = _OPERATIONS.update_one("operation_id")
 _GET_OPERATION = f"{_OPERATIONS.select()} WHERE operation_id = $1"
 # Both rows are locked, the payment first, so that each is the newest, whoever was waited for.
 _LOCK_OPERATION = f"""
-    SELECT {_PAYMENTS.columns("p")}, {_OPERATIONS.columns("o")}
+    SELECT {_PAYMENTS.columns("p")}, {_OPERATIONS.columns("o")}, {_OPERATIONS.data_key("o")}
     FROM {tables.payment.fullname} AS p JOIN {tables.operation.fullname} AS o USING (payment_id)
     WHERE o.operation_id = $1 FOR UPDATE OF p, o
 """

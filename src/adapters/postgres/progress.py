@@ -8,8 +8,10 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres import tables
-from adapters.postgres.engine import DatabaseUnavailable, autocommitting, lost_connection
+from adapters.postgres.engine import DatabaseUnavailable, autocommitting, lost_connection, vault_of
 from adapters.postgres.rows import from_row
+from adapters.postgres.sealed_columns import ATTEMPTS
+from adapters.postgres.sealed_rows import SealedRows
 from domain.orders.attempt import Attempt
 from domain.orders.progress import DeliveryProgress, EffectProgress, EventProgress
 
@@ -40,6 +42,7 @@ _DELIVERIES = text(
     """
 )
 _attempt = tables.attempt
+_ATTEMPT_ROWS = SealedRows(Attempt, _attempt, ATTEMPTS)
 # Few attempts are open at a time, and all of them are in one index.
 _ATTEMPTS = select(_attempt).where(text("status = 'STARTED'")).order_by(_attempt.c.created_at)
 
@@ -88,4 +91,4 @@ class PostgresProgress:
         wanted = _ATTEMPTS.where(_attempt.c.order_id == order_id)
         async with self._reading() as connection:
             rows = (await connection.execute(wanted)).mappings()
-            return [from_row(Attempt, row) for row in rows]
+            return [_ATTEMPT_ROWS.opened_mapping(row, vault_of(self.engine)) for row in rows]

@@ -115,7 +115,12 @@ class HotRows(Generic[T]):
 
     def read(self, row: "asyncpg.Record", first: int = 0) -> T:
         """The dataclass of these columns, which begin at number `first` of the row."""
-        values = dict(zip(self._names, row[first : first + self.width], strict=True))
+        return self._made(self._columns_of(row, first))
+
+    def _columns_of(self, row: "asyncpg.Record", first: int) -> dict[str, Any]:
+        return dict(zip(self._names, row[first : first + self.width], strict=True))
+
+    def _made(self, values: dict[str, Any]) -> T:
         for name, decode in self._json.items():
             if values[name] is not None:
                 values[name] = decode(values[name])

@@ -8,6 +8,8 @@ from sqlalchemy import Table, select, text
 
 from adapters.postgres import tables
 from adapters.postgres.rows import from_row
+from adapters.postgres.sealed_columns import OPERATIONS, PAYMENTS
+from adapters.postgres.sealed_rows import SealedRows
 from adapters.postgres.transaction import Transaction
 from domain.payments.dispute import Dispute
 from domain.payments.operation import Operation
@@ -19,6 +21,8 @@ from domain.payments.webhook import StoredWebhook
 T = TypeVar("T")
 
 NEWEST = 500
+_PAYMENTS = SealedRows(Payment, tables.payment, PAYMENTS)
+_OPERATIONS = SealedRows(Operation, tables.operation, OPERATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +31,14 @@ class PostgresStories:
     schema: str
 
     async def of_order(self, order_id: str) -> Sequence[PaymentStory]:
-        payments = await self._parts(Payment, tables.payment, "order_id", order_id, "payment_id")
+        payments = await self._sealed_parts(_PAYMENTS, tables.payment, "order_id", order_id, "payment_id")
         return [await self._story(payment) for payment in payments]
 
     async def _story(self, payment: Payment) -> PaymentStory:
         own = ("payment_id", payment.payment_id)
         return PaymentStory(
             payment=payment,
-            operations=await self._parts(Operation, tables.operation, *own, "created_at"),
+            operations=await self._sealed_parts(_OPERATIONS, tables.operation, *own, "created_at"),
             refunds=await self._parts(Refund, tables.refund, *own, "created_at"),
             disputes=await self._parts(Dispute, tables.dispute, *own, "opened_at"),
             webhooks=await self._parts(StoredWebhook, tables.webhook_event, *own, "received_at", body=None),
@@ -50,6 +54,16 @@ class PostgresStories:
             wanted.where(table.c[key] == value).order_by(table.c[order].desc()).limit(NEWEST)
         )
         return [from_row(kind, {**row, **instead}) for row in found.mappings()][::-1]
+
+    async def _sealed_parts(
+        self, rows: SealedRows[T], table: Table, key: str, value: str, order: str
+    ) -> list[T]:
+        """The newest rows of this key, the oldest of them first."""
+        wanted = rows.select_mapping().where(table.c[key] == value)
+        found = await (await self.transaction.sqlalchemy()).execute(
+            wanted.order_by(table.c[order].desc()).limit(NEWEST)
+        )
+        return [rows.opened_mapping(row, self.transaction.vault) for row in found.mappings()][::-1]
 
     async def _events(self, payment_id: str) -> list[CommittedEvent]:
         found = await (await self.transaction.sqlalchemy()).execute(

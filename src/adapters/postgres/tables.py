@@ -35,6 +35,21 @@ def _time(name: str) -> "Column[object]":
     return Column(name, DateTime(timezone=True))
 
 
+def _data_keys(schema: str) -> Table:
+    """Each record's own data key, wrapped; without one where it was destroyed."""
+    return Table(
+        "data_key",
+        metadata,
+        Column("record", Text, primary_key=True),
+        _text("wrapped"),
+        *map(_time, ("created_at", "erased_at")),
+        schema=schema,
+    )
+
+
+payment_key = _data_keys("payments")
+order_key = _data_keys("orders")
+
 payment = Table(
     "payment",
     metadata,

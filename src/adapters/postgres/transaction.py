@@ -17,7 +17,9 @@ from adapters.postgres.engine import (
     driver_of_pooled,
     driver_under,
     take_connection,
+    vault_of,
 )
+from adapters.postgres.sealing import RecordKey, Vault
 from outbox import Event, Outbox
 from outbox.database import NotCommitted
 
@@ -57,6 +59,8 @@ class Transaction:
         self._engine = engine
         self._begun = False
         self._waiting: list[Write] | None = []
+        self.record_keys: dict[str, RecordKey] = {}
+        """The data keys of records that this transaction has read or made."""
 
     @classmethod
     async def take(cls, engine: AsyncEngine) -> Self:
@@ -69,6 +73,10 @@ class Transaction:
         inside = cls(connection, connection.engine)
         inside._begun, inside._waiting = True, None
         return inside
+
+    @property
+    def vault(self) -> Vault:
+        return vault_of(self._engine)
 
     @property
     def _driver(self) -> "asyncpg.Connection[Any]":

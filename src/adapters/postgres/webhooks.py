@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, update
 
 from adapters.postgres import tables
-from adapters.postgres.rows import HotRows, from_row
+from adapters.postgres.rows import from_row
+from adapters.postgres.sealed_columns import PAYMENTS, WEBHOOKS
+from adapters.postgres.sealed_rows import SealedRows
 from adapters.postgres.transaction import Transaction, Write
 from domain.payments.payment import Payment
 from domain.payments.webhook import (
@@ -27,9 +29,9 @@ def _is(gateway: str, event_id: str) -> ColumnElement[bool]:
     return and_(_table.c.gateway == gateway, _table.c.event_id == event_id)
 
 
-_ROWS = HotRows(StoredWebhook, _table)
+_ROWS = SealedRows(StoredWebhook, _table, WEBHOOKS)
 _INSERT = _ROWS.insert()
-_PAYMENTS = HotRows(Payment, tables.payment)
+_PAYMENTS = SealedRows(Payment, tables.payment, PAYMENTS)
 _LOOK = f"""
     SELECT {_PAYMENTS.columns("p")}, kept.is_kept
     FROM (SELECT EXISTS (SELECT FROM {_table.fullname} WHERE gateway = $1 AND event_id = $2) AS is_kept) AS kept
@@ -60,14 +62,14 @@ class PostgresWebhooks:
 
     async def insert(self, webhook: StoredWebhook) -> None:
         row = f"{webhook.gateway} {webhook.event_id}"
-        await self.transaction.write(
-            Write(row, _INSERT, _ROWS.values(webhook), {"webhook_event_pkey": WebhookKept})
-        )
+        values = _ROWS.sealed(webhook, self.transaction.vault)
+        await self.transaction.write(Write(row, _INSERT, values, {"webhook_event_pkey": WebhookKept}))
 
     async def look(self, gateway: str, event_id: str, payment_id: str | None) -> tuple[bool, Payment | None]:
         row = await (await self.transaction.reading()).fetchrow(_LOOK, gateway, event_id, payment_id)
         assert row is not None, "the first of its tables has one row"
-        return row["is_kept"], _PAYMENTS.read(row) if row["payment_id"] is not None else None
+        payment = _PAYMENTS.opened(row, self.transaction.vault) if row["payment_id"] is not None else None
+        return row["is_kept"], payment
 
     async def get(self, gateway: str, event_id: str) -> StoredWebhook | None:
         found = await self._all(select(_table).where(_is(gateway, event_id)))
@@ -165,4 +167,7 @@ class PostgresWebhooks:
     async def _all(self, query: Any) -> list[StoredWebhook]:
         rows = (await (await self.transaction.sqlalchemy()).execute(query)).mappings()
         # Rows of a former version have neither outcome nor type known; it knew the types that it followed.
-        return [from_row(StoredWebhook, {**row, "is_known": row["is_known"] is not False}) for row in rows]
+        return [
+            _ROWS.opened_mapping({**row, "is_known": row["is_known"] is not False}, self.transaction.vault)
+            for row in rows
+        ]

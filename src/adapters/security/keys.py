@@ -124,14 +124,14 @@ class KeyFile:
 def create_keys(path: Path, algorithm: SigningAlgorithm = "EdDSA") -> KeyFile:
     """The keys of this file, made first where there is none yet."""
     if not path.exists():
-        _write(path, [_generate(algorithm)], replace=False)
+        write_key_file(path, [_generate(algorithm)], replace=False)
     return KeyFile(path)
 
 
 def rotate_keys(path: Path, algorithm: SigningAlgorithm = "EdDSA") -> KeyFile:
     """Put a new key before the others: it signs from now on, and the older ones still verify."""
     older = [dict(key.as_dict(private=True)) for key in _parse(_read(path), str(path))]
-    _write(path, [_generate(algorithm), *older], replace=True)
+    write_key_file(path, [_generate(algorithm), *older], replace=True)
     return KeyFile(path)
 
 
@@ -148,7 +148,7 @@ def withdraw_key(path: Path, key_id: str) -> KeyFile:
     others = [key for key in keys if key["kid"] != key_id]
     if len(others) == len(keys):
         raise KeysInvalid(f"{path} holds no key {key_id}.")
-    _write(path, others, replace=True)
+    write_key_file(path, others, replace=True)
     return KeyFile(path)
 
 
@@ -185,7 +185,7 @@ def _parse(text: str, source: str) -> KeySet:
         raise KeysInvalid(f"{source} holds a key that cannot be used.") from None
 
 
-def _write(path: Path, keys: list[Mapping[str, Any]], *, replace: bool) -> None:
+def write_key_file(path: Path, keys: list[Mapping[str, Any]], *, replace: bool) -> None:
     """Write all or nothing, readable by the owner alone; without `replace`, an existing file stays."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")

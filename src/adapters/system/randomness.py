@@ -14,3 +14,8 @@ def new_signing_secret() -> str:
 def spread() -> float:
     """A random number from 0 to 1."""
     return secrets.SystemRandom().random()
+
+
+def random_bytes(count: int) -> bytes:
+    """For keys and nonces."""
+    return secrets.token_bytes(count)

@@ -18,7 +18,7 @@ main = CommandGroup(
         "audit": "Read who did what with authority, and see that nobody changed it since.",
         "sandbox": "Run the Stripe-compatible sandbox gateway.",
         "migrate": "Bring the database to the present schema.",
-        "keys": "Make the keys that sign our tokens, or rotate them.",
+        "keys": "Make the keys that sign our tokens and those of stored data, or rotate them.",
         "token": "Print a signed bearer token.",
     },
 )

@@ -6,19 +6,29 @@ from typing import get_args
 
 import click
 
+from adapters.security.data_keys import create_data_keys
 from adapters.security.keys import SigningAlgorithm, create_keys, rotate_keys, withdraw_key
+from entrypoints.data_keys import data_keys_of
 from entrypoints.environment import load_settings
+from entrypoints.settings import Settings
 
 
-@click.command()
+@click.group(invoke_without_command=True)
+@click.pass_context
 @click.option("--rotate", is_flag=True, help="Sign with a new key; tokens of the older ones stay valid.")
 @click.option(
     "--algorithm", type=click.Choice(get_args(SigningAlgorithm)), default="EdDSA", show_default=True
 )
 @click.option("--withdraw", metavar="KID", help="Take an older key out: what it has signed counts no longer.")
 @click.option("--json", "as_json", is_flag=True, help="Print the public JWK set.")
-def command(rotate: bool, withdraw: str | None, algorithm: SigningAlgorithm, as_json: bool) -> None:
-    path = load_settings(os.environ).signing_key_file
+def command(
+    context: click.Context, rotate: bool, withdraw: str | None, algorithm: SigningAlgorithm, as_json: bool
+) -> None:
+    """Also makes the key that personal data and secrets are encrypted under in the database."""
+    if context.invoked_subcommand is not None:
+        return
+    settings = load_settings(os.environ)
+    path = settings.signing_key_file
     if withdraw is not None and rotate:
         raise click.UsageError(
             "--rotate and --withdraw are two steps: tokens of the older key end in between."
@@ -27,9 +37,20 @@ def command(rotate: bool, withdraw: str | None, algorithm: SigningAlgorithm, as_
         withdraw_key(path, withdraw)
     existed = path.exists()
     keys = rotate_keys(path, algorithm) if rotate and existed else create_keys(path, algorithm)
+    if not settings.data_keys:
+        create_data_keys(settings.data_key_file)
     if as_json:
         click.echo(json.dumps(keys.public_jwks(), indent=2))
         return
     click.echo(f"{path} holds {len(keys.key_ids)} key{'s' * (len(keys.key_ids) > 1)}:")
     for position, key_id in enumerate(keys.key_ids):
         click.echo(f"  {key_id}  {'signs' if position == 0 else 'still accepted'}")
+    _tell_data_keys(settings)
+
+
+def _tell_data_keys(settings: Settings) -> None:
+    keys = data_keys_of(settings)
+    place = "PAYONCE_DATA_KEYS" if settings.data_keys else settings.data_key_file
+    click.echo(f"{place} holds {len(keys.key_ids)} key{'s' * (len(keys.key_ids) > 1)} of stored data:")
+    for position, key_id in enumerate(keys.key_ids):
+        click.echo(f"  {key_id}  {'seals' if position == 0 else 'still opens'}")

@@ -13,6 +13,7 @@ import asyncpg
 import httpx
 import msgspec
 
+from adapters.security.data_keys import create_data_keys
 from adapters.security.keys import create_keys
 from entrypoints.local.home import Home
 from entrypoints.local.ports import free_port
@@ -105,6 +106,9 @@ class System:
         with self._steps.step("signing keys") as note:
             keys = create_keys(self._settings.signing_key_file)
             note(str(keys.path))
+        if not self._settings.data_keys:
+            with self._steps.step("the key of stored data") as note:
+                note(str(create_data_keys(self._settings.data_key_file).path))
         environment = self._environment(database_url, redis_url, at)
         await self._migrate(environment, owner_url)
         await self._start_programs(environment, listener.fileno(), at)
@@ -154,6 +158,7 @@ class System:
         environment = {
             "PAYONCE_HOME": str(self._home.path),
             "PAYONCE_SIGNING_KEY_FILE": str(self._settings.signing_key_file.absolute()),
+            "PAYONCE_DATA_KEY_FILE": str(self._settings.data_key_file.absolute()),
             "PAYONCE_DATABASE_URL": database_url,
             "PAYONCE_REDIS_URL": redis_url,
             "PAYONCE_STRIPE_API_KEY": SANDBOX_KEY,

@@ -9,6 +9,7 @@ from adapters.postgres.engine import make_engine
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
 from adapters.system.clock import SystemClock
 from adapters.system.ids import SystemIds
+from entrypoints.data_keys import vault_of_settings
 from entrypoints.outgoing_webhooks import OutgoingWebhooks, build_outgoing_webhooks
 from entrypoints.settings import Settings
 from outbox import Outbox
@@ -24,6 +25,7 @@ async def outgoing_webhooks(settings: Settings) -> AsyncIterator[OutgoingWebhook
         pool_size=2,
         application="payonce-operator",
         pooled=settings.database_pooler == "transaction",
+        vault=vault_of_settings(settings),
     )
     ids = SystemIds()
     encode = partial(order_effects.encode, event_id=ids.event_id, traceparent=lambda: None)

@@ -14,6 +14,7 @@ from domain.orders.use_cases.explain_order import ExplainOrderHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler
 from domain.payments.use_cases.read_story import ReadStoryHandler
 from domain.shared.callers import Caller
+from entrypoints.data_keys import vault_of_settings
 from entrypoints.operating.logs import operating
 from entrypoints.operating.progress import progress_of
 from entrypoints.settings import Settings
@@ -25,8 +26,8 @@ OPERATOR = Caller(subject="payonce", scopes=frozenset({"orders:read", "operation
 
 @asynccontextmanager
 async def explaining(settings: Settings) -> AsyncIterator[ExplainOrderHandler]:
-    """Raises SettingsInvalid."""
-    async with operating(settings) as engines:
+    """Raises SettingsInvalid, KeysInvalid."""
+    async with operating(settings, vault_of_settings(settings)) as engines:
         encode = partial(payment_events.encode, traceparent=current_traceparent)
         payments = partial(
             PostgresPaymentsUnitOfWork, engines.payments, Outbox("payments"), encode, _nothing_written

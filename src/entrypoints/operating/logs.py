@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres.engine import make_engine
+from adapters.postgres.sealing import Vault
 from entrypoints.settings import Settings
 from entrypoints.worker.subscriptions import EFFECTS, ORDERS, SUBSCRIPTIONS, Subscription
 from entrypoints.worker.webhook_log import PUBLISHER as WEBHOOKS
@@ -47,8 +48,11 @@ def operations_of(payments: AsyncEngine, orders: AsyncEngine) -> dict[str, Opera
 
 
 @asynccontextmanager
-async def operating(settings: Settings) -> AsyncIterator[Operating]:
-    """The operations on the databases of these settings, which need nothing else. Raises SettingsInvalid."""
+async def operating(settings: Settings, vault: Vault | None = None) -> AsyncIterator[Operating]:
+    """The operations on the databases of these settings, which need nothing else. Raises SettingsInvalid.
+
+    `vault` is for those who read more of these databases than the logs.
+    """
     if not (settings.orders_database_url and settings.payments_database_url):
         settings.require("database_url")
     payments, orders = (
@@ -57,6 +61,7 @@ async def operating(settings: Settings) -> AsyncIterator[Operating]:
             pool_size=2,
             application="payonce-operator",
             pooled=settings.database_pooler == "transaction",
+            vault=vault,
         )
         for url in (settings.payments_database_url, settings.orders_database_url)
     )

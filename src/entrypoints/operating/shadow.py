@@ -70,9 +70,10 @@ async def _shadow_order(
 ) -> ShadowedOrder | None:
     """None for an order that is not ours."""
     async with engine.connect() as connection:
-        order = await PostgresOrders(Transaction.within(connection), Outbox("orders"), _encode_nothing).get(
-            order_id
+        orders = PostgresOrders(
+            Transaction.within(connection), Outbox("orders"), _encode_nothing, personal=False
         )
+        order = await orders.get(order_id)
         if order is None:
             return None
         streams = streams | {payment.payment_id for payment in order.payments}

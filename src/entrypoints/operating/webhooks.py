@@ -15,6 +15,7 @@ from adapters.system.ids import SystemIds
 from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
 from domain.payments.use_cases.replay_webhook import ReplayWebhookHandler
+from entrypoints.data_keys import vault_of_settings
 from entrypoints.gateways import build_gateways
 from entrypoints.settings import Secret, Settings
 from entrypoints.traces import current_traceparent
@@ -48,6 +49,7 @@ async def kept_webhooks(settings: Settings) -> AsyncIterator[KeptWebhooks]:
         pool_size=2,
         application="payonce-operator",
         pooled=settings.database_pooler == "transaction",
+        vault=vault_of_settings(settings),
     )
     clock = SystemClock()
     encode = partial(payment_events.encode, traceparent=current_traceparent)

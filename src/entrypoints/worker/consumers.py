@@ -44,7 +44,7 @@ class PaymentEventsHandler:
             return order_effects.encode(effect, self.container.ids.event_id, trace)
 
         transaction = Transaction.within(connection)
-        orders = PostgresOrders(transaction, self.container.orders.outbox, encode)
+        orders = PostgresOrders(transaction, self.container.orders.outbox, encode, personal=False)
         decoded = [payment_events.decode(event) for event in events]
         published_at = {
             event.id: time for event in events if (time := event.headers.get(PUBLISHED_AT)) is not None

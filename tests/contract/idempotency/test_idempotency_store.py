@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from adapters.postgres import engine as engines
 from adapters.postgres.idempotency import PostgresIdempotencyStore, idempotency_ddl
 from domain.shared.idempotency import (
     KEEP_DAYS,
@@ -22,6 +23,7 @@ from domain.shared.idempotency import (
     Replay,
 )
 from tests.contract.idempotency.memory import MemoryIdempotencyStore
+from tests.support.vault import VAULT
 
 OWNER = KeyOwner("u_1")
 PRINT = b"\x01" * 32
@@ -76,7 +78,7 @@ def house(request: pytest.FixtureRequest) -> House:
 @pytest.fixture
 async def orders_engine(empty_database_url: str) -> AsyncIterator[AsyncEngine]:
     url = empty_database_url.replace("postgresql://", "postgresql+asyncpg://")
-    engine = create_async_engine(url, pool_size=10)
+    engine = create_async_engine(url, pool_size=10, execution_options={engines.VAULT: VAULT})
     async with engine.begin() as connection:
         await connection.execute(text("CREATE SCHEMA orders"))
         for statement in idempotency_ddl("orders"):

@@ -17,6 +17,7 @@ from domain.payments.ports import PaymentsUnitOfWork
 from outbox import Outbox
 from tests.support.house import CountedIds
 from tests.support.memory import Database, MemoryOrdersUnitOfWork, MemoryPaymentsUnitOfWork
+from tests.support.vault import VAULT
 
 
 @dataclass
@@ -69,7 +70,7 @@ def no_trace() -> None:
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = make_engine(database_url, pool_size=8, application="test")
+    engine = make_engine(database_url, pool_size=8, application="test", vault=VAULT)
     yield engine
     await engine.dispose()
 

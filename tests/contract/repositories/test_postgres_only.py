@@ -20,6 +20,7 @@ from outbox.database import NotCommitted
 from tests.contract.repositories.conftest import Payments, no_trace
 from tests.contract.repositories.rows import a_payment, a_snapshot, ids, keep, pay
 from tests.support.house import START
+from tests.support.vault import VAULT
 
 _KILL = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -109,7 +110,9 @@ async def test_a_killed_connection_is_an_unavailable_database(engine: AsyncEngin
 
 
 async def test_a_database_that_is_not_there_is_unavailable() -> None:
-    engine = make_engine("postgresql://nobody@127.0.0.1:1/nothing", pool_size=1, application="test")
+    engine = make_engine(
+        "postgresql://nobody@127.0.0.1:1/nothing", pool_size=1, application="test", vault=VAULT
+    )
     with pytest.raises(DatabaseUnavailable):
         async with unit_of_work(engine):
             pass

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from adapters.cloudevents import payment_events
+from adapters.postgres import engine as engines
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
 from adapters.postgres.transaction import AFTER, NothingWritten, Transaction, Write
 from domain.payments.errors import PaymentInProgress
@@ -18,6 +19,7 @@ from tests.contract.repositories.conftest import no_trace
 from tests.contract.repositories.rows import LATER, a_payment, a_webhook, an_operation
 from tests.integration.outbox.conftest import async_url
 from tests.support.driver import ProbedConnection, probe
+from tests.support.vault import VAULT
 
 
 class Seen:
@@ -49,7 +51,11 @@ def watched() -> Any:
 
 @pytest.fixture
 async def probed(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(async_url(database_url), connect_args={"connection_class": ProbedConnection})
+    engine = create_async_engine(
+        async_url(database_url),
+        connect_args={"connection_class": ProbedConnection},
+        execution_options={engines.VAULT: VAULT},
+    )
     async with engine.connect():  # what a new connection says is not what is looked at here
         pass
     yield engine
@@ -125,7 +131,7 @@ async def test_two_writes_of_one_row_never_travel_together(unit_of_work: UnitOfW
             payment.description = "changed"
             await uow.payments.save(payment)
             await uow.commit()
-    assert seen.begins == ["BEGIN", "INSERT", "UPDATE", "COMMIT"]
+    assert seen.begins == ["BEGIN", "WITH", "UPDATE", "COMMIT"]
     async with unit_of_work() as uow:
         saved = await uow.payments.get("pay_1")
         assert saved is not None

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from litestar import Litestar
 
+from adapters.security.data_keys import create_data_keys
 from adapters.security.keys import create_keys
 from adapters.system.clock import SystemClock
 from entrypoints.bootstrap import Container, build_container
@@ -89,6 +90,7 @@ MakeApi = Callable[..., Api]
 @pytest.fixture
 def make_settings(database_url: str, valkey_url: str, tmp_path: Path) -> MakeSettings:
     create_keys(tmp_path / "keys.json")
+    create_data_keys(tmp_path / "data-keys.json")
 
     def make(**changes: Any) -> Settings:
         values: dict[str, Any] = {

@@ -16,6 +16,7 @@ from entrypoints.operating.protection import ProtectionCheck
 from outbox import Outbox, UnorderedInbox
 from tests.contract.repositories.test_audit_contract import an_entry
 from tests.support.roles import application_url
+from tests.support.vault import VAULT
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -47,7 +48,7 @@ async def application(database_url: str) -> AsyncIterator[Connection]:
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = make_engine(await application_url(database_url), pool_size=4, application="test")
+    engine = make_engine(await application_url(database_url), pool_size=4, application="test", vault=VAULT)
     yield engine
     await engine.dispose()
 

@@ -24,6 +24,7 @@ from domain.orders.use_cases.apply_payment_events import apply_payment_events
 from domain.shared.payment_events import PaymentEvent
 from outbox import Event, OrderedInbox, Outbox, RetryPolicy, UnorderedInbox
 from tests.support.events import full_event
+from tests.support.vault import VAULT
 
 ids = SystemIds()
 
@@ -118,6 +119,6 @@ class Shop:
 
 @pytest.fixture
 async def shop(database_url: str) -> AsyncIterator[Shop]:
-    engine = make_engine(database_url, pool_size=5, application="test")
+    engine = make_engine(database_url, pool_size=5, application="test", vault=VAULT)
     yield Shop(engine)
     await engine.dispose()

@@ -15,6 +15,7 @@ from domain.shared.payment_events import PaymentFailed, PaymentSucceeded
 from entrypoints.operating.logs import CONSUMERS, operations_of
 from entrypoints.operating.metrics import SAMPLE_NAMES, Metrics
 from tests.integration.operating.conftest import Shop
+from tests.support.vault import VAULT
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -137,7 +138,9 @@ async def test_a_scrape_within_a_few_seconds_asks_nobody(shop: Shop) -> None:
 
 
 async def test_a_database_that_is_away_fails_no_scrape_and_leaves_its_metrics_out(shop: Shop) -> None:
-    away = make_engine("postgresql://nobody@127.0.0.1:1/nothing", pool_size=1, application="test")
+    away = make_engine(
+        "postgresql://nobody@127.0.0.1:1/nothing", pool_size=1, application="test", vault=VAULT
+    )
     samples = await scraped(Metrics(operations_of(shop.engine, away)))
     await away.dispose()
     assert of(samples, "up", log="payments", consumer="") == 1

@@ -20,6 +20,7 @@ from domain.payments.payment import Payment
 from domain.payments.webhook import StoredWebhook, WebhookOutcome
 from entrypoints.cli import main
 from outbox import Outbox
+from tests.support.vault import DATA_KEYS, VAULT
 from tests.unit.stripe.objects import INTENT, REFUND
 
 Run = Callable[..., Awaitable[Result]]
@@ -28,7 +29,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = make_engine(database_url, pool_size=2, application="test")
+    engine = make_engine(database_url, pool_size=2, application="test", vault=VAULT)
     yield engine
     await engine.dispose()
 
@@ -47,7 +48,7 @@ def run(database_url: str) -> Run:
             CliRunner().invoke,
             main,
             ["webhooks", *arguments],
-            env={"PAYONCE_DATABASE_URL": database_url},
+            env={"PAYONCE_DATABASE_URL": database_url, "PAYONCE_DATA_KEYS": DATA_KEYS},
             prog_name="payonce",
         )
 

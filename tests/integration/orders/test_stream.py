@@ -30,6 +30,7 @@ from tests.contract.repositories.conftest import no_trace
 from tests.contract.repositories.test_orders_contract import an_order
 from tests.support.house import CountedIds
 from tests.support.sse import EventStream
+from tests.support.vault import DATA_KEYS, VAULT
 
 ORDERS = ("ord_1", "ord_2")
 WRITERS, ENTRIES = 4, 30
@@ -37,7 +38,7 @@ WRITERS, ENTRIES = 4, 30
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = make_engine(database_url, pool_size=8, application="test")
+    engine = make_engine(database_url, pool_size=8, application="test", vault=VAULT)
     yield engine
     await engine.dispose()
 
@@ -57,6 +58,7 @@ class Server:
         create_keys(home / "keys.json")
         self.environment = os.environ | {
             "PAYONCE_HOME": str(home),
+            "PAYONCE_DATA_KEYS": DATA_KEYS,
             "PAYONCE_DATABASE_URL": database_url,
             "PAYONCE_REDIS_URL": valkey_url,
             "PAYONCE_STRIPE_API_KEY": "sk_test_payonce",

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.engine import make_engine
+from adapters.security.data_keys import create_data_keys
 from adapters.security.keys import create_keys
 from adapters.system.clock import SystemClock
 from entrypoints.bootstrap import build_container
@@ -32,6 +33,7 @@ from tests.integration.outbox.system import System
 from tests.support.database import migrate
 from tests.support.fake_gateway import FakeGateway
 from tests.support.pgbouncer import SERVER_CONNECTIONS, PgBouncer
+from tests.support.vault import VAULT
 
 CLIENTS = 4 * SERVER_CONNECTIONS
 
@@ -39,7 +41,9 @@ CLIENTS = 4 * SERVER_CONNECTIONS
 @pytest.fixture
 async def engine(empty_database_url: str, pgbouncer: PgBouncer) -> AsyncIterator[AsyncEngine]:
     """In place of the direct one that the other fixtures here would use."""
-    made = make_engine(pgbouncer.url(empty_database_url), pool_size=CLIENTS, application="test", pooled=True)
+    made = make_engine(
+        pgbouncer.url(empty_database_url), pool_size=CLIENTS, application="test", pooled=True, vault=VAULT
+    )
     yield made
     await made.dispose()
 
@@ -123,6 +127,7 @@ async def test_checkouts_until_the_orders_know_that_they_are_paid(
     database_url: str, pgbouncer: PgBouncer, valkey_url: str, tmp_path: Path
 ) -> None:
     create_keys(tmp_path / "keys.json")
+    create_data_keys(tmp_path / "data-keys.json")
     settings = Settings(
         home=tmp_path,
         database_url=Secret(pgbouncer.url(database_url)),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.security.data_keys import create_data_keys
 from adapters.security.keys import create_keys
 from entrypoints.http.bodies import MAX_BODY_BYTES
 from entrypoints.http.connections import MAX_HEAD_BYTES, MAX_HEADERS, MAX_MESSAGE_BYTES, MAX_URL_BYTES
@@ -28,6 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Port]:
     """`payonce serve` without database and broker: nothing that is tested here comes so far."""
     home: Path = tmp_path_factory.mktemp("server")
     create_keys(home / "keys.json")
+    create_data_keys(home / "data-keys.json")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PAYONCE_")} | {
         "PAYONCE_HOME": str(home),
         "PAYONCE_DATABASE_URL": "postgresql://payonce:none@127.0.0.1:1/none",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from adapters.security.data_keys import create_data_keys
 from adapters.security.keys import create_keys
 from adapters.standard_webhooks.addresses import AddressPolicy, Networks
 from adapters.standard_webhooks.sender import AiohttpWebhookSender
@@ -92,6 +93,7 @@ MakeShop = Callable[..., Shop]
 @pytest.fixture
 async def make_shop(database_url: str, valkey_url: str, tmp_path: Path) -> AsyncIterator[MakeShop]:
     create_keys(tmp_path / "keys.json")
+    create_data_keys(tmp_path / "data-keys.json")
     made: list[Container] = []
     senders: list[AiohttpWebhookSender] = []
     noted = asyncio.Condition()

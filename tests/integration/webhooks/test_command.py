@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
@@ -13,13 +14,13 @@ from tests.integration.webhooks.test_deliveries import commit, finished, relay
 from tests.support.webhook_receiver import WebhookReceiver
 
 
-async def test_the_commands(shop: Shop, receiver: WebhookReceiver, database_url: str) -> None:
+async def test_the_commands(shop: Shop, receiver: WebhookReceiver, database_url: str, tmp_path: Path) -> None:
     async def run(*arguments: str, exit_code: int = 0) -> Any:
         result = await asyncio.to_thread(
             CliRunner().invoke,
             main,
             ["endpoints", *arguments, "--json"],
-            env={"PAYONCE_DATABASE_URL": database_url},
+            env={"PAYONCE_DATABASE_URL": database_url, "PAYONCE_HOME": str(tmp_path)},
             prog_name="payonce",
         )
         assert result.exit_code == exit_code, result.output
