@@ -98,7 +98,6 @@ def create_app_of(container: Container) -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
-    documentation.add_document(app)
     metrics.add_metrics(app)
     add_menu(app, container.settings.service)
     settings = container.settings

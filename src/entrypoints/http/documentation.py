@@ -1,6 +1,8 @@
 """The OpenAPI document and a page to read it by, both served from here alone: no script, no other host."""
 
+import asyncio
 import json
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -22,28 +24,38 @@ details,td,th{border-color:#333c46}summary b{color:#6cb8e6}a{color:#6cb8e6}}
 """
 
 
-def add_document(app: Litestar) -> None:
-    """Build what the two routes serve, once all routes are there."""
-    document = build_document(app)
-    app.state["openapi_json"] = msgspec.json.encode(document)
-    app.state["openapi_page"] = render_page(document).encode()
-
-
 @get("/schema/openapi.json", opt={})
 async def openapi_json(request: Request[Any, Any, Any]) -> ASGIResponse:
-    return ASGIResponse(body=request.app.state["openapi_json"], media_type="application/vnd.oai.openapi+json")
+    body = await _made(request.app, "openapi_json", _encode)
+    return ASGIResponse(body=body, media_type="application/vnd.oai.openapi+json")
 
 
 @get("/schema")
 async def openapi_page(request: Request[Any, Any, Any]) -> ASGIResponse:
     return ASGIResponse(
-        body=request.app.state["openapi_page"],
+        body=await _made(request.app, "openapi_page", _render),
         media_type="text/html",
         headers={"Content-Security-Policy": page_policy(_STYLE)},
     )
 
 
 ROUTES = [openapi_json, openapi_page]
+
+
+async def _made(app: Litestar, name: str, make: Callable[[Litestar], bytes]) -> bytes:
+    """What `make` makes of the application, made when somebody first asks, beside the other requests."""
+    if name not in app.state:
+        app.state[name] = await asyncio.to_thread(make, app)
+    made: bytes = app.state[name]
+    return made
+
+
+def _encode(app: Litestar) -> bytes:
+    return msgspec.json.encode(build_document(app))
+
+
+def _render(app: Litestar) -> bytes:
+    return render_page(build_document(app)).encode()
 
 
 def render_page(document: JsonObject) -> str:
