@@ -6,6 +6,7 @@ unknown one stops the start with one sentence that names it.
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,9 @@ from entrypoints.settings import PREFIX, AccountSettings, Settings
 CONFIG_VARIABLE = "PAYONCE_CONFIG"
 # Variables of the test-suite, which is no part of the application.
 TEST_PREFIX = "PAYONCE_TEST_"
+
+_PATH = re.compile(r"\$\.(\w+)\.?([^`]*)")
+"""A setting in msgspec's path of a fault, and what is wrong inside of it."""
 
 _OF_ACCOUNT = frozenset(AccountSettings.__struct_fields__) - {"own"}
 
@@ -121,10 +125,10 @@ def _convert(values: Mapping[str, Any], sources: Mapping[str, str]) -> Settings:
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        text, _, path = str(error).partition(" - at `$.")
-        key, bracket, inner = path.rstrip("`").partition("[")
-        if bracket:  # inside of an account
-            raise SettingsInvalid(f"{sources[key]} is wrong at [{inner}: {_lowered(text)}.") from error
+        text, _, path = str(error).partition(" - at `")
+        key, inner = _PATH.findall(path)[0]
+        if inner:  # inside of an account, or of a policy
+            raise SettingsInvalid(f"{sources[key]} is wrong at {inner}: {_lowered(text)}.") from error
         raise SettingsInvalid(f"{sources[key]} is wrong: {_in_words(key, text)}.") from error
 
 

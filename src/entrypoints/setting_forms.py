@@ -45,8 +45,9 @@ def normalize(values: dict[str, Any], sources: Mapping[str, str], *, of_account:
         values["cors_origins"] = _origins(values["cors_origins"], sources["cors_origins"])
     if "trusted_proxies" in values:
         values["trusted_proxies"] = _networks(values["trusted_proxies"], sources["trusted_proxies"])
-    if isinstance(values.get("trusted_issuers"), str):
-        values["trusted_issuers"] = _json(values["trusted_issuers"], sources["trusted_issuers"])
+    for key in ("trusted_issuers", "refund_policy"):
+        if isinstance(values.get(key), str):
+            values[key] = _json(values[key], sources[key])
     if "gateways" in values:
         values["gateways"] = _accounts(values["gateways"], sources["gateways"], of_account)
 

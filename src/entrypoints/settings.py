@@ -9,6 +9,7 @@ from adapters.security.issuers import TrustedIssuer
 from adapters.standard_webhooks.addresses import AddressPolicy, Networks
 from adapters.stripe.descriptors import LONGEST_PREFIX, SHORTEST_PREFIX
 from domain.orders.money_policy import MoneyPolicy, OnCapturedLess, OnMoney, OnPaidAfterCancel
+from entrypoints.refund_policy import DEFAULT_POLICY, RefundPolicySettings
 from entrypoints.refusals import SettingsInvalid as SettingsInvalid
 
 PREFIX = "PAYONCE_"
@@ -164,6 +165,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How often the books of orders, payments and gateway are compared where they have changed."""
     reconcile_grace_seconds: Seconds = 30.0
     """How long an event or a webhook may be on its way before what it would tell counts as a difference."""
+    refund_policy: RefundPolicySettings = DEFAULT_POLICY
+    """Who may give back how much without a second person, and who may approve more: a table `[refund_policy]` in the
+    file, a JSON object in the environment (docs/refunds.md). Default: 1,000.00 EUR, and about as much in other
+    common currencies, per refund, and fifty times that in a day."""
     webhook_tolerance_seconds: PositiveInt = 300
     """How old a webhook's signature may be (Stripe's own default is 300)."""
     gateways: tuple[AccountSettings, ...] = ()

@@ -14,6 +14,7 @@ _DETAILS: dict[str, dict[str, Any]] = {
     "PaymentCanceled": {"reason": None},
     "RefundProcessed": {"refund_id": "ref_1", "reason": None},
     "RefundFailed": {"refund_id": "ref_1", "reason": None},
+    "RefundRejected": {"refund_id": "ref_1", "reason": "rejected"},
     "DisputeOpened": {"reason": "fraudulent"},
     "DisputeClosed": {"reason": "won"},
 }
@@ -26,6 +27,7 @@ _FULL_DETAILS: dict[str, dict[str, Any]] = {
     "PaymentCanceled": {"reason": "requested_by_customer"},
     "RefundProcessed": {"refund_id": "ref_1", "reason": "torn"},
     "RefundFailed": {"refund_id": "ref_1", "reason": "expired_or_canceled_card"},
+    "RefundRejected": {"refund_id": "ref_1", "reason": "approval_expired"},
     "DisputeClosed": {"reason": "lost"},
 }
 _TAKES_MONEY = ("PaymentSucceeded", "PaymentCaptured")

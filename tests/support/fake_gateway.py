@@ -345,6 +345,7 @@ class FakeGateway:
         intent_id: str,
         *,
         refund_id: str,
+        attempt: int = 1,
         payment_id: str,
         order_id: str,
         amount: int,
@@ -356,6 +357,7 @@ class FakeGateway:
             {
                 "intent_id": intent_id,
                 "refund_id": refund_id,
+                "attempt": attempt,
                 "payment_id": payment_id,
                 "order_id": order_id,
                 "amount": amount,
@@ -392,10 +394,10 @@ class FakeGateway:
                 return intent.snapshot
         return None
 
-    async def find_refund(self, intent_id: str, refund_id: str) -> RefundSnapshot | None:
+    async def find_refund(self, intent_id: str, refund_id: str, attempt: int = 1) -> RefundSnapshot | None:
         self._must_be_up()
         for refund in self.refunds.values():
-            if (refund.intent_id, refund.refund_id) == (intent_id, refund_id):
+            if (refund.intent_id, refund.refund_id, refund.attempt) == (intent_id, refund_id, attempt):
                 return refund
         return None
 
@@ -707,6 +709,7 @@ class FakeGateway:
             currency=params["currency"],
             failure_reason=None,
             refund_id=params["refund_id"],
+            attempt=params["attempt"],
             reason=params["reason"],
         )
         self.refunds[refund.gateway_refund_id] = refund

@@ -41,6 +41,8 @@ from domain.payments.gateway import CaptureMethod, GatewayEvent
 from domain.payments.operations import OperationRunner
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund
+from domain.payments.refund_desk import RefundDesk
+from domain.payments.refund_policy import EVERYTHING_ALLOWED, RefundPolicy
 from domain.payments.routing import Account, Gateways
 from domain.payments.use_cases.backfill_ledger import BackfillLedgerHandler
 from domain.payments.use_cases.cancel_payment import CancelPayment, CancelPaymentHandler
@@ -49,6 +51,8 @@ from domain.payments.use_cases.check_payments import CheckPaymentsHandler
 from domain.payments.use_cases.confirm_payment import ConfirmPayment, ConfirmPaymentHandler
 from domain.payments.use_cases.create_payment import CreatePayment, CreatePaymentHandler
 from domain.payments.use_cases.create_refund import CreateRefund, CreateRefundHandler
+from domain.payments.use_cases.decide_refund import ApproveRefundHandler, DecideRefund, RejectRefundHandler
+from domain.payments.use_cases.expire_approvals import ExpireApprovalsHandler
 from domain.payments.use_cases.import_balance import ImportBalanceHandler
 from domain.payments.use_cases.preflight_payment import PreflightPaymentHandler
 from domain.payments.use_cases.read_disputes import GetDisputeHandler, ListDisputesHandler
@@ -58,6 +62,7 @@ from domain.payments.use_cases.read_payments import (
     GetRefundHandler,
     ListEventsHandler,
     ListPaymentsHandler,
+    ListRefundsHandler,
 )
 from domain.payments.use_cases.read_story import ReadStoryHandler
 from domain.payments.use_cases.receive_webhook import ReceiveWebhook, ReceiveWebhookHandler
@@ -66,7 +71,9 @@ from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
 from domain.payments.use_cases.remind_of_evidence import RemindOfEvidenceHandler
 from domain.payments.use_cases.replay_webhook import ReplayWebhookHandler
 from domain.payments.use_cases.report_payout import ReportPayoutHandler
+from domain.payments.use_cases.retry_refund import RetryRefund, RetryRefundHandler
 from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
+from domain.payments.use_cases.simulate_refund import SimulateRefundHandler
 from domain.payments.use_cases.update_payment import UpdatePayment, UpdatePaymentHandler
 from domain.payments.use_cases.verify_ledger import VerifyLedgerHandler
 from domain.payments.webhook import WebhookOutcome, WebhookSignatureInvalid
@@ -85,6 +92,11 @@ SERVICE = Caller(
 )
 CUSTOMER = Caller(
     subject="u_1", scopes=frozenset({"orders:read", "orders:write", "payments:read", "payments:write"})
+)
+APPROVER = Caller(
+    subject="boss",
+    scopes=frozenset({"orders:read", "payments:read", "refunds:approve", "users:any"}),
+    token_id="token",
 )
 STRANGER = Caller(subject="u_2", scopes=CUSTOMER.scopes)
 
@@ -179,6 +191,7 @@ class World:
     notes: Notes = field(default_factory=Notes)
     letters: Letters = field(default_factory=Letters)
     policy: MoneyPolicy = BY_DEFAULT
+    refund_policy: RefundPolicy = EVERYTHING_ALLOWED
     delivered: int = 0
     """How many events of the log the order side has applied."""
 
@@ -218,6 +231,7 @@ class House:
         accounts = [replace(account, gateway=decorate(account.gateway)) for account in world.accounts]
         gateways = self.gateways = Gateways(accounts)
         self.runner = OperationRunner(payments_uow, gateways, clock, ids)
+        desk = RefundDesk(world.refund_policy, gateways, clock)
         terms = InProcessOrderTerms(self.get_terms)
         self.create_payment = CreatePaymentHandler(payments_uow, gateways, terms, self.runner, clock)
         self.preflight_payment = PreflightPaymentHandler(self.create_payment)
@@ -225,7 +239,13 @@ class House:
         self.confirm_payment = ConfirmPaymentHandler(payments_uow, gateways, self.runner, clock)
         self.capture_payment = CapturePaymentHandler(payments_uow, gateways, self.runner, clock)
         self.cancel_payment = CancelPaymentHandler(payments_uow, gateways, self.runner, clock)
-        self.create_refund = CreateRefundHandler(payments_uow, gateways, self.runner, clock)
+        self.create_refund = CreateRefundHandler(payments_uow, desk, self.runner)
+        self.simulate_refund = SimulateRefundHandler(payments_uow, desk)
+        self.approve_refund = ApproveRefundHandler(payments_uow, desk, self.runner)
+        self.reject_refund = RejectRefundHandler(payments_uow, desk, ids)
+        self.retry_refund = RetryRefundHandler(payments_uow, desk, self.runner)
+        self.expire_approvals = ExpireApprovalsHandler(payments_uow, world.refund_policy, clock, ids)
+        self.list_refunds = ListRefundsHandler(payments_uow)
         self.get_payment = GetPaymentHandler(payments_uow)
         self.list_payments = ListPaymentsHandler(payments_uow)
         self.list_saved_methods = ListSavedMethodsHandler(payments_uow, gateways)
@@ -421,6 +441,26 @@ class House:
         }
         return await self.create_refund(
             CreateRefund(request_id=request_id or self.ids.request_id(), amount=amount, **fields)
+        )
+
+    async def approve(self, refund: Refund, *, request_id: str | None = None, **changes: Any) -> Refund:
+        return await self.approve_refund(self._decision(refund, request_id, changes))
+
+    async def reject(self, refund: Refund, *, request_id: str | None = None, **changes: Any) -> Refund:
+        return await self.reject_refund(self._decision(refund, request_id, changes))
+
+    def _decision(self, refund: Refund, request_id: str | None, changes: dict[str, Any]) -> DecideRefund:
+        """By an approver with a token of its own each time."""
+        request_id = request_id or self.ids.request_id()
+        caller = replace(APPROVER, token_id=f"token-{request_id}")
+        fields: dict[str, Any] = {"caller": caller, "comment": "looked at it", **changes}
+        return DecideRefund(request_id=request_id, refund_id=refund.refund_id, **fields)
+
+    async def refund_again(self, refund: Refund, *, request_id: str | None = None, **changes: Any) -> Refund:
+        fields: dict[str, Any] = {"caller": SERVICE, **changes}
+        request_id = request_id or self.ids.request_id()
+        return await self.retry_refund(
+            RetryRefund(request_id=request_id, refund_id=refund.refund_id, **fields)
         )
 
     # The outside

@@ -28,12 +28,13 @@ from domain.orders.progress import DeliveryProgress, EffectProgress, EventProgre
 from domain.orders.states import ORDER_TRANSITIONS
 from domain.orders.stock import Shelf, StockChange, StockItem, summed
 from domain.payments.dispute import Dispute
-from domain.payments.errors import OperationInFlight, PaymentInProgress
+from domain.payments.errors import OperationInFlight, PaymentInProgress, TokenUsed
 from domain.payments.gateway import IntentStatus
 from domain.payments.operation import Operation, OperationKind, OperationStatus
 from domain.payments.payment import Payment
 from domain.payments.ports import LoggedEvent
 from domain.payments.refund import Refund, RefundStatus
+from domain.payments.refund_policy import Usage
 from domain.payments.states import INTENT_TRANSITIONS, OPERATION_TRANSITIONS, REFUND_TRANSITIONS
 from domain.payments.story import CommittedEvent, PaymentStory
 from domain.payments.webhook import (
@@ -336,10 +337,101 @@ class MemoryRefunds:
     async def save(self, refund: Refund) -> None:
         refund.version += 1
         before = await self.get(refund.refund_id)
-        found_after_all = before and before.gateway_refund_id is None and refund.gateway_refund_id
-        if not (found_after_all and before and before.status is RefundStatus.FAILED):
+        if before and before.status is RefundStatus.FAILED and refund.status is not RefundStatus.FAILED:
+            _check_taken_up(before, refund)
+        else:
             _check_step("refund", before, refund, REFUND_TRANSITIONS)
         await self.transaction.update("refund", refund.refund_id, refund)
+
+    async def lock_limits(self, subject: str, currency: str, order_id: str) -> None:
+        await self.transaction.lock(f"refund limits {currency} {subject}")
+        await self.transaction.lock(f"refund limits {currency} of order {order_id}")
+
+    async def used(self, subject: str, currency: str, order_id: str, *, since: datetime) -> Usage:
+        counted: list[tuple[Refund, Payment]] = [
+            (refund, payment)
+            for refund, payment in await self._with_payments()
+            if refund.currency == currency and refund.status in (RefundStatus.PENDING, RefundStatus.SUCCEEDED)
+        ]
+        return Usage(
+            of_day=sum(
+                refund.amount
+                for refund, _ in counted
+                if refund.decided_by == subject and refund.decided_at and refund.decided_at > since
+            ),
+            of_order=sum(refund.amount for refund, payment in counted if payment.order_id == order_id),
+        )
+
+    async def waiting_amount(self, payment_id: str) -> int:
+        return sum(refund.amount for refund in await self._waiting() if refund.payment_id == payment_id)
+
+    async def list(
+        self,
+        *,
+        status: RefundStatus | None,
+        payment_id: str | None,
+        order_id: str | None,
+        user_id: str | None,
+        after: str | None,
+        limit: int,
+    ) -> Sequence[Refund]:
+        chosen = [
+            refund
+            for refund, payment in await self._with_payments()
+            if status in (None, refund.status)
+            and payment_id in (None, refund.payment_id)
+            and order_id in (None, payment.order_id)
+            and user_id in (None, payment.user_id)
+        ]
+        return _newest(chosen, lambda refund: refund.refund_id, after, limit)
+
+    async def waiting_since(self, *, before: datetime, limit: int) -> Sequence[Refund]:
+        waiting = [refund for refund in await self._waiting() if refund.updated_at <= before]
+        return sorted(waiting, key=lambda refund: refund.updated_at)[:limit]
+
+    async def count_waiting(self) -> tuple[int, datetime | None]:
+        times = [refund.updated_at for refund in await self._waiting()]
+        return len(times), min(times, default=None)
+
+    async def _waiting(self) -> "Sequence[Refund]":
+        refunds: Sequence[Refund] = await self.transaction.read_all("refund")
+        return [refund for refund in refunds if refund.status is RefundStatus.PENDING_APPROVAL]
+
+    async def _with_payments(self) -> "Sequence[tuple[Refund, Payment]]":
+        payments = {payment.payment_id: payment for payment in await self.transaction.read_all("payment")}
+        return [(refund, payments[refund.payment_id]) for refund in await self.transaction.read_all("refund")]
+
+
+def _check_taken_up(before: Refund, after: Refund) -> None:
+    """A refund leaves FAILED by a new attempt of ours, or because the gateway has the one that was given up."""
+    begun = after.attempt == before.attempt + 1 and after.gateway_refund_id is None
+    found = after.attempt == before.attempt and before.gateway_refund_id is None
+    if not begun and not (found and after.gateway_refund_id is not None):
+        raise ConstraintViolated("refund_transition")
+    if begun and after.status not in REFUND_TRANSITIONS[before.status]:
+        raise ConstraintViolated("refund_transition")
+
+
+@dataclass(slots=True)
+class MemoryApprovalTokens:
+    transaction: Transaction
+
+    async def use(self, subject: str, token_id: str, refund_id: str, expires_at: datetime) -> None:
+        key = (subject, token_id)
+        await self.transaction.lock(f"approval token {key}")
+        if await self.transaction.read("approval token", key) is not None:
+            raise TokenUsed
+        await self.transaction.update("approval token", key, (refund_id, expires_at, key))
+
+    async def forget(self, *, expired_before: datetime) -> int:
+        expired = [
+            key
+            for _, expires_at, key in await self.transaction.read_all("approval token")
+            if expires_at < expired_before
+        ]
+        for key in expired:
+            await self.transaction.delete("approval token", key)
+        return len(expired)
 
 
 @dataclass(slots=True)
@@ -435,6 +527,11 @@ class MemoryOperations:
     async def save(self, operation: Operation) -> None:
         _check_step("operation", await self.get(operation.operation_id), operation, OPERATION_TRANSITIONS)
         await self.transaction.update("operation", operation.operation_id, operation)
+
+    async def has_open(self, payment_id: str, refund_id: str) -> bool:
+        return any(
+            one.open and one.refund_id == refund_id for one in await self.transaction.read_all("operation")
+        )
 
     async def take_due(
         self, *, now: datetime, until: datetime, limit: int, besides: Collection[str] = ()
@@ -647,6 +744,7 @@ class MemoryPaymentsUnitOfWork(_UnitOfWork):
         super().__init__(database)
         self.payments = MemoryPayments(self._transaction)
         self.refunds = MemoryRefunds(self._transaction)
+        self.approval_tokens = MemoryApprovalTokens(self._transaction)
         self.disputes = MemoryDisputes(self._transaction)
         self.operations = MemoryOperations(self._transaction)
         self.customers = MemoryCustomers(self._transaction)

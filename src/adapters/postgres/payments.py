@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, or_, select, text, update
+from sqlalchemy import Select, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,6 +14,7 @@ from adapters.postgres import tables
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.balance import PostgresBalanceTransactions
 from adapters.postgres.ledger import PostgresLedger, posted
+from adapters.postgres.refunds import PostgresApprovalTokens, PostgresRefunds
 from adapters.postgres.rows import from_row, to_row
 from adapters.postgres.sealed_columns import DATA_KEY, OPERATIONS, PAYMENTS
 from adapters.postgres.sealed_rows import SealedRows, make_key, note_key
@@ -27,7 +28,6 @@ from domain.payments.errors import OperationInFlight, PaymentInProgress
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
 from domain.payments.ports import LoggedEvent
-from domain.payments.refund import Refund
 from domain.shared.errors import Malformed
 from domain.shared.payment_events import PaymentEvent
 from outbox import Event, Outbox
@@ -164,33 +164,6 @@ _FIND_PAYMENT = f"SELECT payment_id FROM {tables.payment.fullname} WHERE gateway
 
 
 @dataclass(frozen=True, slots=True)
-class PostgresRefunds:
-    transaction: Transaction
-
-    async def add(self, refund: Refund) -> None:
-        await (await self.transaction.sqlalchemy()).execute(insert(tables.refund).values(to_row(refund)))
-
-    async def get(self, refund_id: str) -> Refund | None:
-        return await self._one(select(tables.refund).where(tables.refund.c.refund_id == refund_id))
-
-    async def find_by_gateway_id(self, gateway_refund_id: str) -> Refund | None:
-        return await self._one(
-            select(tables.refund).where(tables.refund.c.gateway_refund_id == gateway_refund_id)
-        )
-
-    async def save(self, refund: Refund) -> None:
-        refund.version += 1
-        values = to_row(refund)
-        await (await self.transaction.sqlalchemy()).execute(
-            update(tables.refund).where(tables.refund.c.refund_id == values.pop("refund_id")).values(values)
-        )
-
-    async def _one(self, wanted: "Select[Any]") -> Refund | None:
-        row = (await (await self.transaction.sqlalchemy()).execute(wanted)).mappings().one_or_none()
-        return from_row(Refund, row) if row else None
-
-
-@dataclass(frozen=True, slots=True)
 class PostgresDisputes:
     transaction: Transaction
 
@@ -257,6 +230,15 @@ class PostgresOperations:
         key = self.transaction.record_keys.get(operation.payment_id)
         values = _OPERATIONS.sealed(operation, self.transaction.vault, key)
         await self.transaction.write(Write(operation.operation_id, statement, values))
+
+    async def has_open(self, payment_id: str, refund_id: str) -> bool:
+        table = tables.operation
+        open_one = select(table.c.operation_id).where(
+            table.c.payment_id == payment_id,
+            table.c.refund_id == refund_id,
+            table.c.status.in_(("STARTED", "UNKNOWN")),
+        )
+        return await (await self.transaction.sqlalchemy()).scalar(open_one.limit(1)) is not None
 
     async def take_due(
         self, *, now: datetime, until: datetime, limit: int, besides: Collection[str] = ()
@@ -377,6 +359,7 @@ class PostgresPaymentsUnitOfWork(UnitOfWork):
 
     payments: PostgresPayments
     refunds: PostgresRefunds
+    approval_tokens: PostgresApprovalTokens
     disputes: PostgresDisputes
     operations: PostgresOperations
     customers: PostgresCustomers
@@ -396,6 +379,7 @@ class PostgresPaymentsUnitOfWork(UnitOfWork):
     def _open(self, transaction: Transaction) -> None:
         self.payments = PostgresPayments(transaction, self._outbox, self._encode)
         self.refunds = PostgresRefunds(transaction)
+        self.approval_tokens = PostgresApprovalTokens(transaction)
         self.disputes = PostgresDisputes(transaction)
         self.operations = PostgresOperations(transaction)
         self.customers = PostgresCustomers(transaction)

@@ -82,10 +82,21 @@ refund = Table(
         _text,
         ("payment_id", "currency", "reason", "status", "gateway_refund_id", "failure_reason", "requested_by"),
     ),
+    *map(_text, ("actor", "retried_by", "policy_rule", "decided_by", "comment")),
     _amount("amount"),
-    *map(_time, ("created_at", "updated_at")),
+    *map(_time, ("created_at", "updated_at", "decided_at")),
     Column("operation_unknown", Boolean),
+    Column("attempt", Integer),
     Column("version", Integer),
+    schema="payments",
+)
+
+approval_token = Table(
+    "approval_token",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("subject", "token_id")),
+    _text("refund_id"),
+    _time("expires_at"),
     schema="payments",
 )
 
@@ -207,7 +218,7 @@ attempt = Table(
     metadata,
     Column("attempt_id", Text, primary_key=True),
     *map(_text, ("order_id", "kind", "return_url", "capture_method", "payment_id", "payment_method_token")),
-    *map(_text, ("status", "error", "setup_future_usage", "reason", "requested_by")),
+    *map(_text, ("status", "error", "setup_future_usage", "reason", "requested_by", "requested_scope")),
     *map(_time, ("created_at", "next_check_at")),
     *(Column(name, Boolean) for name in ("off_session", "gives_way")),
     _amount("amount"),

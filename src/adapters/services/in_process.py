@@ -84,7 +84,7 @@ class InProcessPayments:
         refund = await self.create_refund(
             CreateRefund(
                 request_id=attempt.attempt_id,
-                caller=_for_somebody(attempt.requested_by),
+                caller=_for_somebody(attempt),
                 payment_id=attempt.payment_id or "",
                 amount=attempt.amount,
                 currency=None,
@@ -129,9 +129,17 @@ def _future_usage(attempt: Attempt) -> FutureUsage | None:
     return FutureUsage(attempt.setup_future_usage) if attempt.setup_future_usage else None
 
 
-def _for_somebody(subject: str | None) -> Caller:
-    """The order service acting for the person who asked for it: limits and approval go by the person."""
-    return ORDERS if subject is None else replace(ORDERS, subject=subject, actor=ORDERS.subject)
+def _for_somebody(attempt: Attempt) -> Caller:
+    """The order service acting for the person who asked for it: limits and approval go by the person.
+
+    Their scopes go with them, for the rules of the refund policy; whose order it is was decided before.
+    """
+    if attempt.requested_by is None:
+        return ORDERS
+    scopes = ORDERS.scopes
+    if attempt.requested_scope is not None:
+        scopes = frozenset({*attempt.requested_scope.split(), "users:any"})
+    return replace(ORDERS, subject=attempt.requested_by, actor=ORDERS.subject, scopes=scopes)
 
 
 def _view(payment: Payment) -> PaymentView:

@@ -145,6 +145,7 @@ class StripeGateway:
         intent_id: str,
         *,
         refund_id: str,
+        attempt: int = 1,
         payment_id: str,
         order_id: str,
         amount: int,
@@ -154,6 +155,7 @@ class StripeGateway:
         return params.refund_request(
             intent_id,
             refund_id=refund_id,
+            attempt=attempt,
             payment_id=payment_id,
             order_id=order_id,
             amount=amount,
@@ -183,10 +185,12 @@ class StripeGateway:
                 return await self.get_intent(str(intent["id"]))
         return None
 
-    async def find_refund(self, intent_id: str, refund_id: str) -> RefundSnapshot | None:
+    async def find_refund(self, intent_id: str, refund_id: str, attempt: int = 1) -> RefundSnapshot | None:
         async for refund in self._list(params.REFUNDS_PATH, {"payment_intent": intent_id}):
             if self._names(refund, params.REFUND_ID, refund_id):
-                return self._read(refund_snapshot, refund, params.REFUNDS_PATH)
+                found = self._read(refund_snapshot, refund, params.REFUNDS_PATH)
+                if found.attempt == attempt:
+                    return found
         return None
 
     async def get_dispute(self, gateway_dispute_id: str) -> DisputeSnapshot:

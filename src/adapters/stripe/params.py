@@ -27,6 +27,7 @@ EXPAND_CHARGE = ("latest_charge",)
 PAYMENT_ID = "paymentId"
 ORDER_ID = "orderId"
 REFUND_ID = "refundId"
+REFUND_ATTEMPT = "refundAttempt"
 REASON = "reason"
 USER_ID = "userId"
 
@@ -132,6 +133,7 @@ def refund_request(
     intent_id: str,
     *,
     refund_id: str,
+    attempt: int = 1,
     payment_id: str,
     order_id: str,
     amount: int,
@@ -149,6 +151,8 @@ def refund_request(
             REASON: reason[:_MAX_METADATA_VALUE],
         },
     }
+    if attempt > 1:
+        params["metadata"][REFUND_ATTEMPT] = str(attempt)
     if reason in _REFUND_REASONS:
         params["reason"] = _REFUND_REASONS[reason]
     return GatewayRequest(REFUNDS_PATH, params)

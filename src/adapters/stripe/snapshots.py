@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from adapters.stripe.amounts import NotRepresentable, from_stripe
-from adapters.stripe.params import ORDER_ID, PAYMENT_ID, REASON, REFUND_ID, USER_ID
+from adapters.stripe.params import ORDER_ID, PAYMENT_ID, REASON, REFUND_ATTEMPT, REFUND_ID, USER_ID
 from domain.payments.dispute_status import DisputeStatus
 from domain.payments.gateway import (
     AUTHORIZATION_EXPIRED,
@@ -98,6 +98,7 @@ def refund_snapshot(refund: Mapping[str, Any]) -> RefundSnapshot:
         failure_reason=text_or_none(refund, "failure_reason"),
         refund_id=metadata.get(REFUND_ID),
         reason=metadata.get(REASON) or text_or_none(refund, "reason"),
+        attempt=_attempt(metadata.get(REFUND_ATTEMPT, "1")),
     )
 
 
@@ -260,6 +261,12 @@ def text_or_none(value: Mapping[str, Any], name: str) -> str | None:
     if found is not None and not isinstance(found, str):
         raise Unreadable(f"a {name} that is not a string")
     return found
+
+
+def _attempt(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Unreadable(f"a {REFUND_ATTEMPT} that is no number")
+    return int(text)
 
 
 def _amount(value: Mapping[str, Any], name: str, currency: str) -> int:

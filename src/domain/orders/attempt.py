@@ -54,6 +54,8 @@ class Attempt:
     """Of a CANCEL or a REFUND."""
     requested_by: str | None = None
     """The subject who asked for the money back; None where a rule of ours did."""
+    requested_scope: str | None = None
+    """What their token allowed, as its `scope` claim says it; None in the rows of releases that did not keep it."""
     gives_way: bool = False
     """Of a CANCEL: it leaves a payment alone that somebody is at work on, the customer's bank for one."""
     status: AttemptStatus = AttemptStatus.STARTED

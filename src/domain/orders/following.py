@@ -53,6 +53,7 @@ from domain.shared.payment_events import (
     PaymentSucceeded,
     RefundFailed,
     RefundProcessed,
+    RefundRejected,
 )
 
 
@@ -112,6 +113,8 @@ class _Following:
         match event:
             case RefundProcessed() | RefundFailed():
                 return self._follow_refund()
+            case RefundRejected():
+                return "a refund was not approved, and nothing was sent"
             case DisputeOpened():
                 order.raise_attention(DISPUTED)
             case DisputeClosed():
@@ -240,7 +243,7 @@ class _Following:
     def _remember_refund(self) -> None:
         """Also a refund that was made elsewhere: by the payment side's own call, or at the gateway."""
         order, event = self.order, self.event
-        if not isinstance(event, RefundProcessed | RefundFailed):
+        if not isinstance(event, RefundProcessed | RefundFailed | RefundRejected):
             return
         if all(one.refund_id != event.refund_id for one in order.refunds):
             reason = event.reason if isinstance(event, RefundProcessed) else None
@@ -251,10 +254,16 @@ class _Following:
             )
         known = order.refund_of(event.refund_id)
         known.amount = event.amount
+        if isinstance(event, RefundRejected):
+            known.status = OrderRefundStatus.REJECTED
+            return
         if isinstance(event, RefundFailed):  # goods that went back to stock after it succeeded stay there
             known.status = OrderRefundStatus.FAILED
             return
+        was_retried = known.status is OrderRefundStatus.FAILED
         known.status = OrderRefundStatus.SUCCEEDED
+        if was_retried and all(one.status is not OrderRefundStatus.FAILED for one in order.refunds):
+            order.settle(REFUND_FAILED)
         if known.restock:
             self._ask_for(EffectType.RESTOCK, known)
 
@@ -285,9 +294,11 @@ class _Following:
         if not order.is_canceling or order.cancellation is None:
             return
         match self.event:
-            case RefundFailed(refund_id=failed) if order.refund_of(failed).cancels:
+            case RefundFailed(refund_id=nothing) | RefundRejected(refund_id=nothing) if order.refund_of(
+                nothing
+            ).cancels:
                 order.cancellation = None  # the order is what its money says, until a person decides
-            case RefundFailed():
+            case RefundFailed() | RefundRejected():
                 self._ask(AttemptKind.REFUND, order.cancellation.reason)  # of what that one had promised
             case PaymentSucceeded() | PaymentCaptured(final=True):
                 self._ask(AttemptKind.REFUND, order.cancellation.reason)

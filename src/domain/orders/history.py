@@ -24,6 +24,7 @@ from domain.shared.payment_events import (
     PaymentSucceeded,
     RefundFailed,
     RefundProcessed,
+    RefundRejected,
 )
 from domain.shared.timeline import stamp
 
@@ -112,6 +113,7 @@ RULES: Mapping[type[PaymentEvent], str] = {
     PaymentCanceled: "the payment is canceled, and the order can be paid anew",
     RefundProcessed: "money was given back",
     RefundFailed: "a refund came to nothing: the money is here",
+    RefundRejected: "a refund was not approved: the money is here",
 }
 """Why an event moves an order, for a support person; `TRANSITIONS` says from where and to where."""
 
@@ -136,7 +138,7 @@ def _details(event: PaymentEvent) -> Details:
     match event:
         case PaymentFailed(last_error=LastError() as error):
             return {"code": error.code, "declineCode": error.decline_code}
-        case RefundProcessed() | RefundFailed():
+        case RefundProcessed() | RefundFailed() | RefundRejected():
             return {"amount": event.amount, "refundId": event.refund_id}
         case PaymentCanceled() | DisputeOpened() | DisputeClosed():
             return {"reason": event.reason}

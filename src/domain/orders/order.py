@@ -11,7 +11,7 @@ from datetime import datetime
 from domain.orders import stock
 from domain.orders.attempt import NOTHING_TO_REFUND, Attempt, AttemptKind
 from domain.orders.attention import REFUND_FAILED, by_urgency
-from domain.orders.cancellation import Cancellation
+from domain.orders.cancellation import NOBODY, Cancellation, Requester
 from domain.orders.cart import Customer, OrderLine
 from domain.orders.effects import Effect
 from domain.orders.errors import (
@@ -288,7 +288,7 @@ class Order:
         lines: tuple[RefundedLine, ...],
         reason: str,
         restock: bool,
-        requested_by: str,
+        requester: Requester,
         key: str,
         now: datetime,
         check_at: datetime,
@@ -318,7 +318,7 @@ class Order:
             now,
             key=key,
             check_at=check_at,
-            requested_by=requested_by,
+            requester=requester,
             amount=amount,
         )
         self.refunds[-1].lines, self.refunds[-1].restock = lines, restock
@@ -328,12 +328,20 @@ class Order:
         """The refund of this id. Raises StopIteration where the order has not heard of it."""
         return next(one for one in self.refunds if one.refund_id == refund_id)
 
+    def refund_waits(self, refund_id: str) -> bool:
+        """The payment side wants a second person to approve it; whether that is news."""
+        waiting = next((one for one in self.refunds if one.refund_id == refund_id), None)
+        if waiting is None or waiting.status is not OrderRefundStatus.PENDING:
+            return False  # its events have told more by now
+        waiting.status = OrderRefundStatus.PENDING_APPROVAL
+        return True
+
     def _left_of(self, payment: OrderPayment) -> int:
         """What is held of a payment and not promised to refunds that we have asked for."""
         promised = sum(
             refund.amount
             for refund in self.refunds
-            if refund.payment_id == payment.payment_id and refund.status is OrderRefundStatus.PENDING
+            if refund.payment_id == payment.payment_id and refund.status.is_open
         )
         return payment.amount_kept - promised
 
@@ -365,11 +373,13 @@ class Order:
         *,
         key: str,
         check_at: datetime,
-        requested_by: str | None = None,
+        requester: Requester = NOBODY,
         amount: int | None = None,
     ) -> None:
         """Ask the payment side to cancel this payment, or to give it back: an amount, or all that is left."""
         cancellation = self.cancellation if self.is_canceling else None
+        if cancellation:
+            requester = cancellation.refunds_for if kind is AttemptKind.REFUND else cancellation.requester
         attempt = Attempt(
             attempt_id=key,
             order_id=self.order_id,
@@ -377,7 +387,8 @@ class Order:
             payment_id=payment.payment_id,
             amount=amount,
             reason=reason,
-            requested_by=cancellation.requested_by if cancellation else requested_by,
+            requested_by=requester.subject,
+            requested_scope=requester.scope,
             gives_way=cancellation is not None and cancellation.gives_way,
             created_at=now,
             next_check_at=check_at,

@@ -9,9 +9,20 @@ from domain.orders.errors import RefundLineUnknown, RefundQuantityExceeds
 
 
 class OrderRefundStatus(StrEnum):
+    PENDING_APPROVAL = "PENDING_APPROVAL"
     PENDING = "PENDING"
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
+    REJECTED = "REJECTED"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its amount is promised, and its outcome still to be told."""
+        return self in (OrderRefundStatus.PENDING_APPROVAL, OrderRefundStatus.PENDING)
+
+    @property
+    def came_to_nothing(self) -> bool:
+        return self in (OrderRefundStatus.FAILED, OrderRefundStatus.REJECTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +99,7 @@ def _given_back(sku: str, refunds: Sequence[OrderRefund]) -> int:
     return sum(
         line.quantity
         for refund in refunds
-        if refund.status is not OrderRefundStatus.FAILED
+        if not refund.status.came_to_nothing
         for line in refund.lines
         if line.sku == sku
     )

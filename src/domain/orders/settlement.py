@@ -10,6 +10,7 @@ from domain.orders.attempt import Attempt, AttemptKind, AttemptStatus
 from domain.orders.checkout import find
 from domain.orders.history import answered
 from domain.orders.ports import PaymentService, RefundView, UnitOfWorkFactory
+from domain.orders.refunds import OrderRefundStatus
 from domain.shared.errors import Conflict, Refused
 from domain.shared.system import Clock
 
@@ -31,7 +32,7 @@ class Settlement:
         except (Refused, Conflict) as refusal:
             await self._refused(attempt, refusal)
             raise
-        await self._answered(attempt)
+        await self._answered(attempt, waits=refund.status == OrderRefundStatus.PENDING_APPROVAL)
         return refund
 
     async def cancel(self, attempt: Attempt) -> None:
@@ -45,11 +46,17 @@ class Settlement:
         if not payment.operation_unknown:  # else recovery asks again, until the gateway's word is in
             await self._answered(attempt)
 
-    async def _answered(self, attempt: Attempt) -> None:
+    async def _answered(self, attempt: Attempt, *, waits: bool = False) -> None:
+        """`waits`: the refund is to be approved by a second person, and its events will tell what became of it."""
         async with self.unit_of_work() as uow:
+            order = await find(uow, attempt.order_id) if waits else None
             saved = await uow.attempts.get(attempt.attempt_id)
             if saved is not None and saved.status is AttemptStatus.STARTED:
                 saved.finish(AttemptStatus.DONE)
+                if order is not None and order.refund_waits(attempt.refund_id):
+                    outcome = OrderRefundStatus.PENDING_APPROVAL
+                    order.note(answered(saved.attempt_id, saved.payment_id, outcome))
+                    await uow.orders.save([order])
                 await uow.attempts.put(saved)
                 await uow.commit()
 

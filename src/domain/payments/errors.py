@@ -1,6 +1,6 @@
 """What the payment side answers where it does not do what was asked."""
 
-from domain.shared.errors import Conflict, NotFound, Refused, Unavailable
+from domain.shared.errors import Conflict, Forbidden, NotFound, Refused, Unavailable
 
 
 class PaymentNotFound(NotFound):
@@ -88,6 +88,42 @@ class NothingToRefund(Conflict):
     code = "nothing_to_refund"
 
 
+class RefundStateForbids(Conflict):
+    """The refund's present state does not allow this."""
+
+    code = "refund_state_forbids"
+
+
+class RefundNoLongerFits(Conflict):
+    """Less is left of the payment by now than the refund asks for."""
+
+    code = "refund_no_longer_fits"
+
+
+class ApproverIsRequester(Forbidden):
+    """Whoever asked for a refund does not approve it."""
+
+    code = "approver_is_requester"
+
+
+class ApprovalLimitExceeded(Forbidden):
+    """The refund is above what the caller may approve."""
+
+    code = "approval_limit_exceeded"
+
+
+class TokenIdMissing(Forbidden):
+    """A token without an id of its own (jti) approves nothing."""
+
+    code = "token_id_missing"
+
+
+class TokenUsed(Forbidden):
+    """The token has approved another refund, and approves no second one."""
+
+    code = "token_used"
+
+
 class DisputeNotFound(NotFound):
     """There is no such dispute."""
 
@@ -104,6 +140,30 @@ class RefundExceedsCaptured(Refused):
     """More than what was captured and not yet refunded cannot be refunded."""
 
     code = "refund_exceeds_captured"
+
+
+class RefundReasonUnknown(Refused):
+    """The reason is none of those that may be given."""
+
+    code = "refund_reason_unknown"
+
+
+class RefundNotPermitted(Refused):
+    """No rule of the refund policy covers the caller."""
+
+    code = "refund_not_permitted"
+
+
+class RefundLimitExceeded(Refused):
+    """The refund is above the caller's limits."""
+
+    code = "refund_limit_exceeded"
+
+
+class PaymentTooOld(Refused):
+    """The payment is older than what the caller may refund."""
+
+    code = "payment_too_old"
 
 
 class CurrencyUnsupported(Refused):

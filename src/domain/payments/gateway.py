@@ -112,6 +112,8 @@ class RefundSnapshot:
     refund_id: str | None
     """Our own id, from the object's metadata; None for a refund made in the gateway's dashboard."""
     reason: str | None
+    attempt: int = 1
+    """Which of our attempts at this refund it is, from the metadata."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,12 +350,15 @@ class PaymentGateway(Protocol):
         intent_id: str,
         *,
         refund_id: str,
+        attempt: int = 1,
         payment_id: str,
         order_id: str,
         amount: int,
         currency: str,
         reason: str,
-    ) -> GatewayRequest: ...
+    ) -> GatewayRequest:
+        """`attempt` tells the gateway's objects of one refund apart, of which all but the last have failed."""
+        ...
 
     async def execute(self, request: GatewayRequest, idempotency_key: str) -> IntentSnapshot | RefundSnapshot:
         """Send a prepared request; a refund's answer is a RefundSnapshot, every other's an IntentSnapshot."""
@@ -365,8 +370,8 @@ class PaymentGateway(Protocol):
         """The intent whose metadata names this payment, by listing (search lags and proves nothing)."""
         ...
 
-    async def find_refund(self, intent_id: str, refund_id: str) -> RefundSnapshot | None:
-        """The refund of this intent whose metadata names `refund_id`, by listing."""
+    async def find_refund(self, intent_id: str, refund_id: str, attempt: int = 1) -> RefundSnapshot | None:
+        """The refund of this intent whose metadata names this attempt at `refund_id`, by listing."""
         ...
 
     async def get_dispute(self, gateway_dispute_id: str) -> DisputeSnapshot: ...

@@ -25,6 +25,7 @@ from domain.payments.outcome import Outcome, outcome_of, refusal
 from domain.payments.payment import Occasion, Payment
 from domain.payments.ports import PaymentsUnitOfWork, UnitOfWorkFactory
 from domain.payments.refund import RefundStatus
+from domain.payments.refund_audit import outcome, picture
 from domain.payments.routing import Gateways
 from domain.payments.verdict import Verdict
 from domain.shared.system import Clock, IdFactory
@@ -169,10 +170,11 @@ class OperationRunner:
             return await gateway.find_intent(operation.payment_id, created_after=operation.created_at)
         async with self.unit_of_work() as uow:
             payment = await uow.payments.get(operation.payment_id)
+            refund = await uow.refunds.get(operation.refund_id) if operation.refund_id else None
         if payment is None or payment.intent_id is None:
             raise PaymentNotFound
-        if operation.kind is OperationKind.REFUND:
-            return await gateway.find_refund(payment.intent_id, operation.refund_id or "")
+        if refund is not None:  # no other attempt at it begins while this operation is open
+            return await gateway.find_refund(payment.intent_id, refund.refund_id, refund.attempt)
         intent = await gateway.get_intent(payment.intent_id)
         return None if outcome_of(operation, payment, intent) is Outcome.NOT_YET else intent
 
@@ -295,12 +297,15 @@ class OperationRunner:
         refund = await uow.refunds.get(operation.refund_id) if operation.refund_id else None
         if refund is None:
             return
+        before = picture(refund)
         if isinstance(answer, RefundSnapshot):
             payment.record_refund(refund, answer, occasion)
         elif refund.status is RefundStatus.PENDING:
             refund.operation_unknown = False
             payment.decide_refund(refund, RefundStatus.FAILED, answer.error.code, occasion)
         await uow.refunds.save(refund)
+        if told := outcome(operation.gateway, refund, at=occasion.now, before=before):
+            await uow.audit.append(told)
 
     async def _save(
         self, uow: PaymentsUnitOfWork, payment: Payment, concluded: Operation, following: Operation | None

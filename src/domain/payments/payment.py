@@ -21,6 +21,7 @@ from domain.payments.errors import (
     OperationInFlight,
     PaymentStateForbids,
     RefundExceedsCaptured,
+    RefundNoLongerFits,
 )
 from domain.payments.gateway import (
     AUTHORIZATION_EXPIRED,
@@ -58,6 +59,7 @@ from domain.shared.payment_events import (
     PaymentSucceeded,
     RefundFailed,
     RefundProcessed,
+    RefundRejected,
 )
 
 _S = IntentStatus
@@ -232,18 +234,34 @@ class Payment:
     def amount_refundable(self) -> int:
         return self.amount_captured - self.amount_refunded - self.amount_refunding
 
-    def promise_refund(self, amount: int, currency: str) -> None:
-        """Count a refund that we begin. Raises RefundExceedsCaptured, CurrencyDiffers, PaymentStateForbids."""
+    def check_refundable(self, amount: int, currency: str, *, waiting: int) -> None:
+        """Whether so much may be asked for, beside what `waiting` refunds ask for already.
+
+        Raises RefundExceedsCaptured, CurrencyDiffers, PaymentStateForbids.
+        """
         if currency != self.currency:
             raise CurrencyDiffers(f"the payment is in {self.currency}", pointer="/currency")
         if self.intent_id is None or self.amount_captured == 0:
             raise PaymentStateForbids("nothing was captured that could be refunded")
-        rest = self.amount_refundable
+        rest = max(self.amount_refundable - waiting, 0)
         if amount > rest:
             raise RefundExceedsCaptured(
                 f"{amount} is more than the {rest} that can be refunded", pointer="/amount"
             )
+
+    def promise_refund(self, amount: int) -> None:
+        """Count a refund that goes to the gateway. Raises RefundNoLongerFits."""
+        if amount > self.amount_refundable:
+            raise RefundNoLongerFits(
+                f"{amount} is more than the {self.amount_refundable} that is left of the payment"
+            )
         self.amount_refunding += amount
+
+    def reject_refund(self, refund: Refund, reason: str, occasion: Occasion) -> None:
+        """A refund that waited is not given: whoever asked for it learns so by an event."""
+        refund.status = RefundStatus.REJECTED
+        refund.updated_at = self.updated_at = occasion.now
+        self._emit(RefundRejected, occasion, refund.amount, refund_id=refund.refund_id, reason=reason)
 
     # What time brings
 
@@ -346,7 +364,7 @@ class Payment:
         self._post(EntryKind.CAPTURE, event, self.charge_id)
 
     def record_refund(self, refund: Refund, snapshot: RefundSnapshot, occasion: Occasion) -> Verdict:
-        """Take over what the gateway says of a refund of this payment."""
+        """Take over what the gateway says of this refund's present attempt."""
         given_up = refund.status is RefundStatus.FAILED and refund.gateway_refund_id is None
         refund.gateway_refund_id = refund.gateway_refund_id or snapshot.gateway_refund_id
         refund.operation_unknown = False
@@ -357,8 +375,8 @@ class Payment:
             self.attention = "GATEWAY_CONTRADICTS"  # it had proved that it did nothing
             if status is RefundStatus.PENDING:
                 return Verdict.RECORDED
-        if status not in REFUND_TRANSITIONS[refund.status]:
-            return Verdict.NOTHING_NEW
+        if status is RefundStatus.PENDING or status not in REFUND_TRANSITIONS[refund.status]:
+            return Verdict.NOTHING_NEW  # nothing at the gateway begins one of ours again
         self.decide_refund(refund, status, snapshot.failure_reason, occasion)
         return Verdict.RECORDED
 
@@ -435,6 +453,14 @@ class Payment:
         if self.attention in (*_PASSING, *_DISPUTE_ATTENTION):
             self.attention = "DISPUTE_EVIDENCE_DUE"
             self.updated_at = occasion.now
+
+    def note_given_up(self, occasion: Occasion) -> None:
+        """The gateway gives money back by an attempt that it had proved to have failed, beside the one after it.
+
+        It is recorded as a refund of its own.
+        """
+        self.attention = "GATEWAY_CONTRADICTS"
+        self.updated_at = occasion.now
 
     def note_unreadable(self, occasion: Occasion) -> Verdict:
         """The gateway reported something that this version cannot read: a person must look."""

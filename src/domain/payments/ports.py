@@ -2,7 +2,7 @@
 
 A unit of work is one database transaction. Repositories that it offers read and write inside it;
 `save` also appends the payment's events to the outbox, so that a state and its events cannot part.
-Lock order, everywhere: payment, then its refunds, disputes and operations.
+Lock order, everywhere: the limits of a subject, those of an order, the payment, then its refunds, disputes and operations.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,7 +15,8 @@ from domain.payments.dispute import Dispute
 from domain.payments.ledger_ports import BalanceTransactions, Ledger
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
-from domain.payments.refund import Refund
+from domain.payments.refund import Refund, RefundStatus
+from domain.payments.refund_policy import Usage
 from domain.payments.story import PaymentStory
 from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome, WebhookTypeCount
 from domain.shared.audit import AuditLog
@@ -89,6 +90,54 @@ class Refunds(Protocol):
     async def find_by_gateway_id(self, gateway_refund_id: str) -> Refund | None: ...
     async def save(self, refund: Refund) -> None: ...
 
+    async def lock_limits(self, subject: str, currency: str, order_id: str) -> None:
+        """Serialize with everybody whose refunds count towards the same limits, until this unit of work ends.
+
+        Taken before any payment is locked, or two could wait for one another.
+        """
+        ...
+
+    async def used(self, subject: str, currency: str, order_id: str, *, since: datetime) -> Usage:
+        """What counts towards the limits: PENDING and SUCCEEDED refunds in this currency."""
+        ...
+
+    async def waiting_amount(self, payment_id: str) -> int:
+        """What refunds of this payment ask for that wait for approval."""
+        ...
+
+    async def list(
+        self,
+        *,
+        status: RefundStatus | None,
+        payment_id: str | None,
+        order_id: str | None,
+        user_id: str | None,
+        after: str | None,
+        limit: int,
+    ) -> Sequence[Refund]:
+        """Newest first; `order_id` and `user_id` are the payment's, `after` the id of the last one already seen."""
+        ...
+
+    async def waiting_since(self, *, before: datetime, limit: int) -> Sequence[Refund]:
+        """Those that have waited for approval since before that time, the oldest first."""
+        ...
+
+    async def count_waiting(self) -> tuple[int, datetime | None]:
+        """How many wait for approval, and since when the first of them does."""
+        ...
+
+
+class ApprovalTokens(Protocol):
+    """The tokens that have approved a refund."""
+
+    async def use(self, subject: str, token_id: str, refund_id: str, expires_at: datetime) -> None:
+        """Remember this one until it expires. Raises TokenUsed where it has approved another refund."""
+        ...
+
+    async def forget(self, *, expired_before: datetime) -> int:
+        """Remove those that no verification lets in any more; how many there were."""
+        ...
+
 
 class Disputes(Protocol):
     async def get(self, gateway_dispute_id: str) -> Dispute | None: ...
@@ -115,6 +164,10 @@ class Operations(Protocol):
         ...
 
     async def save(self, operation: Operation) -> None: ...
+
+    async def has_open(self, payment_id: str, refund_id: str) -> bool:
+        """Whether the outcome of an operation of this refund is still to be found out."""
+        ...
 
     async def take_due(
         self, *, now: datetime, until: datetime, limit: int, besides: Collection[str] = ()
@@ -229,6 +282,9 @@ class PaymentsUnitOfWork(Protocol):
 
     @property
     def refunds(self) -> Refunds: ...
+
+    @property
+    def approval_tokens(self) -> ApprovalTokens: ...
 
     @property
     def disputes(self) -> Disputes: ...

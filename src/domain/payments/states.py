@@ -45,14 +45,14 @@ INTENT_TRANSITIONS: Transitions[IntentStatus] = {
 
 REFUND_TRANSITIONS: Transitions[RefundStatus] = {
     None: {_R.PENDING_APPROVAL: "above the caller's limit", _R.PENDING: "begun, by us or at the gateway"},
-    _R.PENDING_APPROVAL: {_R.PENDING: "approved", _R.REJECTED: "rejected"},
+    _R.PENDING_APPROVAL: {_R.PENDING: "approved", _R.REJECTED: "rejected, or forgotten"},
     _R.PENDING: {
         _R.SUCCEEDED: "the gateway confirms it",
         _R.FAILED: "the gateway refuses it",
         _R.CANCELED: "canceled at the gateway",
     },
     _R.SUCCEEDED: {_R.FAILED: "the bank sends it back"},
-    _R.FAILED: {},
+    _R.FAILED: {_R.PENDING: "retried", _R.PENDING_APPROVAL: "retried above the caller's limit"},
     _R.REJECTED: {},
     _R.CANCELED: {},
 }

@@ -127,6 +127,16 @@ class RefundFailed(PaymentEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefundRejected(PaymentEvent):
+    """A refund that waited for approval is not given: nothing was sent to the gateway."""
+
+    type = "RefundRejected"
+    refund_id: str
+    reason: str | None
+    """`rejected`, or `approval_expired`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DisputeOpened(PaymentEvent):
     """The customer disputes the charge with their bank."""
 
@@ -154,6 +164,7 @@ EVENT_TYPES: dict[str, type[PaymentEvent]] = {
         PaymentCanceled,
         RefundProcessed,
         RefundFailed,
+        RefundRejected,
         DisputeOpened,
         DisputeClosed,
     )

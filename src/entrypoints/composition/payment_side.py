@@ -16,6 +16,8 @@ from adapters.services.in_process import InProcessOrderTerms
 from adapters.system.currencies import IsoCurrencies
 from domain.payments.operations import OperationRunner
 from domain.payments.ports import UnitOfWorkFactory
+from domain.payments.refund_desk import RefundDesk
+from domain.payments.refund_policy import RefundPolicy
 from domain.payments.routing import Gateways
 from domain.payments.use_cases.cancel_payment import CancelPaymentHandler
 from domain.payments.use_cases.capture_payment import CapturePaymentHandler
@@ -23,15 +25,19 @@ from domain.payments.use_cases.check_payments import CheckPaymentsHandler
 from domain.payments.use_cases.confirm_payment import ConfirmPaymentHandler
 from domain.payments.use_cases.create_payment import CreatePaymentHandler
 from domain.payments.use_cases.create_refund import CreateRefundHandler
+from domain.payments.use_cases.decide_refund import ApproveRefundHandler, RejectRefundHandler
+from domain.payments.use_cases.expire_approvals import ExpireApprovalsHandler
 from domain.payments.use_cases.forget_webhooks import ForgetWebhooksHandler
 from domain.payments.use_cases.preflight_payment import PreflightPaymentHandler
 from domain.payments.use_cases.read_disputes import GetDisputeHandler, ListDisputesHandler
 from domain.payments.use_cases.read_payments import (
     CountAttentionsHandler,
+    CountWaitingRefundsHandler,
     GetPaymentHandler,
     GetRefundHandler,
     ListEventsHandler,
     ListPaymentsHandler,
+    ListRefundsHandler,
 )
 from domain.payments.use_cases.read_story import GetPaymentStoryHandler, ReadStoryHandler
 from domain.payments.use_cases.read_webhooks import ListWebhooksHandler
@@ -40,7 +46,9 @@ from domain.payments.use_cases.recover_operations import RecoverOperationsHandle
 from domain.payments.use_cases.refresh_payment import RefreshPaymentHandler
 from domain.payments.use_cases.remind_of_evidence import RemindOfEvidenceHandler
 from domain.payments.use_cases.replay_webhook import ReplayWebhookHandler
+from domain.payments.use_cases.retry_refund import RetryRefundHandler
 from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, ListSavedMethodsHandler
+from domain.payments.use_cases.simulate_refund import SimulateRefundHandler
 from domain.payments.use_cases.update_payment import UpdatePaymentHandler
 from domain.shared.idempotency import IdempotencyStore
 from entrypoints.composition.ledger import LedgerPart, build_ledger
@@ -72,7 +80,15 @@ class PaymentSide:
     detach_saved_method: DetachSavedMethodHandler
     count_attentions: CountAttentionsHandler
     create_refund: CreateRefundHandler
+    refund_policy: RefundPolicy
+    simulate_refund: SimulateRefundHandler
+    approve_refund: ApproveRefundHandler
+    reject_refund: RejectRefundHandler
+    retry_refund: RetryRefundHandler
+    expire_approvals: ExpireApprovalsHandler
+    count_waiting_refunds: CountWaitingRefundsHandler
     get_refund: GetRefundHandler
+    list_refunds: ListRefundsHandler
     list_disputes: ListDisputesHandler
     get_dispute: GetDisputeHandler
     remind_of_evidence: RemindOfEvidenceHandler
@@ -106,6 +122,7 @@ def build_payments(
     built = build_gateways(settings, clock.now, outside.gateway)
     gateways = built.gateways
     runner = OperationRunner(uow, gateways, clock, ids)
+    desk = RefundDesk(settings.refund_policy.policy(), gateways, clock)
     receive_webhook = ReceiveWebhookHandler(uow, gateways, clock, ids)
     create_payment = CreatePaymentHandler(
         uow,
@@ -134,8 +151,16 @@ def build_payments(
         list_saved_methods=ListSavedMethodsHandler(uow, gateways),
         detach_saved_method=DetachSavedMethodHandler(uow, gateways),
         count_attentions=CountAttentionsHandler(uow),
-        create_refund=CreateRefundHandler(uow, gateways, runner, clock),
+        create_refund=CreateRefundHandler(uow, desk, runner),
+        refund_policy=desk.policy,
+        simulate_refund=SimulateRefundHandler(uow, desk),
+        approve_refund=ApproveRefundHandler(uow, desk, runner),
+        reject_refund=RejectRefundHandler(uow, desk, ids),
+        retry_refund=RetryRefundHandler(uow, desk, runner),
+        expire_approvals=ExpireApprovalsHandler(uow, desk.policy, clock, ids),
+        count_waiting_refunds=CountWaitingRefundsHandler(uow, clock),
         get_refund=GetRefundHandler(uow),
+        list_refunds=ListRefundsHandler(uow),
         list_disputes=ListDisputesHandler(uow),
         get_dispute=GetDisputeHandler(uow),
         remind_of_evidence=RemindOfEvidenceHandler(uow, clock, ids),

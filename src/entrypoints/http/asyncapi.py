@@ -126,11 +126,12 @@ _DETAILS: dict[str, dict[str, Any]] = {
     "PaymentCanceled": {"reason": "requested_by_customer", "method": None},
     "RefundProcessed": {"refund_id": examples.REFUND.refund_id, "reason": examples.REFUND.reason},
     "RefundFailed": {"refund_id": examples.REFUND.refund_id, "reason": "expired_or_canceled_card"},
+    "RefundRejected": {"refund_id": examples.REFUND.refund_id, "reason": "rejected"},
     "DisputeOpened": {"reason": "fraudulent"},
     "DisputeClosed": {"reason": "won"},
 }
 _UNPAID = ("PaymentRequiresAction", "PaymentAuthorized", "PaymentFailed", "PaymentCanceled")
-_OF_REFUNDS = ("RefundProcessed", "RefundFailed")
+_OF_REFUNDS = ("RefundProcessed", "RefundFailed", "RefundRejected")
 
 
 def _example(kind: type[PaymentEvent]) -> JsonObject:

@@ -9,6 +9,7 @@ from domain.orders.status import OrderStatus
 from domain.payments.dispute_status import DisputeStatus
 from domain.payments.gateway import CaptureMethod, IntentStatus
 from domain.payments.refund import RefundStatus
+from domain.payments.refund_policy import Cause, Ruling
 from domain.shared.payment_events import NextActionType
 from domain.shared.timeline import TimelineKind
 from entrypoints.http.schemas.disputes import DisputeAnswer
@@ -39,12 +40,17 @@ from entrypoints.http.schemas.payment_methods import PaymentMethodAnswer
 from entrypoints.http.schemas.payments import (
     CreateIntentBody,
     CreatePaymentBody,
-    CreateRefundBody,
     LevelAnswer,
     LineFaultAnswer,
     PaymentAnswer,
     PreflightAnswer,
+)
+from entrypoints.http.schemas.refunds import (
+    CreateRefundBody,
+    DecideRefundBody,
     RefundAnswer,
+    RefundState,
+    SimulatedRefundAnswer,
 )
 from entrypoints.http.schemas.timeline import ExplainAnswer, StreamEvent, TimelineEntryAnswer
 
@@ -114,6 +120,7 @@ ORDER = OrderAnswer(
             paid_at=_PAID,
         )
     ],
+    refunds=[],
     payment=LatestPaymentAnswer(
         payment_id=_PAYMENT,
         gateway_payment_intent_id=_INTENT,
@@ -227,9 +234,27 @@ REFUND = RefundAnswer(
     failure_reason=None,
     created_at=_PAID,
     updated_at=_PAID,
+    attempt=1,
+    requested_by="u_support",
+    retried_by=None,
+    policy_rule="everybody",
+    decided_by="u_support",
+    decided_at=_PAID,
+    comment=None,
+    approve_before=None,
+)
+DECIDE_REFUND = DecideRefundBody(comment="The courier confirms the damage")
+SIMULATED_REFUND = SimulatedRefundAnswer(
+    outcome=Ruling.NEEDS_APPROVAL,
+    status=RefundStatus.PENDING_APPROVAL,
+    policy_rule="everybody",
+    causes=[Cause.PER_DAY],
+    used_of_day=99_500,
+    used_of_order=0,
+    refusal=None,
 )
 ORDER_REFUND = OrderRefundAnswer(
-    **{name: getattr(REFUND, name) for name in REFUND.__struct_fields__},
+    **{name: getattr(REFUND, name) for name in RefundState.__struct_fields__},
     order_id=_ORDER,
     lines=[RefundedLineAnswer(sku=_LINE.sku, quantity=1)],
     restock=False,

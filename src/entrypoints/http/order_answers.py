@@ -1,5 +1,6 @@
 """Orders as clients see them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request
@@ -10,6 +11,7 @@ from domain.orders.cart import OrderLine
 from domain.orders.order import Order
 from domain.orders.order_payment import OrderPayment
 from domain.orders.ports import PaymentView
+from domain.orders.refunds import OrderRefund, RefundedLine
 from domain.payments.gateway import IntentStatus
 from domain.shared.callers import Caller
 from domain.shared.idempotency import Answer
@@ -21,6 +23,8 @@ from entrypoints.http.schemas.orders import (
     OrderAnswer,
     OrderLineAnswer,
     OrderPaymentAnswer,
+    OrderRefundSummary,
+    RefundedLineAnswer,
 )
 from entrypoints.http.schemas.parts import last_error_answer, method_answer, next_action_answer
 
@@ -63,6 +67,7 @@ def order_answer(order: Order, begun: PaymentView | None) -> OrderAnswer:
         attentions=list(order.attentions),
         payments=[_payment_answer(payment) for payment in order.payments],
         payment=_begun_answer(begun) if begun else _latest_answer(order.latest_payment),
+        refunds=[_refund_summary(refund) for refund in order.refunds],
         created_at=order.created_at,
         updated_at=order.updated_at,
     )
@@ -96,6 +101,21 @@ def _payment_answer(payment: OrderPayment) -> OrderPaymentAnswer:
         method=method_answer(payment.method),
         paid_at=payment.paid_at,
     )
+
+
+def _refund_summary(refund: OrderRefund) -> OrderRefundSummary:
+    return OrderRefundSummary(
+        refund_id=refund.refund_id,
+        payment_id=refund.payment_id,
+        amount=refund.amount,
+        status=refund.status,
+        lines=refunded_line_answers(refund.lines),
+        restock=refund.restock,
+    )
+
+
+def refunded_line_answers(lines: Sequence[RefundedLine]) -> list[RefundedLineAnswer]:
+    return [RefundedLineAnswer(sku=line.sku, quantity=line.quantity) for line in lines]
 
 
 def _latest_answer(payment: OrderPayment | None) -> LatestPaymentAnswer | None:

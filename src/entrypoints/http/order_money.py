@@ -14,12 +14,11 @@ from entrypoints.http.bodies import read_json
 from entrypoints.http.container import container_of
 from entrypoints.http.idempotency import idempotent
 from entrypoints.http.operations import Operation, route
-from entrypoints.http.order_answers import ApiRequest, order_result, read_order_id
+from entrypoints.http.order_answers import ApiRequest, order_result, read_order_id, refunded_line_answers
 from entrypoints.http.schemas.orders import (
     CancelOrderBody,
     OrderAnswer,
     OrderRefundAnswer,
-    RefundedLineAnswer,
     RefundOrderBody,
 )
 
@@ -49,7 +48,8 @@ REFUND = Operation(
     tag="Orders",
     summary="Give back a part of an order, by amount or by lines",
     description="Of lines, the amount is the quantity's share of the line, discount and tax included; however a line "
-    "is split up, its refunds together are the line to the cent. Shipping is given back by amount.",
+    "is split up, its refunds together are the line to the cent. Shipping is given back by amount. "
+    "Above the caller's limits it is `PENDING_APPROVAL`, as under `/v1/refunds`.",
     scopes=("refunds:create",),
     body=RefundOrderBody,
     body_examples={"lines": examples.REFUND_ORDER},
@@ -66,6 +66,10 @@ REFUND = Operation(
             "refund_quantity_exceeds",
             "refund_is_zero",
             "refund_exceeds_captured",
+            "refund_reason_unknown",
+            "refund_limit_exceeded",
+            "refund_not_permitted",
+            "payment_too_old",
             "gateway_refused",
         ),
     },
@@ -130,6 +134,6 @@ def _refund_answer(order_id: str, refunded: RefundedOrder) -> OrderRefundAnswer:
         created_at=view.created_at,
         updated_at=view.updated_at,
         order_id=order_id,
-        lines=[RefundedLineAnswer(sku=line.sku, quantity=line.quantity) for line in refunded.refund.lines],
+        lines=refunded_line_answers(refunded.refund.lines),
         restock=refunded.refund.restock,
     )

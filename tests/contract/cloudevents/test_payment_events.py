@@ -41,6 +41,7 @@ DETAILS: dict[str, dict[str, Any]] = {
     "PaymentCanceled": {"reason": "requested_by_customer"},
     "RefundProcessed": {"refundId": "ref_1", "reason": "torn"},
     "RefundFailed": {"refundId": "ref_1", "reason": "expired_or_canceled_card"},
+    "RefundRejected": {"refundId": "ref_1", "reason": "approval_expired"},
     "DisputeOpened": {"reason": "fraudulent"},
     "DisputeClosed": {"reason": "lost"},
 }

@@ -35,7 +35,7 @@ async def test_refunds_are_kept_changed_and_found(payments: Payments) -> None:
     async with payments.unit_of_work() as uow:
         payment = await uow.payments.lock("pay_1")
         assert payment is not None
-        payment.promise_refund(refund.amount, refund.currency)
+        payment.promise_refund(refund.amount)
         await uow.refunds.add(refund)
         await uow.payments.save(payment)
         await uow.commit()

@@ -22,6 +22,9 @@ REQUIRED = [
     "/v1/payments/pay_1/capture",
     "/v1/payments/pay_1/cancel",
     "/v1/refunds",
+    "/v1/refunds/ref_1/approve",
+    "/v1/refunds/ref_1/reject",
+    "/v1/refunds/ref_1/retry",
 ]
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/payments/intents": {"orderId": "o-1", "amount": 1, "currency": "EUR"},
@@ -33,10 +36,10 @@ BODIES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("path", REQUIRED)
 async def test_where_it_is_required(api: Api, path: str) -> None:
     body = BODIES.get(path, {})
-    problem(await api.post(path, body, scopes=REFUNDER), 400, "idempotency_key_missing")
+    problem(await api.post(path, body, scopes=(*REFUNDER, "refunds:approve")), 400, "idempotency_key_missing")
     for key in ("", '""', " ", "a b", "ä", "x" * 256, '"open', "a\x7f"):
         headers = {"Idempotency-Key": key.encode("utf-8")}
-        answer = await api.post(path, body, scopes=REFUNDER, headers=headers)  # type: ignore[arg-type]
+        answer = await api.post(path, body, scopes=(*REFUNDER, "refunds:approve"), headers=headers)  # type: ignore[arg-type]
         problem(answer, 400, "idempotency_key_malformed")
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from entrypoints.http.bodies import MAX_DEPTH, parse_json
 from entrypoints.http.problems import Fault, Problem
 from entrypoints.http.schemas.orders import CheckoutBody, CreateOrderBody
-from entrypoints.http.schemas.payments import CreateIntentBody, CreatePaymentBody, CreateRefundBody
+from entrypoints.http.schemas.payments import CreateIntentBody, CreatePaymentBody
+from entrypoints.http.schemas.refunds import CreateRefundBody
 
 CARD = "4242424242424242"
 LINE = {"sku": "TEA", "name": "Tea", "quantity": 1, "unitAmount": 990}

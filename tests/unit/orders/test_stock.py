@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from domain.orders.cancellation import Cancellation
+from domain.orders.cancellation import Cancellation, Requester
 from domain.orders.cart import OrderLine
 from domain.orders.effects import Effect, EffectType
 from domain.orders.errors import Lack, OnHandBelowReserved, StockInsufficient
@@ -418,7 +418,7 @@ def test_a_refund_of_lines_asks_for_its_goods_once_the_money_is_back(restock: bo
         lines=(RefundedLine(sku="OAK", quantity=1), RefundedLine(sku="OAK", quantity=1)),
         reason="torn",
         restock=restock,
-        requested_by="u_1",
+        requester=Requester("u_1", None),
         key="req_1",
         now=START,
         check_at=START,

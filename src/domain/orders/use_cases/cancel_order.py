@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.orders.attempt import CHECK_AFTER, Attempt
-from domain.orders.cancellation import Cancellation
+from domain.orders.cancellation import Cancellation, Requester
 from domain.orders.checkout import find
 from domain.orders.errors import CancellationRefunds
 from domain.orders.history import requested
@@ -59,7 +59,12 @@ class CancelOrderHandler:
             raise CancellationRefunds
         now = self.clock.now()
         order.call_off(
-            Cancellation(requested_at=now, reason=command.reason, requested_by=command.caller.subject),
+            Cancellation(
+                requested_at=now,
+                reason=command.reason,
+                requested_by=command.caller.subject,
+                requested_scope=Requester.of(command.caller).scope,
+            ),
             key=command.request_id,
             check_at=now + CHECK_AFTER,
             busy=await uow.attempts.open_of(order.order_id) is not None,

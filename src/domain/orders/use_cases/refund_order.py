@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from domain.orders.attempt import CHECK_AFTER, Attempt, AttemptStatus
+from domain.orders.cancellation import Requester
 from domain.orders.checkout import find
 from domain.orders.errors import RefundUnclear
 from domain.orders.history import requested
@@ -74,7 +75,7 @@ class RefundOrderHandler:
             lines=command.lines,
             reason=command.reason,
             restock=command.restock,
-            requested_by=command.caller.subject,
+            requester=Requester.of(command.caller),
             key=command.request_id,
             now=now,
             check_at=now + CHECK_AFTER,

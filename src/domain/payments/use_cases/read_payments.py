@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from domain.payments.errors import PaymentNotFound, RefundNotFound
 from domain.payments.payment import Payment
 from domain.payments.ports import LoggedEvent, UnitOfWorkFactory
-from domain.payments.refund import Refund
+from domain.payments.refund import Refund, RefundStatus
 from domain.shared.callers import Caller
+from domain.shared.system import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRefunds:
+    """Refunds that wait for approval, and how long the first of them has."""
+
+    number: int
+    oldest_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,45 @@ class GetRefundHandler:
         ):
             raise RefundNotFound
         return refund
+
+
+@dataclass(frozen=True, slots=True)
+class ListRefundsHandler:
+    unit_of_work: UnitOfWorkFactory
+
+    async def __call__(
+        self,
+        caller: Caller,
+        *,
+        status: RefundStatus | None,
+        payment_id: str | None,
+        after: str | None,
+        limit: int,
+    ) -> Sequence[Refund]:
+        """At most `limit` refunds of payments that the caller may see, newest first, after the one named `after`."""
+        user_id = None if caller.order_id or "users:any" in caller.scopes else caller.subject
+        async with self.unit_of_work() as uow:
+            return await uow.refunds.list(
+                status=status,
+                payment_id=payment_id,
+                order_id=caller.order_id,
+                user_id=user_id,
+                after=after,
+                limit=limit,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class CountWaitingRefundsHandler:
+    unit_of_work: UnitOfWorkFactory
+    clock: Clock
+
+    async def __call__(self) -> WaitingRefunds:
+        """How many refunds wait for approval, for who watches the system."""
+        async with self.unit_of_work() as uow:
+            number, since = await uow.refunds.count_waiting()
+        waited = (self.clock.now() - since).total_seconds() if since else 0.0
+        return WaitingRefunds(number, max(waited, 0.0))
 
 
 @dataclass(frozen=True, slots=True)

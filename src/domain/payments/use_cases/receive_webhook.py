@@ -18,11 +18,13 @@ from domain.payments.gateway import (
 from domain.payments.judgement import judge
 from domain.payments.payment import Occasion, Payment
 from domain.payments.ports import PaymentsUnitOfWork, UnitOfWorkFactory
-from domain.payments.refund import Refund, RefundStatus
+from domain.payments.refund import NOTHING_GIVEN, Refund, RefundStatus
+from domain.payments.refund_audit import outcome, picture
 from domain.payments.routing import Gateways
 from domain.payments.verdict import Verdict
 from domain.payments.webhook import StoredWebhook, WebhookKept, WebhookOutcome
 from domain.shared.system import Clock, IdFactory
+from domain.shared.timeline import Detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,13 +255,20 @@ class ReceiveWebhookHandler:
             if fetched is None:
                 return Verdict.FETCH
             told = await record_current(uow, payment, fetched, occasion)
-        refund = await uow.refunds.get(snapshot.refund_id) if snapshot.refund_id else None
-        refund = refund or await uow.refunds.find_by_gateway_id(snapshot.gateway_refund_id)
+        refund = await uow.refunds.find_by_gateway_id(snapshot.gateway_refund_id)
+        if refund is None and snapshot.refund_id:
+            refund = await uow.refunds.get(snapshot.refund_id)
         if refund is not None and refund.payment_id != payment.payment_id:
             return payment.note_contradiction(occasion)
-        if refund is not None:
+        if refund is not None and refund.has_given_up(snapshot):
+            if snapshot.status in NOTHING_GIVEN:
+                return told  # late news of an attempt that has failed: another has taken its place
+            payment.note_given_up(occasion)
+        elif refund is not None:
+            before = picture(refund)
             verdict = payment.record_refund(refund, snapshot, occasion)
             await uow.refunds.save(refund)
+            await self._note(uow, payment, refund, before, occasion)
             return told if verdict is Verdict.NOTHING_NEW else verdict
         refund = Refund(
             refund_id=self.ids.new("ref"),
@@ -275,7 +284,19 @@ class ReceiveWebhookHandler:
         payment.record_foreign_refund(refund)
         payment.record_refund(refund, snapshot, occasion)
         await uow.refunds.add(refund)
+        await self._note(uow, payment, refund, {}, occasion)
         return Verdict.RECORDED
+
+    @staticmethod
+    async def _note(
+        uow: PaymentsUnitOfWork,
+        payment: Payment,
+        refund: Refund,
+        before: Mapping[str, Detail],
+        occasion: Occasion,
+    ) -> None:
+        if told := outcome(payment.gateway, refund, at=occasion.now, before=before):
+            await uow.audit.append(told)
 
 
 async def _apply_dispute(

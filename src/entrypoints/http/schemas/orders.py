@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType, field
 
+from domain.orders.refunds import OrderRefundStatus
 from domain.orders.status import OrderStatus
 from domain.payments.gateway import CaptureMethod, FutureUsage, IntentStatus
 from entrypoints.http.queries import Cursor, Limit
@@ -15,7 +16,7 @@ from entrypoints.http.schemas.parts import (
     MethodAnswer,
     NextActionAnswer,
 )
-from entrypoints.http.schemas.payments import RefundAnswer
+from entrypoints.http.schemas.refunds import RefundState
 from entrypoints.http.schemas.values import (
     Amount,
     AmountOrZero,
@@ -140,10 +141,22 @@ class RefundedLineAnswer(Answered):
     quantity: int
 
 
-class OrderRefundAnswer(RefundAnswer):
+class OrderRefundAnswer(RefundState):
     """A refund of an order, as `/v1/refunds` has it, and what of the order it is for."""
 
     order_id: str
+    lines: list[RefundedLineAnswer]
+    restock: bool
+
+
+class OrderRefundSummary(Answered):
+    """A refund as far as the order knows; the amount in minor units of its payment's currency."""
+
+    refund_id: str
+    payment_id: str
+    amount: int
+    status: OrderRefundStatus
+    """`PENDING_APPROVAL` while a second person is to approve it, `REJECTED` where nobody did."""
     lines: list[RefundedLineAnswer]
     restock: bool
 
@@ -183,6 +196,8 @@ class OrderAnswer(Answered):
     """All that a person must look at, the most urgent first."""
     payments: list[OrderPaymentAnswer]
     payment: LatestPaymentAnswer | None
+    refunds: list[OrderRefundSummary]
+    """In the order in which they were asked for, or heard of."""
     created_at: datetime
     updated_at: datetime
     order_token: str | UnsetType = UNSET

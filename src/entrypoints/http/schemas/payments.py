@@ -7,7 +7,6 @@ from msgspec import Meta, field
 
 from domain.payments.gateway import CaptureMethod, FutureUsage, IntentStatus
 from domain.payments.line_data import LineItems
-from domain.payments.refund import RefundStatus
 from entrypoints.http.queries import Cursor, Limit
 from entrypoints.http.schemas.parts import CustomerBody, LastErrorAnswer, LineBody, NextActionAnswer
 from entrypoints.http.schemas.values import (
@@ -19,7 +18,6 @@ from entrypoints.http.schemas.values import (
     DescriptorSuffix,
     Email,
     OrderId,
-    PaymentId,
     Reason,
     Signature,
     Strict,
@@ -96,13 +94,6 @@ class RefreshPaymentBody(Strict):
     """Nothing: the path says it all."""
 
 
-class CreateRefundBody(Strict):
-    payment_id: PaymentId
-    amount: Amount
-    currency: CurrencyCode
-    reason: Reason
-
-
 class ListPaymentsQuery(Strict):
     order_id: OrderId | None = None
     limit: Limit = 20
@@ -176,19 +167,6 @@ class PaymentAnswer(Answered):
 class PaymentPage(Answered):
     items: list[PaymentAnswer]
     next_cursor: str | None
-
-
-class RefundAnswer(Answered):
-    refund_id: str
-    payment_id: str
-    amount: int
-    currency: str
-    reason: str | None
-    status: RefundStatus
-    operation: Literal["UNKNOWN"] | None
-    failure_reason: str | None
-    created_at: datetime
-    updated_at: datetime
 
 
 class EventPage(Answered):
