@@ -305,7 +305,7 @@ def _check_payment(payment: Payment) -> None:
     amounts = (payment.amount_capturable, payment.amount_captured)
     if min(*amounts, payment.amount_refunded, payment.amount_refunding) < 0:
         raise ConstraintViolated("a negative amount")
-    if payment.attention is not None:
+    if payment.attention is not None or payment.acknowledged:
         return
     if payment.amount_refunded + payment.amount_refunding > payment.amount_captured:
         raise ConstraintViolated("payment_refunds_within_captured")
@@ -718,10 +718,11 @@ class MemoryStories:
             own = [row for row in rows if row.payment_id == payment.payment_id]
             return sorted(own, key=lambda row: getattr(row, time))
 
+        refunds = await parts("refund", "created_at")
         return PaymentStory(
             payment=payment,
             operations=await parts("operation", "created_at"),
-            refunds=await parts("refund", "created_at"),
+            refunds=refunds,
             disputes=await parts("dispute", "opened_at"),
             webhooks=[replace(row, body=None) for row in await parts("webhook", "received_at")],
             events=[
@@ -733,6 +734,11 @@ class MemoryStories:
                 )
                 for event in self.transaction.database.log
                 if event.payment_id == payment.payment_id
+            ],
+            audit=[
+                record.entry
+                for record in self.transaction.database.audit
+                if record.entry.object_id in {payment.payment_id, *(one.refund_id for one in refunds)}
             ],
         )
 

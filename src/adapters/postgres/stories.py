@@ -17,6 +17,7 @@ from domain.payments.payment import Payment
 from domain.payments.refund import Refund
 from domain.payments.story import CommittedEvent, PaymentStory
 from domain.payments.webhook import StoredWebhook
+from domain.shared.audit import AuditEntry, entry_of
 
 T = TypeVar("T")
 
@@ -36,14 +37,28 @@ class PostgresStories:
 
     async def _story(self, payment: Payment) -> PaymentStory:
         own = ("payment_id", payment.payment_id)
+        refunds = await self._parts(Refund, tables.refund, *own, "created_at")
         return PaymentStory(
             payment=payment,
             operations=await self._sealed_parts(_OPERATIONS, tables.operation, *own, "created_at"),
-            refunds=await self._parts(Refund, tables.refund, *own, "created_at"),
+            refunds=refunds,
             disputes=await self._parts(Dispute, tables.dispute, *own, "opened_at"),
             webhooks=await self._parts(StoredWebhook, tables.webhook_event, *own, "received_at", body=None),
             events=await self._events(payment.payment_id),
+            audit=await self._audit([payment.payment_id, *(refund.refund_id for refund in refunds)]),
         )
+
+    async def _audit(self, object_ids: Sequence[str]) -> list[AuditEntry]:
+        found = await (await self.transaction.sqlalchemy()).execute(
+            text(
+                f"""
+                SELECT entry::text AS text FROM {self.schema}.audit WHERE entry ->> 'object_id' = ANY (:ids)
+                ORDER BY position DESC LIMIT {NEWEST}
+                """
+            ),
+            {"ids": list(object_ids)},
+        )
+        return [entry_of(row.text) for row in found][::-1]
 
     async def _parts(
         self, kind: type[T], table: Table, key: str, value: str, order: str, **instead: Any

@@ -65,6 +65,7 @@ payment = Table(
     Column("next_action", JSONB),
     Column("last_error", JSONB),
     Column("line_item_faults", JSONB),
+    Column("acknowledged", JSONB),
     Column("method", JSONB),
     Column("operation_unknown", Boolean),
     Column("multicapture", Boolean),

@@ -26,7 +26,7 @@ from domain.orders.order_payment import OrderPayment
 from domain.orders.refunds import OrderRefund, OrderRefundStatus, RefundedLine, amount_of
 from domain.orders.status import HOLDS_NO_STOCK, PAYABLE, SHIPPABLE, OrderStatus
 from domain.orders.stock import Shelf, StockChange
-from domain.shared.errors import FieldFault
+from domain.shared.errors import AttentionNotOpen, FieldFault
 from domain.shared.money import MAX_AMOUNT
 
 
@@ -76,6 +76,13 @@ class Order:
 
     def raise_attention(self, attention: str) -> None:
         self.attentions = by_urgency({*self.attentions, attention})
+
+    def acknowledge(self, attention: str, now: datetime) -> None:
+        """A person has dealt with it. Raises AttentionNotOpen."""
+        if attention not in self.attentions:
+            raise AttentionNotOpen
+        self.settle(attention)
+        self.updated_at = now
 
     def settle(self, *attentions: str) -> None:
         """Nobody needs to look at these any more, where somebody had to."""

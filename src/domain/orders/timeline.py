@@ -31,6 +31,7 @@ _REQUESTS: Mapping[str, str] = {
     "cancel": "The order was to be canceled",
     "refund": "Money was to be given back",
     "fulfil": "The order was reported as shipped",
+    "acknowledge": "What a person had to look at was acknowledged",
 }
 _SWEEPS: Mapping[str, str] = {"expire": "The checkout expired, for nobody had paid"}
 _EFFECTS: Mapping[str, tuple[str, str]] = {

@@ -5,7 +5,7 @@ Whatever the gateway reports, and `judgement` finds worth recording, goes throug
 the fact is told.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -44,6 +44,7 @@ from domain.payments.states import (
     UPDATABLE,
 )
 from domain.payments.verdict import Verdict
+from domain.shared.errors import AttentionNotOpen
 from domain.shared.payment_events import (
     CardMethod,
     DisputeClosed,
@@ -129,6 +130,8 @@ class Payment:
     """The operation that is with the gateway now: one at a time decides the intent's fate."""
     operation_unknown: bool = False
     attention: str | None = None
+    acknowledged: tuple[str, ...] = ()
+    """Attentions that a person has ended. What they tell of may stand as it was: that is no news any more."""
     sequence: int = 0
     version: int = 1
     _events: list[PaymentEvent] = field(default_factory=list, repr=False)
@@ -162,6 +165,7 @@ class Payment:
         """The outcome of an operation is known; it is recorded after this."""
         if self.attention == _OUTCOME_UNKNOWN:
             self.attention = None
+        self.acknowledged = tuple(one for one in self.acknowledged if one != _OUTCOME_UNKNOWN)
         if self.in_flight == operation.operation_id:
             self.in_flight = None
             self.operation_unknown = False
@@ -170,8 +174,32 @@ class Payment:
 
     def note_undecided(self) -> None:
         """Nobody finds out by itself what became of an operation: a person must ask the gateway."""
-        if self.attention is None:
+        if self.attention is None and _OUTCOME_UNKNOWN not in self.acknowledged:
             self.attention = _OUTCOME_UNKNOWN
+
+    def acknowledge(self, attention: str, disputes: Sequence[Dispute], now: datetime) -> None:
+        """A person has dealt with it. What it hid, of `disputes` and of time, shows again.
+
+        Raises AttentionNotOpen.
+        """
+        if self.attention is None or self.attention != attention:
+            raise AttentionNotOpen
+        self.acknowledged = (*(one for one in self.acknowledged if one != attention), attention)
+        self.attention = None
+        self.updated_at = now
+        if attention in _DISPUTE_ATTENTION:
+            return
+        open_disputes = [dispute for dispute in disputes if not dispute.status.closed]
+        if any(dispute.reminded and dispute.status.awaits_evidence for dispute in open_disputes):
+            self.attention = "DISPUTE_EVIDENCE_DUE"
+        elif open_disputes:
+            self.attention = "DISPUTED"
+        elif (
+            attention != AUTHORIZATION_EXPIRING
+            and self.authorization_warned
+            and self.status is _S.REQUIRES_CAPTURE
+        ):
+            self.attention = AUTHORIZATION_EXPIRING
 
     def abandon(self, occasion: Occasion, *, told: bool) -> None:
         """The gateway refused to create the intent: there is nothing to follow, and the order is free again.
@@ -287,9 +315,11 @@ class Payment:
 
         A report that breaks a rule of ours is a fact all the same: it is kept and raises `attention`.
         """
-        if (snapshot.amount, snapshot.currency) != (self.amount, self.currency):
+        differs = (snapshot.amount, snapshot.currency) != (self.amount, self.currency)
+        if differs and "AMOUNT_MISMATCH" not in self.acknowledged:
             self.attention = "AMOUNT_MISMATCH"
         before, captured_before = self.status, self.amount_captured
+        held_before = self.amount_captured + self.amount_capturable
         known_failure = (self.failed_charge_id, self.last_error)
         if snapshot.status != before and snapshot.status not in INTENT_TRANSITIONS[before]:
             self._note_contradiction(snapshot, occasion)
@@ -298,8 +328,9 @@ class Payment:
         self._take_over(snapshot)
         self.updated_at = occasion.now
         self.check_at = self.next_check(occasion.now)
-        beyond = self.amount_captured + self.amount_capturable > self.amount
-        if beyond and self.attention in (*_PASSING, *_DISPUTE_ATTENTION):
+        held = self.amount_captured + self.amount_capturable
+        is_news = held > held_before or "CAPTURE_EXCEEDS_AUTHORIZED" not in self.acknowledged
+        if held > self.amount and is_news and self.attention in (*_PASSING, *_DISPUTE_ATTENTION):
             self.attention = "CAPTURE_EXCEEDS_AUTHORIZED"
         moved = self.status != before
         if self.amount_captured > captured_before or (moved and self.status is _S.SUCCEEDED):
@@ -347,9 +378,10 @@ class Payment:
 
         Money that it took all the same is recorded, so that it can be refunded.
         """
-        self.attention = "GATEWAY_CONTRADICTS"
-        self.updated_at = occasion.now
         taken = snapshot.amount_captured - self.amount_captured
+        if taken > 0 or "GATEWAY_CONTRADICTS" not in self.acknowledged:
+            self.attention = "GATEWAY_CONTRADICTS"
+        self.updated_at = occasion.now
         if taken > 0:
             self.amount_captured = snapshot.amount_captured
             self.charge_id = snapshot.charge_id or self.charge_id

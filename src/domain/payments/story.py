@@ -11,6 +11,7 @@ from domain.payments.operation import Operation, OperationKind, OperationStatus
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund, RefundStatus
 from domain.payments.webhook import StoredWebhook, WebhookOutcome
+from domain.shared.audit import AuditEntry
 from domain.shared.payment_events import DisputeOpened
 from domain.shared.timeline import TimelineEntry, TimelineKind, ids_of, known, stamp
 
@@ -39,6 +40,8 @@ class PaymentStory:
     webhooks: Sequence[StoredWebhook]
     """Without their bodies."""
     events: Sequence[CommittedEvent]
+    audit: Sequence[AuditEntry]
+    """Of the payment and its refunds."""
 
 
 def tell(story: PaymentStory, in_words: InWords) -> Iterator[TimelineEntry]:
@@ -56,6 +59,27 @@ def tell(story: PaymentStory, in_words: InWords) -> Iterator[TimelineEntry]:
         yield _dispute(dispute, next(heard, dispute.opened_at), in_words)
     for event in story.events:
         yield _event(event, payment)
+    for entry in story.audit:
+        yield _audited(entry, payment)
+
+
+def _audited(entry: AuditEntry, payment: Payment) -> TimelineEntry:
+    refund_id = entry.object_id if entry.object_type == "refund" else None
+    return TimelineEntry(
+        at=entry.at,
+        kind=TimelineKind.AUDIT,
+        title=f"{entry.subject} did {entry.action}.",
+        reason=entry.reason,
+        ids=ids_of(paymentId=payment.payment_id, refundId=refund_id),
+        details=known(
+            action=entry.action,
+            subject=entry.subject,
+            actor=entry.actor,
+            httpRequestId=entry.request_id,
+            **{f"{name}Before": value for name, value in entry.before.items()},
+            **{f"{name}After": value for name, value in entry.after.items()},
+        ),
+    )
 
 
 _VERBS: Mapping[OperationKind, str] = {

@@ -115,6 +115,16 @@ class AuditReader(Protocol):
         ...
 
 
+async def was_done(log: AuditReader, object_id: str, action: str, request_id: str) -> bool:
+    """Whether this request did it before, and its answer was lost: the newest entry of the object says so.
+
+    Of actions that say their request's id, the same at every repetition, in `after`.
+    """
+    found = await log.find(AuditFilter(object_id=object_id), before=None, limit=1)
+    newest = found[0].entry if found else None
+    return newest is not None and (newest.action, newest.after.get("requestId")) == (action, request_id)
+
+
 class AuditLog(AuditReader, Protocol):
     """The log of one service, within a unit of work."""
 

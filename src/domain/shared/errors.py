@@ -52,6 +52,12 @@ class Conflict(DomainError):
     code = "conflict"
 
 
+class AttentionNotOpen(Conflict):
+    """There is no such attention that a person must look at now."""
+
+    code = "attention_not_open"
+
+
 class Refused(DomainError):
     """The request is well-formed and refused."""
 

@@ -23,6 +23,8 @@ class TimelineKind(StrEnum):
     """Something the order asked the world outside for."""
     DELIVERY = "DELIVERY"
     """A webhook of ours to an endpoint outside."""
+    AUDIT = "AUDIT"
+    """Somebody did something with authority; told to operators alone."""
     SWEEP = "SWEEP"
     """Time passed, and a sweep acted on it."""
 

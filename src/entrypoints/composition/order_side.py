@@ -16,6 +16,7 @@ from domain.orders.checkout import Checkout
 from domain.orders.money_policy import MoneyPolicy
 from domain.orders.ports import UnitOfWorkFactory
 from domain.orders.settlement import Settlement
+from domain.orders.use_cases.acknowledge_attention import AcknowledgeAttentionHandler
 from domain.orders.use_cases.cancel_order import CancelOrderHandler
 from domain.orders.use_cases.change_order import ChangeOrderHandler
 from domain.orders.use_cases.confirm_order import ConfirmOrderHandler
@@ -57,6 +58,7 @@ class OrderSide:
     confirm_order: ConfirmOrderHandler
     retry_payment: RetryPaymentHandler
     fulfil_order: FulfilOrderHandler
+    acknowledge_attention: AcknowledgeAttentionHandler
     explain_order: ExplainOrderHandler
     get_payment_terms: GetPaymentTermsHandler
     recover_attempts: RecoverAttemptsHandler
@@ -125,6 +127,7 @@ def build_orders(
         confirm_order=ConfirmOrderHandler(uow, checkout, clock),
         retry_payment=RetryPaymentHandler(uow, checkout, clock),
         fulfil_order=FulfilOrderHandler(uow, clock),
+        acknowledge_attention=AcknowledgeAttentionHandler(uow, clock),
         explain_order=ExplainOrderHandler(
             uow, terms.get_order, payments.read_story, progress_of(parts.engine)
         ),

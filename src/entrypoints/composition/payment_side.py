@@ -19,6 +19,7 @@ from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.refund_desk import RefundDesk
 from domain.payments.refund_policy import RefundPolicy
 from domain.payments.routing import Gateways
+from domain.payments.use_cases.acknowledge_attention import AcknowledgeAttentionHandler
 from domain.payments.use_cases.cancel_payment import CancelPaymentHandler
 from domain.payments.use_cases.capture_payment import CapturePaymentHandler
 from domain.payments.use_cases.check_payments import CheckPaymentsHandler
@@ -79,6 +80,7 @@ class PaymentSide:
     list_saved_methods: ListSavedMethodsHandler
     detach_saved_method: DetachSavedMethodHandler
     count_attentions: CountAttentionsHandler
+    acknowledge_attention: AcknowledgeAttentionHandler
     create_refund: CreateRefundHandler
     refund_policy: RefundPolicy
     simulate_refund: SimulateRefundHandler
@@ -151,6 +153,7 @@ def build_payments(
         list_saved_methods=ListSavedMethodsHandler(uow, gateways),
         detach_saved_method=DetachSavedMethodHandler(uow, gateways),
         count_attentions=CountAttentionsHandler(uow),
+        acknowledge_attention=AcknowledgeAttentionHandler(uow, clock),
         create_refund=CreateRefundHandler(uow, desk, runner),
         refund_policy=desk.policy,
         simulate_refund=SimulateRefundHandler(uow, desk),

@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler
 from entrypoints.bootstrap import Container, build_container
 from entrypoints.console.routes import add_menu, console_router
 from entrypoints.http import (
+    acknowledgements,
     asyncapi,
     audit,
     changed_payments,
@@ -46,6 +47,7 @@ _ROUTES_BY_SERVICE = {
         *orders.ROUTES,
         *checkout.ROUTES,
         *fulfilment.ROUTES,
+        *acknowledgements.ORDER_ROUTES,
         *order_money.ROUTES,
         *inventory.ROUTES,
         *explain.ROUTES,
@@ -56,6 +58,7 @@ _ROUTES_BY_SERVICE = {
         *new_payments.ROUTES,
         *payments.ROUTES,
         *changed_payments.ROUTES,
+        *acknowledgements.PAYMENT_ROUTES,
         *payment_methods.ROUTES,
         *disputes.ROUTES,
         *refunds.ROUTES,

@@ -1,6 +1,7 @@
 """Raw SQL that goes around the domain: what we must not begin is refused, what the gateway did is kept."""
 
 import asyncio
+from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 
@@ -15,7 +16,7 @@ from domain.orders.states import ORDER_TRANSITIONS
 from domain.orders.status import OrderStatus
 from domain.payments.gateway import CaptureMethod, IntentStatus
 from domain.payments.operation import OperationStatus
-from domain.payments.payment import Occasion
+from domain.payments.payment import Occasion, Payment
 from domain.payments.refund import RefundStatus
 from domain.payments.states import INTENT_TRANSITIONS, OPERATION_TRANSITIONS, REFUND_TRANSITIONS
 from domain.shared.states import S, Transitions, reachable
@@ -345,3 +346,24 @@ async def test_the_database_holds_the_domain_s_transitions(engine: AsyncEngine) 
         for after in ahead
         if after is not before
     }
+
+
+async def test_totals_beyond_our_rules_may_be_saved_once_a_person_has_acknowledged_them(
+    stored: Payments,
+) -> None:
+    occasion = Occasion(LATER, ids.event_id)
+
+    async def change(how: Callable[[Payment], None]) -> Payment:
+        async with stored.unit_of_work() as uow:
+            payment = await uow.payments.lock("pay_2")
+            assert payment is not None
+            how(payment)
+            await uow.payments.save(payment)
+            await uow.commit()
+        return payment
+
+    taken = a_snapshot("pay_2", amount_captured=1500, amount_capturable=0)
+    await change(lambda payment: payment.record_intent(taken, occasion))
+    await change(lambda payment: payment.acknowledge("CAPTURE_EXCEEDS_AUTHORIZED", [], LATER))
+    saved = await change(lambda payment: None)
+    assert (saved.attention, saved.acknowledged) == (None, ("CAPTURE_EXCEEDS_AUTHORIZED",))

@@ -49,3 +49,36 @@ async def test_an_auditor_reads_both_logs_newest_first(api: Api) -> None:
 async def test_bad_queries_are_refused(api: Api) -> None:
     for query in ("cursor=b3RoZXI", "limit=0", "objectId=", "since=2026"):
         problem(await api.get(f"/v1/audit?{query}", scopes=OPERATOR), 400, "malformed")
+
+
+async def test_an_attention_is_acknowledged_and_the_auditor_sees_by_whom(api: Api) -> None:
+    order = await api.order()
+    paid = await api.post(
+        f"/v1/orders/{order['orderId']}/confirm", {"paymentMethodToken": "pm_card_visa"}, key="pay"
+    )
+    payment_id = paid.json()["payment"]["paymentId"]
+    async with api.container.payments.unit_of_work() as uow:
+        payment = await uow.payments.lock(payment_id)
+        assert payment is not None
+        payment.attention = "GATEWAY_CONTRADICTS"
+        await uow.payments.save(payment)
+        await uow.commit()
+    path, scopes = f"/v1/payments/{payment_id}/acknowledge", (*OPERATOR, "operations:write")
+    body = {"attention": "GATEWAY_CONTRADICTS", "comment": "Refunded in the dashboard."}
+
+    for _ in range(2):
+        answer = await api.post(path, body, scopes=scopes, key="once")
+        assert (answer.status_code, answer.json()["attention"]) == (200, None), answer.text
+    problem(await api.post(path, body, scopes=scopes), 409, "attention_not_open")
+    problem(await api.post(path, {"attention": "X"}, scopes=scopes), 400, "malformed")
+    of_order = f"/v1/orders/{order['orderId']}/acknowledge"
+    problem(await api.post(of_order, body, scopes=scopes), 409, "attention_not_open")
+    problem(await api.post("/v1/orders/ord_x/acknowledge", body, scopes=scopes), 404, "order_not_found")
+
+    (item,) = (await api.get(f"/v1/audit?objectId={payment_id}", scopes=OPERATOR)).json()["items"]
+    assert (item["action"], item["subject"], item["reason"]) == (
+        "payment.acknowledge",
+        "u_1",
+        body["comment"],
+    )
+    assert item["scopes"] == sorted(scopes)

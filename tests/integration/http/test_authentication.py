@@ -26,6 +26,8 @@ SCOPES = {
     "confirmOrder": ("orders:write",),
     "retryPayment": ("orders:write",),
     "fulfilOrder": ("orders:write", "users:any"),
+    "acknowledgeOrderAttention": ("operations:write",),
+    "acknowledgePaymentAttention": ("operations:write",),
     "getPaymentTerms": ("orders:read",),
     "countStock": ("operations:write",),
     "getStock": ("orders:read",),

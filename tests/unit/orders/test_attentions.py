@@ -1,5 +1,7 @@
 """What a person must look at: each stays until its own end, whatever else comes and goes meanwhile."""
 
+from dataclasses import replace
+
 import pytest
 
 from domain.orders import attention
@@ -11,6 +13,10 @@ from domain.orders.order import Order
 from domain.orders.status import OrderStatus
 from domain.orders.stock import Shelf, StockItem
 from domain.orders.timeline import tell
+from domain.orders.use_cases.acknowledge_attention import AcknowledgeAttentionHandler
+from domain.payments.dispute_status import DisputeStatus
+from domain.shared.callers import Caller
+from domain.shared.errors import AttentionNotOpen
 from domain.shared.payment_events import (
     DisputeClosed,
     DisputeOpened,
@@ -20,7 +26,7 @@ from domain.shared.payment_events import (
     RefundProcessed,
 )
 from tests.support.events import an_event
-from tests.support.house import START
+from tests.support.house import START, House
 from tests.unit.orders.test_order import an_order
 
 S = OrderStatus
@@ -143,3 +149,32 @@ def test_the_history_tells_all_of_them_whenever_they_change() -> None:
         [],
         ["A person must look at it: REFUND_FAILED."],
     ]
+
+
+OPERATOR = Caller("ada", frozenset({"operations:read", "operations:write", "users:any"}))
+
+
+async def test_a_person_ends_an_attention_and_history_and_audit_log_tell_of_it() -> None:
+    house = House()
+    payment = await house.paid()
+    dispute = house.gateway.open_dispute(payment.intent_id or "")
+    lost = replace(dispute, status=DisputeStatus.LOST)
+    await house.webhook(house.gateway.webhook("charge.dispute.closed", lost))
+    await house.deliver()
+    assert house.saved_order(payment.order_id).attentions == ("DISPUTE_LOST",)
+
+    acknowledge = AcknowledgeAttentionHandler(house.orders_uow, house.clock)
+    with pytest.raises(AttentionNotOpen):
+        await acknowledge("r_1", OPERATOR, payment.order_id, "REFUND_FAILED", "done")
+    for _ in range(2):  # the repetition of a call whose answer was lost
+        await acknowledge("r_1", OPERATOR, payment.order_id, "DISPUTE_LOST", "written off")
+    assert house.saved_order(payment.order_id).attentions == ()
+    with pytest.raises(AttentionNotOpen):
+        await acknowledge("r_2", OPERATOR, payment.order_id, "DISPUTE_LOST", "written off")
+
+    (record,) = house.world.orders.audit
+    assert (record.entry.action, record.entry.reason) == ("order.acknowledge", "written off")
+    assert record.entry.before == {"attentions": "DISPUTE_LOST"}
+    told = await house.explain_order(OPERATOR, payment.order_id)
+    (entry,) = (one for one in told.timeline if one.details.get("acknowledged"))
+    assert entry.title == "What a person had to look at was acknowledged. Nothing is left to look at."
