@@ -1,12 +1,14 @@
-"""How customers are told: by mail where the settings name a mail server, else in the log."""
+"""How customers and operators are told: by mail where the settings name a mail server, else in the log."""
 
 from urllib.parse import unquote, urlsplit
 
 from adapters.mail.letters import Letters
+from adapters.mail.operators import MailOperatorNotifier
 from adapters.mail.shop import Shop
 from adapters.mail.smtp import SmtpNotifier, SmtpServer
-from adapters.notifications.log import LogCustomerNotifier
+from adapters.notifications.log import LogCustomerNotifier, LogOperatorNotifier
 from domain.orders.ports import CustomerNotifier
+from domain.reconciliation.summary import OperatorNotifier
 from domain.shared.money import Currencies
 from domain.shared.system import Clock
 from entrypoints.settings import Settings
@@ -23,6 +25,17 @@ def build_customer_notifier(settings: Settings, currencies: Currencies, clock: C
     return SmtpNotifier(
         server_of(settings.smtp_url.reveal(), settings.smtp_timeout_seconds),
         Letters(shop, currencies, clock.now),
+    )
+
+
+def build_operator_notifier(settings: Settings, clock: Clock) -> OperatorNotifier:
+    if not settings.smtp_url or settings.mail_from is None or settings.operator_mail is None:
+        return LogOperatorNotifier()
+    return MailOperatorNotifier(
+        server_of(settings.smtp_url.reveal(), settings.smtp_timeout_seconds),
+        Shop(name=settings.shop_name, sender=settings.mail_from),
+        settings.operator_mail,
+        clock.now,
     )
 
 

@@ -203,6 +203,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long the mail server may take for each of its answers."""
     mail_from: MailAddress | None = None
     """The address that mails come from; required with `smtp_url`."""
+    operator_mail: MailAddress | None = None
+    """Who is sent the daily summary of reconciliation; without it, or without a mail server, it goes to the log."""
     shop_name: NonEmpty = "Payonce"
     """What customers know the shop by: the name that mails come from."""
     shop_url: NonEmpty | None = None

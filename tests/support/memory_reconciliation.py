@@ -57,6 +57,11 @@ class MemoryFindings:
     async def count_open(self) -> Mapping[FindingType, int]:
         return Counter(one.type for one in await self._all() if one.status is FindingStatus.OPEN)
 
+    async def count_seen(
+        self, *, since: datetime, until: datetime
+    ) -> Mapping[tuple[FindingType, FindingStatus], int]:
+        return Counter((one.type, one.status) for one in await self._all() if since <= one.first_seen < until)
+
     async def oldest_open(self) -> datetime | None:
         times = [one.first_seen for one in await self._all() if one.status is FindingStatus.OPEN]
         return min(times, default=None)

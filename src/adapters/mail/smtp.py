@@ -52,31 +52,32 @@ class SmtpNotifier:
         """
         mail = self.letters.write(message)
         try:
-            async with self._connection() as connection:
-                await _hand_over(connection, mail)
+            async with connection_to(self.server, self.letters.shop.sender, self.trusted) as connection:
+                await hand_over(connection, mail)
         except aiosmtplib.SMTPRecipientsRefused as refusal:
             raise _refused(refusal.recipients[0]) from None  # its text names the customer
         except aiosmtplib.SMTPDataError as refusal:
             raise _refused(refusal) from None
 
-    def _connection(self) -> aiosmtplib.SMTP:
-        server = self.server
-        starts_tls = None if server.password is None else True  # None: where the server has it
-        return aiosmtplib.SMTP(
-            hostname=server.host,
-            port=server.port,
-            username=server.username,
-            password=server.password,
-            timeout=server.timeout_seconds,
-            use_tls=server.tls,
-            start_tls=False if server.tls else starts_tls,
-            tls_context=self.trusted,
-            # Else the machine's name is looked up in the DNS each time.
-            local_hostname=self.letters.shop.sender.rpartition("@")[2],
-        )
+
+def connection_to(server: SmtpServer, sender: str, trusted: ssl.SSLContext) -> aiosmtplib.SMTP:
+    """A connection for one mail that comes from `sender`, to be entered."""
+    starts_tls = None if server.password is None else True  # None: where the server has it
+    return aiosmtplib.SMTP(
+        hostname=server.host,
+        port=server.port,
+        username=server.username,
+        password=server.password,
+        timeout=server.timeout_seconds,
+        use_tls=server.tls,
+        start_tls=False if server.tls else starts_tls,
+        tls_context=trusted,
+        # Else the machine's name is looked up in the DNS each time.
+        local_hostname=sender.rpartition("@")[2],
+    )
 
 
-async def _hand_over(connection: aiosmtplib.SMTP, mail: EmailMessage) -> None:
+async def hand_over(connection: aiosmtplib.SMTP, mail: EmailMessage) -> None:
     try:
         await connection.send_message(mail)
     except aiosmtplib.SMTPNotSupported:

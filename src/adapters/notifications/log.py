@@ -4,6 +4,7 @@ import structlog
 
 from domain.orders.effects import Effect, EffectType
 from domain.orders.messages import CustomerMessage, NotTold
+from domain.reconciliation.summary import DaySummary
 
 logger = structlog.get_logger(__name__)
 
@@ -28,4 +29,14 @@ class LogWarehouseNotifier:
             about=effect.about,
             order_id=effect.order_id,
             idempotency_key=idempotency_key,
+        )
+
+
+class LogOperatorNotifier:
+    async def tell(self, summary: DaySummary) -> None:
+        logger.info(
+            "daily_summary",
+            subject=summary.subject,
+            lines=list(summary.lines()),
+            idempotency_key=summary.message_id,
         )

@@ -15,7 +15,7 @@ from adapters.postgres.engine import begin_of, driver_of_pooled, take_connection
 from adapters.postgres.rows import HotRows
 from adapters.postgres.transaction import Transaction, alone
 from adapters.postgres.unit_of_work import UnitOfWork
-from domain.reconciliation.finding import Finding, FindingType
+from domain.reconciliation.finding import Finding, FindingStatus, FindingType
 from domain.reconciliation.ports import FindingFilter
 
 _FINDINGS = HotRows(Finding, tables.finding)
@@ -59,6 +59,12 @@ class PostgresFindings:
         rows = await (await self.transaction.reading()).fetch(_COUNT_OPEN)
         return {FindingType(row["type"]): row["findings"] for row in rows}
 
+    async def count_seen(
+        self, *, since: datetime, until: datetime
+    ) -> Mapping[tuple[FindingType, FindingStatus], int]:
+        rows = await (await self.transaction.reading()).fetch(_COUNT_SEEN, since, until)
+        return {(FindingType(row["type"]), FindingStatus(row["status"])): row["findings"] for row in rows}
+
     async def oldest_open(self) -> datetime | None:
         oldest: datetime | None = await (await self.transaction.reading()).fetchval(_OLDEST_OPEN)
         return oldest
@@ -85,6 +91,10 @@ _OF_ORDER = f"""
 """
 _COUNT_OPEN = f"""
     SELECT type, count(*) AS findings FROM {tables.finding.fullname} WHERE status = 'OPEN' GROUP BY type
+"""
+_COUNT_SEEN = f"""
+    SELECT type, status, count(*) AS findings FROM {tables.finding.fullname}
+    WHERE first_seen >= $1 AND first_seen < $2 GROUP BY type, status
 """
 _OLDEST_OPEN = f"SELECT min(first_seen) FROM {tables.finding.fullname} WHERE status = 'OPEN'"
 

@@ -49,6 +49,12 @@ class Findings(Protocol):
 
     async def count_open(self) -> Mapping[FindingType, int]: ...
 
+    async def count_seen(
+        self, *, since: datetime, until: datetime
+    ) -> Mapping[tuple[FindingType, FindingStatus], int]:
+        """Those first seen in [since, until), by type and by what has become of them."""
+        ...
+
     async def oldest_open(self) -> datetime | None:
         """When the oldest open difference was first seen."""
         ...

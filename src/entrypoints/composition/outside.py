@@ -8,6 +8,7 @@ from adapters.system.ids import SystemIds
 from domain.orders.ports import CustomerNotifier, WarehouseNotifier
 from domain.orders.webhooks.ports import WebhookSender
 from domain.payments.gateway import PaymentGateway
+from domain.reconciliation.summary import OperatorNotifier
 from domain.shared.system import Clock
 
 
@@ -21,6 +22,8 @@ class Outside:
     """Stands in for the gateway of the first account."""
     customers: CustomerNotifier | None = None
     """Stands in for what the settings say."""
+    operators: OperatorNotifier | None = None
+    """The same, for the daily summary."""
     warehouse: WarehouseNotifier = field(default_factory=LogWarehouseNotifier)
     webhook_sender: WebhookSender | None = None
     """Sends our webhooks instead of the real one."""

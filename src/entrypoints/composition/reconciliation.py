@@ -12,9 +12,11 @@ from domain.reconciliation.ports import Locks, UnitOfWorkFactory
 from domain.reconciliation.use_cases.compare_orders import CompareOrdersHandler
 from domain.reconciliation.use_cases.measure import MeasureHandler
 from domain.reconciliation.use_cases.record_differences import RecordDifferencesHandler
+from domain.reconciliation.use_cases.summarize_day import SummarizeDayHandler
 from entrypoints.composition.order_side import OrderSide
 from entrypoints.composition.outside import Outside
 from entrypoints.composition.payment_side import PaymentSide
+from entrypoints.mail import build_operator_notifier
 from entrypoints.settings import Settings
 from entrypoints.worker.subscriptions import ORDERS
 
@@ -27,6 +29,7 @@ class Reconciliation:
     locks: Locks
     compare_orders: CompareOrdersHandler
     measure: MeasureHandler
+    summarize_day: SummarizeDayHandler
 
 
 def build_reconciliation(
@@ -37,6 +40,7 @@ def build_reconciliation(
     if settings.orders_database_url != settings.payments_database_url:
         databases.append(partial(PostgresReconciliationUnitOfWork, payments.engine, "payments"))
     record = RecordDifferencesHandler(uow, RepairPolicy(), outside.clock, outside.ids)
+    measure = MeasureHandler(databases, outside.clock)
     return Reconciliation(
         unit_of_work=uow,
         locks=PostgresLocks(orders.engine),
@@ -48,5 +52,8 @@ def build_reconciliation(
             outside.clock,
             timedelta(seconds=settings.reconcile_grace_seconds),
         ),
-        measure=MeasureHandler(databases, outside.clock),
+        measure=measure,
+        summarize_day=SummarizeDayHandler(
+            measure, outside.operators or build_operator_notifier(settings, outside.clock), outside.clock
+        ),
     )

@@ -69,3 +69,11 @@ def orders_round_of(container: Container) -> OrdersRound:
         redeliver, reconciliation.compare_orders.orders, reconciliation.unit_of_work, container.clock
     )
     return OrdersRound(container, repair)
+
+
+async def summarize_day(container: Container) -> None:
+    """Once a day over all processes."""
+    reconciliation = container.reconciliation
+    async with reconciliation.locks.hold("summary") as held:
+        if held:
+            await reconciliation.summarize_day()

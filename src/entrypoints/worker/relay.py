@@ -14,7 +14,7 @@ from entrypoints.settings import Settings
 from entrypoints.traces import in_new_traces
 from entrypoints.worker.consumers import effect_inboxes, payment_events_inbox
 from entrypoints.worker.periodic import periodically
-from entrypoints.worker.reconciling import orders_round_of
+from entrypoints.worker.reconciling import orders_round_of, summarize_day
 from entrypoints.worker.subscriptions import EFFECTS, ORDERS, consumers_by_topic, consumers_of
 from entrypoints.worker.waiting import check_payments
 from entrypoints.worker.webhook_log import WebhookPublisher
@@ -26,6 +26,7 @@ BALANCE_SECONDS = 20.0
 """How often the gateway's balance is read: while nothing moves, it costs one call for each account."""
 HOUSEKEEPING_SECONDS = 3600.0
 WEBHOOK_SECONDS = 0.5
+SUMMARY_SECONDS = 60.0
 ANCHOR_SECONDS = 600.0
 FORGET_KEYS_AT_ONCE = 1000
 
@@ -129,6 +130,7 @@ def _reconciliation(container: Container, stop: asyncio.Event) -> Work:
     seconds = container.settings.reconcile_seconds
     compare_orders = in_new_traces(orders_round_of(container), container.ids)
     yield periodically("reconcile orders", seconds, compare_orders, stop)
+    yield periodically("daily summary", SUMMARY_SECONDS, partial(summarize_day, container), stop)
 
 
 def _anchors(container: Container, stop: asyncio.Event) -> Work:

@@ -1,16 +1,20 @@
 """The mail adapter against real SMTP servers: encryption, refusals, addresses of any script, lost last words."""
 
 import ssl
+from datetime import date
 from pathlib import Path
 
 import aiosmtplib
 import pytest
 
 from adapters.mail.letters import Letters
+from adapters.mail.operators import MailOperatorNotifier
 from adapters.mail.shop import Shop
 from adapters.mail.smtp import MailDeferred, SmtpNotifier, SmtpServer
 from adapters.system.currencies import IsoCurrencies
 from domain.orders.messages import CustomerUnreachable
+from domain.reconciliation.finding import FindingType
+from domain.reconciliation.summary import DaySummary
 from entrypoints.mail import server_of
 from tests.contract.notifier.test_customer_notifier import ADA, a_message
 from tests.support.house import ManualClock
@@ -122,3 +126,30 @@ def test_the_ports_of_addresses_without_one() -> None:
     assert server_of("smtp://mail.test", 5.0).port == 587
     assert server_of("smtps://mail.test", 5.0).port == 465
     assert "word" not in repr(server_of("smtps://shop:word@mail.test", 5.0))
+
+
+async def test_the_operators_are_sent_their_summary_with_an_id_that_stays() -> None:
+    summary = DaySummary(
+        day=date(2026, 3, 1),
+        looked_at={"orders": 7},
+        found={},
+        open={FindingType.ORDER_ALTERED: 1},
+        drift_seconds=60.0,
+        ledger_faults=[],
+    )
+    server = MailServer()
+    async with server.running():
+        operators = MailOperatorNotifier(
+            server_of(f"smtp://127.0.0.1:{server.port}", 5.0),
+            LETTERS.shop,
+            "ops@shop.test",
+            ManualClock().now,
+        )
+        await operators.tell(summary)
+        await operators.tell(summary)
+    assert [taken.recipients for taken in server.taken] == [["ops@shop.test"]] * 2
+    first, second = (taken.mail for taken in server.taken)
+    assert first["Message-ID"] == second["Message-ID"] == "<reconciliation-2026-03-01@shop.test>"
+    assert first["Subject"] == "Books of 2026-03-01: 1 finding(s) open"
+    assert first["Auto-Submitted"] == "auto-generated"
+    assert "The ledger ties out." in first.get_content()

@@ -133,6 +133,10 @@ async def test_open_ones_are_counted_and_dated(store: Store) -> None:
     async with store.unit_of_work() as uow:
         assert await uow.findings.count_open() == {FindingType.AMOUNT_DIFFERS: 2}
         assert await uow.findings.oldest_open() == START
+        seen = await uow.findings.count_seen(since=START, until=START + timedelta(hours=1))
+        assert seen == {(FindingType.AMOUNT_DIFFERS, FindingStatus.OPEN): 1}
+        seen = await uow.findings.count_seen(since=START - timedelta(days=3), until=START)
+        assert seen == {(FindingType.AMOUNT_DIFFERS, FindingStatus.RESOLVED): 1}
 
 
 async def test_a_cursor_is_the_last_that_was_put(store: Store) -> None:

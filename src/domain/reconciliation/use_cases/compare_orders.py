@@ -77,8 +77,11 @@ class CompareOrdersHandler:
         await self._roll(_ORDERS, self._page_of_orders, done)
         await self._roll(_PAYMENTS, self._page_of_payments, done)
         await self._stuck_attempts(done)
-        now = self.clock.now()
-        await self._keep(round_of("orders"), {"completedAt": now.isoformat(), "orders": done.orders})
+        async with self.unit_of_work() as uow:
+            before = await uow.cursors.get(round_of("orders"))
+        total = (before or {}).get("total", 0) + done.orders
+        now = self.clock.now().isoformat()
+        await self._keep(round_of("orders"), {"completedAt": now, "orders": done.orders, "total": total})
         return done
 
     async def sweep(
