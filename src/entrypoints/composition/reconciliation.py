@@ -11,6 +11,7 @@ from domain.reconciliation.policy import RepairPolicy
 from domain.reconciliation.ports import Locks, UnitOfWorkFactory
 from domain.reconciliation.use_cases.compare_orders import CompareOrdersHandler
 from domain.reconciliation.use_cases.measure import MeasureHandler
+from domain.reconciliation.use_cases.read_findings import ListFindingsHandler
 from domain.reconciliation.use_cases.record_differences import RecordDifferencesHandler
 from domain.reconciliation.use_cases.summarize_day import SummarizeDayHandler
 from entrypoints.composition.order_side import OrderSide
@@ -29,6 +30,7 @@ class Reconciliation:
     locks: Locks
     compare_orders: CompareOrdersHandler
     measure: MeasureHandler
+    list_findings: ListFindingsHandler
     summarize_day: SummarizeDayHandler
 
 
@@ -53,6 +55,7 @@ def build_reconciliation(
             timedelta(seconds=settings.reconcile_grace_seconds),
         ),
         measure=measure,
+        list_findings=ListFindingsHandler(uow),
         summarize_day=SummarizeDayHandler(
             measure, outside.operators or build_operator_notifier(settings, outside.clock), outside.clock
         ),

@@ -31,7 +31,10 @@ MENU = [NavEntry("Overview", HOME)]
 async def overview(request: ConsoleRequest) -> ASGIResponse:
     container = container_of(request.app)
     service, caller = container.settings.service, request.user
-    panels: dict[str, Awaitable[Any]] = {"checks": check_all(container.checks)}
+    panels: dict[str, Awaitable[Any]] = {
+        "checks": check_all(container.checks),
+        "books": container.reconciliation.measure(),
+    }
     if service != "payments":
         panels["deliveries"] = container.orders.webhooks.deliveries.count()
         if "orders:read" in caller.scopes:
@@ -50,7 +53,7 @@ async def overview(request: ConsoleRequest) -> ASGIResponse:
 
 ROUTES = [overview]
 
-_ALL = dict.fromkeys(("checks", "deliveries", "orders", "payments", "outbox"))
+_ALL = dict.fromkeys(("checks", "books", "deliveries", "orders", "payments", "outbox"))
 
 
 async def _outbox(container: Container) -> dict[str, Any]:

@@ -6,8 +6,10 @@ from litestar import Litestar, Router, get
 from litestar.response.base import ASGIResponse
 
 from entrypoints.console import (
+    audit,
     dead_letters,
     endpoints,
+    findings,
     orders,
     overview,
     pages,
@@ -28,7 +30,7 @@ async def unknown(request: ConsoleRequest) -> ASGIResponse:
 
 
 _BY_SERVICE = {
-    "all": [*overview.ROUTES, *sign_in.ROUTES, pages.static, unknown],
+    "all": [*overview.ROUTES, *findings.ROUTES, *audit.ROUTES, *sign_in.ROUTES, pages.static, unknown],
     "orders": [*orders.ROUTES, *dead_letters.ROUTES, *endpoints.ROUTES, *stock.ROUTES],
     "payments": [*payments.ROUTES, *webhooks.ROUTES],
 }
@@ -36,10 +38,12 @@ _MENU: Sequence[NavEntry] = [
     *overview.MENU,
     *orders.MENU,
     *payments.MENU,
+    *findings.MENU,
     *dead_letters.MENU,
     *webhooks.MENU,
     *endpoints.MENU,
     *stock.MENU,
+    *audit.MENU,
 ]
 
 

@@ -1,6 +1,7 @@
 """`/v1/audit`: the audit logs, for auditors."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ from litestar import Request, get
 from litestar.response.base import ASGIResponse
 
 from domain.shared.audit import AuditFilter
-from domain.shared.audit_trail import Told
+from domain.shared.audit_trail import AuditTrail, Told
 from domain.shared.callers import Caller
 from entrypoints.http.answers import respond, result
 from entrypoints.http.container import container_of
@@ -50,18 +51,25 @@ LIST = Operation(
 @get("/v1/audit", **route(LIST))
 async def list_audit(request: Request[Caller, Any, Any]) -> ASGIResponse:
     query = read_query(request, ListAuditQuery)
-    before = _positions(decode_cursor(query.cursor, form=_CURSOR))
     wanted = AuditFilter(object_id=query.object_id, subject=query.subject)
-    told = await container_of(request.app).audit.find(wanted, before=before, limit=query.limit + 1)
-    page = told[: query.limit]
-    next_cursor = None
-    if len(told) > query.limit:
-        seen = before | {service: record.position for service, record in page}
-        next_cursor = encode_cursor(".".join(f"{service}-{position}" for service, position in seen.items()))
+    page, next_cursor = await read_trail(container_of(request.app).audit, wanted, query.cursor, query.limit)
     return respond(result(AuditPage(items=[_answer(one) for one in page], next_cursor=next_cursor)))
 
 
 ROUTES = [list_audit]
+
+
+async def read_trail(
+    trail: AuditTrail, wanted: AuditFilter, cursor: str | None, limit: int
+) -> tuple[Sequence[Told], str | None]:
+    """A page of the logs as one, and the cursor behind it. Raises Problem 400 for a cursor that is none of ours."""
+    before = _positions(decode_cursor(cursor, form=_CURSOR))
+    told = await trail.find(wanted, before=before, limit=limit + 1)
+    page = told[:limit]
+    if len(told) <= limit:
+        return page, None
+    seen = before | {service: record.position for service, record in page}
+    return page, encode_cursor(".".join(f"{service}-{position}" for service, position in seen.items()))
 
 
 def _positions(cursor: str | None) -> dict[str, int]:

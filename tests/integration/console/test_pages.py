@@ -9,6 +9,8 @@ from urllib.parse import unquote
 from sqlalchemy import text
 
 from domain.payments.webhook import StoredWebhook, WebhookOutcome
+from domain.reconciliation.finding import Action, Difference, Finding, FindingType
+from domain.shared.audit import AuditEntry
 from entrypoints.local.ready import READY_TOKENS
 from outbox import Event, OrderedInbox, RetryPolicy
 from tests.integration.console.conftest import OPERATOR, READER, OpenBrowser
@@ -285,6 +287,53 @@ async def test_a_delivery_is_sent_again(api: Api, browser: Browser) -> None:
     assert "pending" in page.text
     assert (await browser.send(form)).status == 200
     assert (await browser.open("/console/endpoints/whe_none")).status == 404
+
+
+async def test_what_the_audit_log_tells(api: Api, browser: Browser) -> None:
+    entry = AuditEntry(
+        at=api.container.clock.now(),
+        action="stock.count",
+        subject="ada",
+        scopes=("operations:write",),
+        object_type="sku",
+        object_id="TEA",
+        reason=EVIL,
+        before={"onHand": 4},
+        after={"onHand": 7},
+    )
+    for _ in range(51):
+        async with api.container.orders.list_orders.unit_of_work() as uow:
+            await uow.audit.append(entry)
+            await uow.commit()
+    page = await browser.send((await browser.open("/console/audit")).form("/console/audit"), subject="ada")
+    for said in ("orders 51", "stock.count", "before: onHand", EVIL):
+        assert said in page.text
+    assert "orders 1 " not in page.text
+    (more,) = [one for one in page.links if "cursor=" in one]
+    assert "orders 1 " in (await browser.open(more)).text
+    assert "There is none." in (await browser.open("/console/audit?objectId=CUP")).text
+
+
+async def test_where_the_books_do_not_agree(api: Api, browser: Browser) -> None:
+    difference = Difference(
+        type=FindingType.ORDER_ALTERED,
+        object_id="ord_1",
+        order_id="ord_1",
+        payment_id="pay_1",
+        expected={"amountPaid": 10},
+        found={"amountPaid": EVIL},
+    )
+    now = api.container.clock.now()
+    async with api.container.reconciliation.unit_of_work() as uow:
+        await uow.findings.add(Finding.of(difference, "fnd_1", Action.FLAG, now))
+        await uow.commit()
+    page = await browser.open("/console")
+    assert "open findings 1" in page.text
+    page = await browser.open("/console/findings?status=OPEN&type=ORDER_ALTERED&orderId=ord_1")
+    for said in ("order altered", "fnd_1", f"amountPaid {EVIL}"):
+        assert said in page.text
+    assert {"/console/orders/ord_1", "/console/payments/pay_1"} <= set(page.links)
+    assert "fnd_1" not in (await browser.open("/console/findings?status=REPAIRED")).text
 
 
 async def everything(browser: Browser) -> list[Page]:

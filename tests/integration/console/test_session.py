@@ -166,6 +166,8 @@ SCOPES = {
     "/console/orders/orderId/stream": ("orders:read",),
     "/console/payments": ("payments:read",),
     "/console/payments/paymentId": ("payments:read",),
+    "/console/findings": (),
+    "/console/audit": ("operations:read",),
     "/console/dead-letters": (),
     "/console/dead-letters/orders/retry": ("operations:write",),
     "/console/dead-letters/orders/00000000-0000-7000-8000-000000000000/skip": ("operations:write",),
