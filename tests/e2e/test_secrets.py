@@ -1,5 +1,6 @@
 """Journeys with marked values, at the most talkative log level: nothing that is written has one of them."""
 
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -163,11 +164,33 @@ def pay_while_the_gateway_fails(journey: Journey) -> None:
         assert journey.sandbox.post("/_sandbox/reset").status_code == 200
 
 
+def look_at_the_console(journey: Journey) -> None:
+    """Every page that an operator comes to; what each shows is searched like what is written."""
+    http = httpx.Client(base_url=str(journey.http.base_url), timeout=30, follow_redirects=True)
+    http.headers["Sec-Fetch-Site"] = "same-origin"
+    page = http.post("/console/sign-in", data={"token": journey.tokens["operator"], "next": "/console"})
+    assert page.status_code == 200
+    seen: dict[str, str] = {}
+    wanted = ["/console"]
+    while wanted:
+        path = wanted.pop()
+        if path.startswith("/console") and path not in seen:
+            page = http.get(path)
+            seen[path] = page.text
+            wanted += re.findall(r'href="([^"#]+)"', page.text)
+    assert len([path for path in seen if path.startswith("/console/orders/")]) > 5
+    assert len([path for path in seen if path.startswith("/console/payments/")]) > 2
+    http.post("/console/sign-in", data={"token": "marked-bad-token-marked"})
+    http.close()
+    journey.refusals += [(f"the page {path}", text) for path, text in seen.items()]
+
+
 def test_nothing_that_is_written_has_a_secret_or_personal_data(talkative: RunningSystem) -> None:
     journey = Journey(talkative)
     pay_in_many_ways(journey)
     send_what_is_refused(journey)
     pay_while_the_gateway_fails(journey)
+    look_at_the_console(journey)
     metrics = journey.http.get("/metrics").text
     journey.http.close()
     journey.sandbox.close()

@@ -291,6 +291,12 @@ async def test_orders_are_listed_newest_first_in_pages(orders: Orders) -> None:
     assert await listed(status="PAID") == ["ord_5"]
     assert await listed(order_id="ord_2") == ["ord_2"]
     assert await listed(order_id="ord_2", status="PAID") == []
+    assert await listed(with_attention=True) == []
+    await keep(
+        orders, an_order("ord_6", attentions=("DISPUTED",)), an_order("ord_7", attentions=("DISPUTED",))
+    )
+    assert await listed(with_attention=True) == ["ord_7", "ord_6"]
+    assert await listed(with_attention=True, after="ord_7") == ["ord_6"]
 
 
 async def test_an_attempt_is_put_changed_and_found_open(orders: Orders) -> None:
