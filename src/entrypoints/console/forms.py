@@ -1,6 +1,6 @@
 """What pages send back: checked to be of this session, parsed strictly, done once however often it is sent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl
 
@@ -34,14 +34,16 @@ class Form(Generic[T]):
     value: T
     key: str
     canonical: bytes
+    secret: str = field(default="", repr=False)
+    """What is no part of what is asked for: a token."""
 
 
 class NoFields(msgspec.Struct, forbid_unknown_fields=True):
     """A form that has nothing to say but that it was sent."""
 
 
-async def read_form(request: ConsoleRequest, schema: type[T]) -> Form[T]:
-    """The form as `schema` has it; a field that was left empty is absent.
+async def read_form(request: ConsoleRequest, schema: type[T], *, secret: str | None = None) -> Form[T]:
+    """The form as `schema` has it, but for the field `secret`; a field that was left empty is absent.
 
     Raises Problem: 403 `form_token_invalid` for a form that no page of this session made; 413, 415 and 400 for
     what is wrong with it.
@@ -56,13 +58,14 @@ async def read_form(request: ConsoleRequest, schema: type[T]) -> Form[T]:
     key = values.pop("key", "")
     if len(key) != _KEY or not (key.isascii() and key.isalnum()):
         raise malformed("form", [Fault("key", "This is not a key of ours.")])
+    hidden = values.pop(secret, "").strip() if secret else ""
     filled = {name: value for name, value in values.items() if value}
     try:
         value = msgspec.convert(filled, schema, strict=False)
     except msgspec.ValidationError as error:
         faults = find_faults(filled, schema, strict=False) or [Fault("", str(error))]
         raise malformed("form", faults) from error
-    return Form(value, key, msgspec.json.encode(filled, order="sorted"))
+    return Form(value, key, msgspec.json.encode(filled, order="sorted"), hidden)
 
 
 async def read_fields(request: Request[Any, Any, Any]) -> dict[str, str]:

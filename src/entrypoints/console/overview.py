@@ -43,6 +43,7 @@ async def overview(request: ConsoleRequest) -> ASGIResponse:
             )
     if service != "orders":
         panels["payments"] = container.payments.count_attentions()
+        panels["waiting"] = container.payments.count_waiting_refunds()
     panels["outbox"] = _outbox(container)
     answers = dict(
         zip(panels, await asyncio.gather(*(_asked(name, one) for name, one in panels.items())), strict=True)
@@ -53,7 +54,7 @@ async def overview(request: ConsoleRequest) -> ASGIResponse:
 
 ROUTES = [overview]
 
-_ALL = dict.fromkeys(("checks", "books", "deliveries", "orders", "payments", "outbox"))
+_ALL = dict.fromkeys(("checks", "books", "deliveries", "orders", "payments", "waiting", "outbox"))
 
 
 async def _outbox(container: Container) -> dict[str, Any]:

@@ -42,6 +42,9 @@ DONE: Mapping[str, str] = {
     "skipped": "The event is left out, and its stream goes on after it.",
     "replayed": "It was processed again.",
     "resent": "It is sent again now.",
+    "approved": "The refund is approved; the page says what the gateway answered.",
+    "rejected": "The refund is rejected, and nothing was sent.",
+    "refund-retried": "The gateway was asked again; the page says what it answered.",
     "counted": "The stock is counted.",
 }
 """What a page says after an action, by the word in its address: no text of an address is ever shown."""

@@ -14,6 +14,7 @@ from entrypoints.console import (
     overview,
     pages,
     payments,
+    refunds,
     sign_in,
     stock,
     webhooks,
@@ -32,12 +33,13 @@ async def unknown(request: ConsoleRequest) -> ASGIResponse:
 _BY_SERVICE = {
     "all": [*overview.ROUTES, *findings.ROUTES, *audit.ROUTES, *sign_in.ROUTES, pages.static, unknown],
     "orders": [*orders.ROUTES, *dead_letters.ROUTES, *endpoints.ROUTES, *stock.ROUTES],
-    "payments": [*payments.ROUTES, *webhooks.ROUTES],
+    "payments": [*payments.ROUTES, *refunds.ROUTES, *webhooks.ROUTES],
 }
 _MENU: Sequence[NavEntry] = [
     *overview.MENU,
     *orders.MENU,
     *payments.MENU,
+    *refunds.MENU,
     *findings.MENU,
     *dead_letters.MENU,
     *webhooks.MENU,
