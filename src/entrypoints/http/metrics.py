@@ -36,6 +36,7 @@ def add_metrics(app: Litestar) -> None:
     app.state["metrics"] = Metrics(
         served,
         None if service == "orders" else container.payments.count_attentions,
+        count_waiting_refunds=None if service == "orders" else container.payments.count_waiting_refunds,
         count_deliveries=None if service == "payments" else container.orders.webhooks.deliveries.count,
         measure=container.reconciliation.measure,
         audit_logs=container.audit.logs,

@@ -15,6 +15,7 @@ from entrypoints.http.container import container_of
 from entrypoints.http.idempotency import idempotent
 from entrypoints.http.operations import Operation, route
 from entrypoints.http.order_answers import ApiRequest, order_result, read_order_id, refunded_line_answers
+from entrypoints.http.refund_answers import tell_waiting
 from entrypoints.http.schemas.orders import (
     CancelOrderBody,
     OrderAnswer,
@@ -111,6 +112,8 @@ async def refund_order(request: ApiRequest) -> ASGIResponse:
                 restock=body.value.restock,
             )
         )
+        view = refunded.view
+        tell_waiting(view.status, view.refund_id, view.amount, view.currency)
         location = f"/v1/refunds/{refunded.view.refund_id}"
         return result(_refund_answer(order_id, refunded), status=201, headers={"Location": location})
 

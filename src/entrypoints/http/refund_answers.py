@@ -1,8 +1,18 @@
 """Refunds as clients see them."""
 
+import structlog
+
 from domain.payments.refund import Refund, RefundStatus
 from domain.payments.refund_policy import RefundPolicy
 from entrypoints.http.schemas.refunds import RefundAnswer
+
+logger = structlog.stdlib.get_logger(__name__)
+
+
+def tell_waiting(status: str, refund_id: str, amount: int, currency: str) -> None:
+    """Say in the log that somebody must approve it, where that is so."""
+    if status == RefundStatus.PENDING_APPROVAL:
+        logger.info("refund_waits_for_approval", refund_id=refund_id, amount=amount, currency=currency)
 
 
 def refund_answer(refund: Refund, policy: RefundPolicy) -> RefundAnswer:

@@ -17,7 +17,7 @@ from entrypoints.http.container import container_of
 from entrypoints.http.idempotency import idempotent
 from entrypoints.http.operations import Operation, route
 from entrypoints.http.queries import read_id
-from entrypoints.http.refund_answers import refund_answer
+from entrypoints.http.refund_answers import refund_answer, tell_waiting
 from entrypoints.http.schemas.refunds import DecideRefundBody, RefundAnswer, RetryRefundBody
 
 ApiRequest = Request[Caller, Any, Any]
@@ -119,7 +119,9 @@ async def retry_refund(request: ApiRequest) -> ASGIResponse:
 
     async def run(request_id: str) -> Answer:
         command = RetryRefund(request_id=request_id, caller=request.user, refund_id=refund_id)
-        return result(refund_answer(await payments.retry_refund(command), payments.refund_policy))
+        refund = await payments.retry_refund(command)
+        tell_waiting(refund.status, refund.refund_id, refund.amount, refund.currency)
+        return result(refund_answer(refund, payments.refund_policy))
 
     return await idempotent(request, payments.idempotency, body, run, key_required=True)
 

@@ -20,7 +20,7 @@ from entrypoints.http.idempotency import idempotent
 from entrypoints.http.operations import Operation, route
 from entrypoints.http.problems import problem_of_domain
 from entrypoints.http.queries import decode_cursor, page_of, read_id, read_query
-from entrypoints.http.refund_answers import refund_answer
+from entrypoints.http.refund_answers import refund_answer, tell_waiting
 from entrypoints.http.schemas.refunds import (
     CreateRefundBody,
     ListRefundsQuery,
@@ -102,6 +102,7 @@ async def create_refund(request: ApiRequest) -> ASGIResponse:
 
     async def run(request_id: str) -> Answer:
         refund = await payments.create_refund(_command(request, body.value, request_id))
+        tell_waiting(refund.status, refund.refund_id, refund.amount, refund.currency)
         location = f"/v1/refunds/{refund.refund_id}"
         return result(
             refund_answer(refund, payments.refund_policy), status=201, headers={"Location": location}

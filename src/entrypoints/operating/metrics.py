@@ -23,6 +23,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from domain.orders.webhooks.ports import DeliveryCounts
+from domain.payments.use_cases.read_payments import WaitingRefunds
 from domain.reconciliation.finding import FindingType
 from domain.reconciliation.use_cases.measure import Measured
 from domain.shared.audit import AuditReader
@@ -39,6 +40,8 @@ REFUSED = "REFUSED"  # the outcome of a webhook that is not rightly signed or no
 
 CountAttentions = Callable[[], Awaitable[Mapping[str, int]]]
 """How many payments have which attention."""
+CountWaitingRefunds = Callable[[], Awaitable[WaitingRefunds]]
+"""How many refunds wait for approval."""
 CountDeliveries = Callable[[], Awaitable[DeliveryCounts]]
 """How the deliveries of our webhooks stand."""
 Measure = Callable[[], Awaitable[Measured]]
@@ -183,6 +186,19 @@ _AUDIT: _Kind[float] = _Kind(
     lambda position: position,
 )
 
+_WAITING: Sequence[_Kind[WaitingRefunds]] = (
+    _Kind(
+        "payonce_refunds_pending_approval",
+        "Refunds that wait for a second person.",
+        lambda waiting: waiting.number,
+    ),
+    _Kind(
+        "payonce_refunds_pending_approval_oldest_seconds",
+        "How long the first of them has waited; 0 where there is none.",
+        lambda waiting: waiting.oldest_seconds,
+    ),
+)
+
 _DELIVERIES: Sequence[_Kind[DeliveryCounts]] = (
     _Kind(
         "payonce_webhook_deliveries_pending",
@@ -228,6 +244,7 @@ SAMPLE_NAMES = frozenset(
         *(k.sample_name for k in (_DRIFT, _FINDINGS, _COMPARED)),
         _AUDIT.sample_name,
         f"{_WEBHOOKS}_total",
+        *(k.sample_name for k in _WAITING),
         *(k.sample_name for k in _DELIVERIES),
         *(k.sample_name for k in _LOG),
         *(k.sample_name for k in _LANE),
@@ -246,6 +263,7 @@ class _Found:
     consumers: list[tuple[Sequence[str], ConsumerStatus]] = field(default_factory=list)
     attentions: list[tuple[Sequence[str], float]] = field(default_factory=list)
     audit: list[tuple[Sequence[str], float]] = field(default_factory=list)
+    waiting: list[tuple[Sequence[str], WaitingRefunds]] = field(default_factory=list)
     deliveries: list[tuple[Sequence[str], DeliveryCounts]] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
 
@@ -260,6 +278,7 @@ class _Found:
             *(kind.family(("log", "consumer"), self.consumers) for kind in _CONSUMER),
             _ATTENTION.family(("attention",), self.attentions),
             _AUDIT.family(("log",), self.audit),
+            *(kind.family((), self.waiting) for kind in _WAITING),
             *(kind.family((), self.deliveries) for kind in _DELIVERIES),
             *(family for measured in self.measured for family in _reconciliation(measured)),
         ]
@@ -288,6 +307,7 @@ class Metrics:
         logs: Mapping[str, Operations],
         count_attentions: CountAttentions | None = None,
         *,
+        count_waiting_refunds: CountWaitingRefunds | None = None,
         count_deliveries: CountDeliveries | None = None,
         measure: Measure | None = None,
         audit_logs: Mapping[str, AuditReader] | None = None,
@@ -304,6 +324,7 @@ class Metrics:
         self._logs = logs
         self._also = also
         self._count_attentions = count_attentions
+        self._count_waiting_refunds = count_waiting_refunds
         self._count_deliveries = count_deliveries
         self._measure = measure
         self._audit_logs = audit_logs or {}
@@ -344,6 +365,12 @@ class Metrics:
                 counts = await _answer(("payments", ""), self._count_attentions(), found, tells_up=False)
                 found.attentions += [((name,), count) for name, count in (counts or {}).items()]
 
+        async def ask_refunds() -> None:
+            if self._count_waiting_refunds is not None:
+                asked = self._count_waiting_refunds()
+                waiting = await _answer(("payments", ""), asked, found, tells_up=False)
+                found.waiting += [((), waiting)] if waiting else []
+
         async def ask_deliveries() -> None:
             if self._count_deliveries is not None:
                 counts = await _answer(("orders", ""), self._count_deliveries(), found, tells_up=False)
@@ -365,6 +392,7 @@ class Metrics:
 
         await asyncio.gather(
             ask_payments(),
+            ask_refunds(),
             ask_deliveries(),
             ask_reconciliation(),
             *(ask_audit(name, log) for name, log in self._audit_logs.items()),

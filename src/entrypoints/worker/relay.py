@@ -88,6 +88,8 @@ def _recovery(container: Container, stop: asyncio.Event) -> Work:
     yield periodically("check_payments", CHECK_SECONDS, check, stop)
     import_balance = in_new_traces(container.payments.ledger.import_balance, container.ids)
     yield periodically("import_balance", BALANCE_SECONDS, import_balance, stop)
+    approvals = in_new_traces(container.payments.expire_approvals, container.ids)
+    yield periodically("expire_approvals", CHECK_SECONDS, approvals, stop)
     remind = in_new_traces(container.payments.remind_of_evidence, container.ids)
     yield periodically("remind_of_evidence", CHECK_SECONDS, remind, stop)
 

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from adapters.postgres.audit import PostgresAuditReader
 from adapters.postgres.engine import make_engine
 from domain.orders.webhooks.ports import DeliveryCounts
+from domain.payments.use_cases.read_payments import WaitingRefunds
 from domain.reconciliation.finding import FindingType
 from domain.reconciliation.use_cases.measure import Measured
 from domain.shared.payment_events import PaymentFailed, PaymentSucceeded
@@ -25,6 +26,9 @@ def metrics(shop: Shop) -> Metrics:
     async def count_attentions() -> dict[str, int]:
         return {"AUTHORIZATION_EXPIRING": 2, "DISPUTED": 1}
 
+    async def count_waiting_refunds() -> WaitingRefunds:
+        return WaitingRefunds(number=6, oldest_seconds=7200.0)
+
     async def count_deliveries() -> DeliveryCounts:
         return DeliveryCounts(pending=4, failed=3, disabled_endpoints=2, oldest_overdue_seconds=1.5)
 
@@ -38,6 +42,7 @@ def metrics(shop: Shop) -> Metrics:
     return Metrics(
         operations_of(shop.engine, shop.engine),
         count_attentions,
+        count_waiting_refunds=count_waiting_refunds,
         count_deliveries=count_deliveries,
         measure=measure,
         audit_logs={"payments": PostgresAuditReader(shop.engine, "payments")},
@@ -123,6 +128,8 @@ async def test_each_metric_says_what_is_there(shop: Shop, metrics: Metrics) -> N
     assert of(samples, "outbox_found_forks_total", **orders) == 500
     assert of(samples, "payments_attention", attention="AUTHORIZATION_EXPIRING") == 2
     assert of(samples, "payments_attention", attention="DISPUTED") == 1
+    assert of(samples, "refunds_pending_approval") == 6
+    assert of(samples, "refunds_pending_approval_oldest_seconds") == 7200
     assert of(samples, "webhooks_total", outcome="APPLIED") == 1
     assert of(samples, "reconciliation_drift_seconds") == 42.5
     assert of(samples, "reconciliation_findings", type="ORDER_ALTERED") == 2

@@ -9,11 +9,13 @@ import pytest
 from domain.orders.status import OrderStatus
 from domain.payments.gateway import GatewayRefundStatus, IntentStatus
 from domain.payments.payment import Payment
+from domain.payments.refund_policy import Limits, RefundPolicy, Rule
 from tests.support.crash import Crash, Fuse
 from tests.support.fake_gateway import Outcome
 from tests.support.house import CUSTOMER, House, World
 
 Step = Callable[[House], Awaitable[Any]]
+ABOVE_LIMITS = RefundPolicy(rules=(Rule(name="staff", limits=Limits(per_day={"EUR": 399})),))
 ORDER, PAYMENT = "ord_order", "pay_first"
 
 
@@ -83,6 +85,28 @@ async def cancel(house: House) -> None:
 
 async def refund(house: House) -> None:
     await house.refund(house.payment(PAYMENT), 400, request_id="refund")
+
+
+async def ask(house: House) -> None:
+    """Above the limit: it waits."""
+    house.world.refund_policy = ABOVE_LIMITS
+    await House(house.world).refund(house.payment(PAYMENT), 400, request_id="asked")
+
+
+async def approve(house: House) -> None:
+    await house.approve(house.world.payments.rows["refund"]["ref_asked"], request_id="approve")
+
+
+async def fail_refund(house: House) -> None:
+    """The bank sends it back."""
+    await house.refund(house.payment(PAYMENT), 400, request_id="asked")
+    ((name, _),) = house.gateway.refunds.items()
+    returned = house.gateway.settle_refund(name, GatewayRefundStatus.FAILED)
+    await house.webhook(house.gateway.webhook("refund.failed", returned))
+
+
+async def refund_again(house: House) -> None:
+    await house.refund_again(house.world.payments.rows["refund"]["ref_asked"], request_id="again")
 
 
 async def authenticate(house: House) -> None:
@@ -189,6 +213,24 @@ SCENARIOS = [
         refund,
         OrderStatus.PARTIALLY_REFUNDED,
         ("PaymentSucceeded", "RefundProcessed"),
+        1000,
+        400,
+    ),
+    Scenario(
+        "approved",
+        (make_order, checkout(), ask, deliver),
+        approve,
+        OrderStatus.PARTIALLY_REFUNDED,
+        ("PaymentSucceeded", "RefundProcessed"),
+        1000,
+        400,
+    ),
+    Scenario(
+        "retried",
+        (make_order, checkout(), fail_refund, deliver),
+        refund_again,
+        OrderStatus.PARTIALLY_REFUNDED,
+        ("PaymentSucceeded", "RefundProcessed", "RefundFailed", "RefundProcessed"),
         1000,
         400,
     ),
