@@ -77,11 +77,12 @@ async def capture(
 
 
 def refund_request(
-    gateway: PaymentGateway, intent_id: str, amount: int, refund_id: str = "ref_1"
+    gateway: PaymentGateway, intent_id: str, amount: int, refund_id: str = "ref_1", attempt: int = 1
 ) -> GatewayRequest:
     return gateway.prepare_refund(
         intent_id,
         refund_id=refund_id,
+        attempt=attempt,
         payment_id="pay_1",
         order_id="ord_1",
         amount=amount,
@@ -409,6 +410,20 @@ async def test_a_refund_is_found_among_its_intent_s(gateway: PaymentGateway) -> 
     assert await gateway.find_refund(paid.intent_id, "ref_2") == wanted
     assert await gateway.find_refund(paid.intent_id, "ref_3") is None
     assert await gateway.find_refund(other.intent_id, "ref_2") is None
+
+
+async def test_two_attempts_at_one_refund_are_told_apart(gateway: PaymentGateway) -> None:
+    paid = await pay(gateway)
+    attempts = []
+    for attempt in (1, 2):
+        request = refund_request(gateway, paid.intent_id, 100, attempt=attempt)
+        snapshot = await gateway.execute(request, new_key())
+        assert isinstance(snapshot, RefundSnapshot)
+        assert (snapshot.refund_id, snapshot.attempt) == ("ref_1", attempt)
+        attempts.append(snapshot)
+    assert await gateway.find_refund(paid.intent_id, "ref_1") == attempts[0]
+    assert await gateway.find_refund(paid.intent_id, "ref_1", 2) == attempts[1]
+    assert await gateway.find_refund(paid.intent_id, "ref_1", 3) is None
 
 
 async def test_an_unknown_intent_is_refused(gateway: PaymentGateway) -> None:

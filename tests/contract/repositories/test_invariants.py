@@ -191,6 +191,32 @@ async def test_a_refund_of_ours_stays_within_what_was_captured(stored: Payments,
         )
 
 
+async def test_a_refund_leaves_failed_only_by_a_new_attempt_that_fits(
+    stored: Payments, engine: AsyncEngine
+) -> None:
+    def move(what: str) -> str:
+        return f"UPDATE payments.refund SET {what} WHERE refund_id = 'ref_1'"
+
+    await done(engine, refund(600), change("amount_refunding = 600"))
+    await done(engine, move("status = 'FAILED', gateway_refund_id = 're_1'"), change("amount_refunding = 0"))
+    again = "attempt = 2, gateway_refund_id = NULL"
+    for status in ("PENDING", "PENDING_APPROVAL"):
+        for what in ("attempt = 1", "attempt = 2", "attempt = 3, gateway_refund_id = NULL"):
+            await refused(engine, "refund_transition", move(f"status = '{status}', {what}"))
+    for status in ("SUCCEEDED", "REJECTED", "CANCELED"):
+        await refused(engine, "refund_transition", move(f"status = '{status}', {again}"))
+    await done(engine, refund(401, "ref_2"), change("amount_refunding = 401"))
+    await refused(engine, "refund_within_captured", move(f"status = 'PENDING', {again}"))
+    await done(engine, move(f"status = 'PENDING_APPROVAL', {again}"))
+    await refused(engine, "refund_within_captured", move("status = 'PENDING'"))
+    await done(
+        engine,
+        "UPDATE payments.refund SET status = 'FAILED' WHERE refund_id = 'ref_2'",
+        change("amount_refunding = 0"),
+    )
+    await done(engine, move("status = 'PENDING'"), change("amount_refunding = 600"))
+
+
 async def test_of_two_refunds_begun_at_once_the_second_waits_and_is_refused(
     stored: Payments, engine: AsyncEngine
 ) -> None:
