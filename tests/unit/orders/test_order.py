@@ -31,6 +31,7 @@ from domain.shared.payment_events import (
     PaymentSucceeded,
     RefundFailed,
     RefundProcessed,
+    RefundRejected,
 )
 from tests.support.events import an_event
 from tests.support.house import START
@@ -48,6 +49,7 @@ EXPECTED: dict[type[PaymentEvent], dict[OrderStatus, OrderStatus]] = {
     PaymentCanceled: dict.fromkeys([*WAITING, S.AUTHORIZED], S.PAYMENT_FAILED),
     RefundProcessed: dict.fromkeys(MONEY_TAKEN, S.REFUNDED),
     RefundFailed: dict.fromkeys(MONEY_TAKEN, S.PAID),
+    RefundRejected: {},
     DisputeOpened: {},
     DisputeClosed: {},
 }
@@ -328,7 +330,13 @@ def test_what_the_world_is_told() -> None:
     for kind in told_to_customer:
         assert told(kind) == [customer(kind.type)]
     assert told(RefundProcessed, amount=300) == [customer("RefundProcessed", 300)]
-    silent: list[type[PaymentEvent]] = [PaymentAuthorized, RefundFailed, DisputeOpened, DisputeClosed]
+    silent: list[type[PaymentEvent]] = [
+        PaymentAuthorized,
+        RefundFailed,
+        RefundRejected,
+        DisputeOpened,
+        DisputeClosed,
+    ]
     for kind in silent:
         assert told(kind) == []
 
