@@ -53,8 +53,6 @@ def tell(story: PaymentStory, in_words: InWords) -> Iterator[TimelineEntry]:
         yield _webhook(webhook)
     for refund in story.refunds:
         yield _refund(refund, in_words)
-        if refund.is_approved or refund.status is RefundStatus.REJECTED:
-            yield _decision(refund, in_words)
     # The gateway says when it opened a dispute by its own clock, in whole seconds; we heard of it later.
     heard = (event.committed_at for event in story.events if event.type == DisputeOpened.type)
     for dispute in story.disputes:
@@ -187,20 +185,6 @@ def _refund(refund: Refund, in_words: InWords) -> TimelineEntry:
             changedAt=stamp(refund.updated_at),
             operation="UNKNOWN" if refund.operation_unknown else None,
         ),
-    )
-
-
-def _decision(refund: Refund, in_words: InWords) -> TimelineEntry:
-    """What a second person said, or that nobody said anything in time."""
-    verb = "approved" if refund.is_approved and refund.status is not RefundStatus.REJECTED else "rejected"
-    how = "" if refund.decided_by else ", for nobody had decided in time"
-    return TimelineEntry(
-        at=refund.decided_at or refund.updated_at,
-        kind=TimelineKind.REFUND,
-        title=f"The refund of {in_words(refund.amount, refund.currency)} was {verb}{how}.",
-        reason=None,
-        ids=ids_of(refundId=refund.refund_id, paymentId=refund.payment_id),
-        details=known(decidedBy=refund.decided_by, comment=refund.comment),
     )
 
 
