@@ -1,18 +1,20 @@
 """Orders, and the page of one with everything that happened to it."""
 
-from litestar import get
+from litestar import get, post
 from litestar.response.base import ASGIResponse
 
 from domain.orders.status import OrderStatus
-from entrypoints.console.forms import ConsoleRequest
+from domain.shared.idempotency import Answer
+from entrypoints.console.forms import ConsoleRequest, do_once, read_form, see
 from entrypoints.console.pages import NavEntry, guarded, render
 from entrypoints.console.queries import link, read_filters
-from entrypoints.http import explain
+from entrypoints.http import acknowledgements, explain
 from entrypoints.http import orders as api
 from entrypoints.http.container import container_of
 from entrypoints.http.order_answers import read_order_id
 from entrypoints.http.problems import Problem
 from entrypoints.http.queries import Cursor, decode_cursor, page_of
+from entrypoints.http.schemas.acknowledgements import AcknowledgeBody
 from entrypoints.http.schemas.values import OrderId, Strict, UserId
 from entrypoints.http.stream import STREAM, open_stream, read_position
 
@@ -74,4 +76,19 @@ async def stream_order(request: ConsoleRequest) -> ASGIResponse:
     return await open_stream(request, read_order_id(request), read_position(request))
 
 
-ROUTES = [list_orders, show_order, stream_order]
+@post("/console/orders/{orderId:str}/acknowledge", **guarded(*acknowledgements.OF_ORDER.scopes))
+async def acknowledge(request: ConsoleRequest) -> ASGIResponse:
+    order_id = read_order_id(request)
+    form = await read_form(request, AcknowledgeBody)
+    orders = container_of(request.app).orders
+
+    async def run(request_id: str) -> Answer:
+        await orders.acknowledge_attention(
+            request_id, request.user, order_id, form.value.attention, form.value.comment
+        )
+        return see(f"/console/orders/{order_id}", "acknowledged")
+
+    return await do_once(request, orders.idempotency, form, run)
+
+
+ROUTES = [list_orders, show_order, stream_order, acknowledge]

@@ -42,6 +42,7 @@ DONE: Mapping[str, str] = {
     "skipped": "The event is left out, and its stream goes on after it.",
     "replayed": "It was processed again.",
     "resent": "It is sent again now.",
+    "acknowledged": "Nobody needs to look at it any more; something new raises it again.",
     "approved": "The refund is approved; the page says what the gateway answered.",
     "rejected": "The refund is rejected, and nothing was sent.",
     "refund-retried": "The gateway was asked again; the page says what it answered.",

@@ -1,15 +1,18 @@
 """Payments, and the page of one: operations, refunds, disputes, webhooks and events."""
 
-from litestar import get
+from litestar import get, post
 from litestar.response.base import ASGIResponse
 from structlog.contextvars import bind_contextvars
 
-from entrypoints.console.forms import ConsoleRequest
+from domain.shared.idempotency import Answer
+from entrypoints.console.forms import ConsoleRequest, do_once, read_form, see
 from entrypoints.console.pages import NavEntry, guarded, render
 from entrypoints.console.queries import link, read_filters
+from entrypoints.http import acknowledgements
 from entrypoints.http import payments as api
 from entrypoints.http.container import container_of
 from entrypoints.http.queries import Cursor, decode_cursor, page_of, read_id
+from entrypoints.http.schemas.acknowledgements import AcknowledgeBody
 from entrypoints.http.schemas.values import OrderId, PaymentId, Strict
 
 PAGE = 50
@@ -45,10 +48,30 @@ async def list_payments(request: ConsoleRequest) -> ASGIResponse:
 
 @get("/console/payments/{paymentId:str}", **guarded(*api.GET.scopes))
 async def show_payment(request: ConsoleRequest) -> ASGIResponse:
-    payment_id = read_id(request, "paymentId")
-    bind_contextvars(payment_id=payment_id)
+    payment_id = _payment_id(request)
     story = await container_of(request.app).payments.get_payment_story(request.user, payment_id)
     return render(request, "payment.html", story=story, payment=story.payment)
 
 
-ROUTES = [list_payments, show_payment]
+@post("/console/payments/{paymentId:str}/acknowledge", **guarded(*acknowledgements.OF_PAYMENT.scopes))
+async def acknowledge(request: ConsoleRequest) -> ASGIResponse:
+    payment_id = _payment_id(request)
+    form = await read_form(request, AcknowledgeBody)
+    payments = container_of(request.app).payments
+
+    async def run(request_id: str) -> Answer:
+        await payments.acknowledge_attention(
+            request_id, request.user, payment_id, form.value.attention, form.value.comment
+        )
+        return see(f"/console/payments/{payment_id}", "acknowledged")
+
+    return await do_once(request, payments.idempotency, form, run)
+
+
+ROUTES = [list_payments, show_payment, acknowledge]
+
+
+def _payment_id(request: ConsoleRequest) -> str:
+    payment_id = read_id(request, "paymentId")
+    bind_contextvars(payment_id=payment_id)
+    return payment_id

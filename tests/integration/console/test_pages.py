@@ -129,6 +129,28 @@ async def test_orders_that_a_person_must_look_at(api: Api, browser: Browser) -> 
     assert [one["orderId"] for one in listed] == [order["orderId"]]
 
 
+async def test_a_person_settles_what_had_to_be_looked_at(api: Api, browser: Browser) -> None:
+    order = await paid(api)
+    payment_id = order["payment"]["paymentId"]
+    await execute(
+        api, "UPDATE orders.orders SET attention = 'DISPUTE_LOST' WHERE order_id = :id", id=order["orderId"]
+    )
+    await execute(
+        api, "UPDATE payments.payment SET attention = 'DISPUTE_LOST' WHERE payment_id = :id", id=payment_id
+    )
+    for path in (f"/console/orders/{order['orderId']}", f"/console/payments/{payment_id}"):
+        form = (await browser.open(path)).form(f"{path}/acknowledge")
+        assert (await browser.send(form, comment="")).status == 400
+        page = await browser.send(form, comment=f"written off {EVIL}")
+        assert "Nobody needs to look at it any more" in page.text
+        assert "/acknowledge" not in str(page.forms)
+        again = (await browser.open("/console")).form("/console/sign-out").fields["key"]
+        page = await browser.send(form, comment="once more", key=again)
+        assert (page.status, "attention_not_open" in page.text) == (409, True)
+    page = await browser.open("/console/audit?subject=operator")
+    assert page.text.count("written off") >= 2
+
+
 async def test_lists_go_on_where_they_ended(api: Api, browser: Browser) -> None:
     orders = [await api.order() for _ in range(52)]
     seen: list[str] = []

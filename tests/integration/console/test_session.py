@@ -164,6 +164,8 @@ SCOPES = {
     "/console/orders": ("orders:read",),
     "/console/orders/orderId": ("orders:read",),
     "/console/orders/orderId/stream": ("orders:read",),
+    "/console/orders/orderId/acknowledge": ("operations:write",),
+    "/console/payments/paymentId/acknowledge": ("operations:write",),
     "/console/payments": ("payments:read",),
     "/console/payments/paymentId": ("payments:read",),
     "/console/refunds": ("refunds:create|refunds:approve",),

@@ -15,6 +15,10 @@ async function refresh(say) {
   }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
   const shown = document.getElementById("live");
+  if (shown && [...shown.querySelectorAll("textarea")].some((one) => one.value)) {
+    say("There is news, which will be shown once you have sent what you write, or loaded the page again.");
+    return true;
+  }
   if (fresh && shown) {
     const open = openDetails(shown);
     for (const one of fresh.querySelectorAll("details")) {
