@@ -17,6 +17,7 @@ import msgspec
 from adapters.mail.shop import ORDER_ID
 from adapters.standard_webhooks.addresses import AddressRefused
 from adapters.standard_webhooks.signing import SecretInvalid, key_of
+from domain.reconciliation.policy import PolicyWrong, RepairPolicy
 from entrypoints.refusals import SettingsInvalid as SettingsInvalid
 from entrypoints.setting_forms import normalize
 from entrypoints.settings import PREFIX, AccountSettings, Settings
@@ -66,6 +67,10 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     if settings.shop_url is not None and ORDER_ID not in settings.shop_url:
         raise SettingsInvalid(f"{PREFIX}SHOP_URL has no {ORDER_ID} in it, the place of the order's id.")
     _check_fulfilment(settings)
+    try:
+        RepairPolicy(settings.repair_policy)
+    except PolicyWrong as error:
+        raise SettingsInvalid(f"{PREFIX}REPAIR_POLICY is wrong: {error}.") from error
     return settings
 
 

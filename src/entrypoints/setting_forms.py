@@ -45,7 +45,7 @@ def normalize(values: dict[str, Any], sources: Mapping[str, str], *, of_account:
         values["cors_origins"] = _origins(values["cors_origins"], sources["cors_origins"])
     if "trusted_proxies" in values:
         values["trusted_proxies"] = _networks(values["trusted_proxies"], sources["trusted_proxies"])
-    for key in ("trusted_issuers", "refund_policy"):
+    for key in ("trusted_issuers", "refund_policy", "repair_policy"):
         if isinstance(values.get(key), str):
             values[key] = _json(values[key], sources[key])
     if "gateways" in values:

@@ -9,6 +9,7 @@ from adapters.security.issuers import TrustedIssuer
 from adapters.standard_webhooks.addresses import AddressPolicy, Networks
 from adapters.stripe.descriptors import LONGEST_PREFIX, SHORTEST_PREFIX
 from domain.orders.money_policy import MoneyPolicy, OnCapturedLess, OnMoney, OnPaidAfterCancel
+from domain.reconciliation.finding import Action, FindingType
 from entrypoints.refund_policy import DEFAULT_POLICY, RefundPolicySettings
 from entrypoints.refusals import SettingsInvalid as SettingsInvalid
 
@@ -165,6 +166,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How often the books of orders, payments and gateway are compared where they have changed."""
     reconcile_grace_seconds: Seconds = 30.0
     """How long an event or a webhook may be on its way before what it would tell counts as a difference."""
+    reconcile_calls_per_second: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 20.0
+    """How many calls each process that compares may make to the gateways; Stripe allows 100 reads a second to an
+    account, 25 in its test mode."""
+    reconcile_sweep_hours: Annotated[float, msgspec.Meta(gt=0, le=720)] = 24.0
+    """How often all that was made in `reconcile_sweep_days` is compared with the gateways, page by page."""
+    reconcile_sweep_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
+    """How far into the past that goes."""
+    repair_policy: dict[FindingType, Action] = {}
+    """What is done about each type of finding: `apply`, `refund`, `flag` or `ignore` (docs/reconciliation.md). A table
+    `[repair_policy]` in the file, a JSON object in the environment; a type that is not named has its default."""
     refund_policy: RefundPolicySettings = DEFAULT_POLICY
     """Who may give back how much without a second person, and who may approve more: a table `[refund_policy]` in the
     file, a JSON object in the environment (docs/refunds.md). Default: 1,000.00 EUR, and about as much in other

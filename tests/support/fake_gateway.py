@@ -217,7 +217,8 @@ class FakeGateway:
         """Somebody gives money back without us."""
         snapshot = self._intents[intent_id].snapshot
         params = {"intent_id": intent_id, "amount": amount, "currency": snapshot.currency}
-        return self._refund({**params, "refund_id": None, "reason": "requested_by_customer"}, Outcome.NORMAL)
+        params = {**params, "refund_id": None, "attempt": 1, "reason": "requested_by_customer"}
+        return self._refund(params, Outcome.NORMAL)
 
     def cancel_in_dashboard(self, intent_id: str) -> IntentSnapshot:
         """Somebody cancels a payment without us."""
@@ -407,9 +408,9 @@ class FakeGateway:
             raise GatewayRefused("resource_missing", f"No such dispute: '{gateway_dispute_id}'", param="id")
         return self.disputes[gateway_dispute_id]
 
-    async def list_events(self, *, after: str | None) -> EventPage:
+    async def list_events(self, *, after: str | None, since: datetime) -> EventPage:
         self._must_be_up()
-        return self.lists.event_page(after)
+        return self.lists.event_page(after, since)
 
     async def list_intents(self, *, since: datetime, until: datetime, after: str | None) -> ListPage:
         self._must_be_up()

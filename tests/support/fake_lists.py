@@ -66,9 +66,9 @@ class FakeLists:
         )
         self.events.append(ListedEvent(event, self.body_of(event)))
 
-    def event_page(self, after: str | None) -> EventPage:
+    def event_page(self, after: str | None, since: datetime) -> EventPage:
         if after is None:
-            return EventPage(self.events[-1:], more=False)
+            return EventPage([one for one in self.events if one.event.created_at >= since], more=False)
         ids = [one.event.event_id for one in self.events]
         if after not in ids:
             raise GatewayRefused("resource_missing", f"No such event: '{after}'", param="ending_before")

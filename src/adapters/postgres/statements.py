@@ -27,7 +27,7 @@ from domain.shared.statements import (
 
 
 @asynccontextmanager
-async def _reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Raises DatabaseUnavailable."""
     try:
         async with autocommitting(engine).connect() as connection:
@@ -115,30 +115,30 @@ class PostgresOrderStatements:
         return await self._orders(_ORDERS_PAGE, after=after, since=since, until=until, limit=limit)
 
     async def existing(self, order_ids: Sequence[str]) -> Collection[str]:
-        async with _reading(self.engine) as connection:
+        async with reading(self.engine) as connection:
             return set(await connection.scalars(_EXISTING, {"order_ids": list(order_ids)}))
 
     async def newest(self, limit: int) -> Sequence[OrderStatement]:
         return await self._orders(_ORDERS_NEWEST, limit=limit)
 
     async def _orders(self, statement: TextClause, **asked: object) -> Sequence[OrderStatement]:
-        async with _reading(self.engine) as connection:
+        async with reading(self.engine) as connection:
             rows = await connection.execute(statement, {"follower": self.follower, **asked})
             return [_order(row) for row in rows]
 
     async def places(self, payment_ids: Sequence[str]) -> Mapping[str, int]:
         asked = {"follower": self.follower, "payment_ids": list(payment_ids)}
-        async with _reading(self.engine) as connection:
+        async with reading(self.engine) as connection:
             return {row.stream: row.applied for row in await connection.execute(_PLACES, asked)}
 
     async def held_events(self, payment_ids: Sequence[str]) -> Sequence[HeldEvent]:
         asked = {"follower": self.follower, "payment_ids": list(payment_ids)}
-        async with _reading(self.engine) as connection:
+        async with reading(self.engine) as connection:
             return [from_row(HeldEvent, row) for row in (await connection.execute(_HELD, asked)).mappings()]
 
     async def open_attempts(self, *, before: datetime, limit: int) -> Sequence[OpenWork]:
         asked = {"before": before, "limit": limit}
-        async with _reading(self.engine) as connection:
+        async with reading(self.engine) as connection:
             rows = (await connection.execute(_OPEN_ATTEMPTS, asked)).mappings()
             return [from_row(OpenWork, row) for row in rows]
 
@@ -214,14 +214,14 @@ class PostgresPaymentStatements:
         return await self._payments(_PAYMENTS_PAGE, after=after, since=since, until=until, limit=limit)
 
     async def _payments(self, statement: TextClause, **asked: object) -> Sequence[PaymentStatement]:
-        async with _reading(self.engine) as connection:
+        async with reading(self.engine) as connection:
             rows = (await connection.execute(statement, asked)).mappings()
             return [from_row(PaymentStatement, row) for row in rows]
 
     async def changed(self, *, after: str | None, before: datetime, limit: int) -> ChangedPayments:
         xid, position = _place(after)
         asked = {"xid": xid, "position": position, "before": before, "lanes": self.lanes, "limit": limit}
-        async with _reading(self.engine) as connection:
+        async with reading(self.engine) as connection:
             rows = (await connection.execute(_CHANGED, asked)).all()
         first_young = next((number for number, row in enumerate(rows) if not row.is_old), len(rows))
         taken = rows[:first_young]

@@ -197,9 +197,11 @@ class StripeGateway:
         path = f"{lists.DISPUTES_PATH}/{quote(gateway_dispute_id, safe='')}"
         return self._read(dispute_snapshot, await self._look_up(path, {}), path)
 
-    async def list_events(self, *, after: str | None) -> EventPage:
-        items, more = await self._page(lists.EVENTS_PATH, lists.events_query(after))
-        return lists.read_events(items, more, after=after)
+    async def list_events(self, *, after: str | None, since: datetime) -> EventPage:
+        if after is None:
+            listed = [event async for event in self._list(lists.EVENTS_PATH, lists.events_since(since))]
+            return lists.read_events(listed, more=False)
+        return lists.read_events(*await self._page(lists.EVENTS_PATH, lists.events_behind(after)))
 
     async def list_intents(self, *, since: datetime, until: datetime, after: str | None) -> ListPage:
         query = lists.range_query(since, until, after)

@@ -33,12 +33,13 @@ def range_query(since: datetime, until: datetime, after: str | None) -> dict[str
     return query if after is None else {**query, "starting_after": after}
 
 
-def events_query(after: str | None) -> dict[str, Any]:
+def events_behind(after: str) -> dict[str, Any]:
     """Stripe lists backwards, and `ending_before` gives what comes just behind an event."""
-    query: dict[str, Any] = {"types": list(FOLLOWED_TYPES)}
-    if after is None:
-        return {**query, "limit": 1}
-    return {**query, "limit": LISTED_AT_ONCE, "ending_before": after}
+    return {"types": list(FOLLOWED_TYPES), "limit": LISTED_AT_ONCE, "ending_before": after}
+
+
+def events_since(since: datetime) -> dict[str, Any]:
+    return {"types": list(FOLLOWED_TYPES), "created": {"gte": int(since.timestamp())}}
 
 
 def read_page(
@@ -68,7 +69,7 @@ def _intent_of(item: Mapping[str, Any]) -> str | None:
         return None
 
 
-def read_events(items: Sequence[Mapping[str, Any]], more: bool, *, after: str | None) -> EventPage:
+def read_events(items: Sequence[Mapping[str, Any]], more: bool) -> EventPage:
     """Raises GatewayUnreadable."""
     events: list[ListedEvent] = []
     for item in reversed(items):
@@ -77,4 +78,4 @@ def read_events(items: Sequence[Mapping[str, Any]], more: bool, *, after: str | 
             events.append(ListedEvent(read_event(body), body))
         except WebhookBodyInvalid as cause:
             raise GatewayUnreadable(f"{EVENTS_PATH}: {cause}") from cause
-    return EventPage(events, more and after is not None)
+    return EventPage(events, more)

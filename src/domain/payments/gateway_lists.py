@@ -58,8 +58,8 @@ class EventPage:
 class GatewayLists(Protocol):
     """Every coroutine raises GatewayUnknown or GatewayRefused."""
 
-    async def list_events(self, *, after: str | None) -> EventPage:
-        """The events behind that one, of the types that payments follow; the newest alone where `after` is None.
+    async def list_events(self, *, after: str | None, since: datetime) -> EventPage:
+        """A page of the events behind `after`, or all from `since` on where that is None; of types that payments follow.
 
         Raises GatewayRefused with the code `resource_missing` where the gateway no longer has that one.
         """

@@ -33,6 +33,10 @@ class FindingType(State):
     )
     UNKNOWN_DISPUTE = "UNKNOWN_DISPUTE", "A payment of ours is disputed, and we do not know of it."
     STALE_AUTHORIZATION = "STALE_AUTHORIZATION", "We count on held funds that the gateway no longer holds."
+    PAYMENT_ALTERED = (
+        "PAYMENT_ALTERED",
+        "A payment's status or amounts do not follow from its own events.",
+    )
     STUCK_OPERATION = (
         "STUCK_OPERATION",
         "A call to the gateway was begun, and nobody knows its outcome for too long.",

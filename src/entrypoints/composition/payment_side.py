@@ -52,6 +52,7 @@ from domain.payments.use_cases.saved_methods import DetachSavedMethodHandler, Li
 from domain.payments.use_cases.simulate_refund import SimulateRefundHandler
 from domain.payments.use_cases.update_payment import UpdatePaymentHandler
 from domain.shared.idempotency import IdempotencyStore
+from entrypoints.composition.gateway_reconciliation import GatewayReconciliation
 from entrypoints.composition.ledger import LedgerPart, build_ledger
 from entrypoints.composition.outside import Outside
 from entrypoints.gateways import build_gateways
@@ -106,6 +107,7 @@ class PaymentSide:
     check_payments: CheckPaymentsHandler
     ledger: LedgerPart
     statements: PostgresPaymentStatements
+    reconciliation: GatewayReconciliation
 
 
 def build_payments(
@@ -134,6 +136,7 @@ def build_payments(
         clock,
         receipts_to_customers=settings.receipts == "customer",
     )
+    create_refund = CreateRefundHandler(uow, desk, runner)
     return PaymentSide(
         engine=engine,
         outbox=outbox,
@@ -154,7 +157,7 @@ def build_payments(
         detach_saved_method=DetachSavedMethodHandler(uow, gateways),
         count_attentions=CountAttentionsHandler(uow),
         acknowledge_attention=AcknowledgeAttentionHandler(uow, clock),
-        create_refund=CreateRefundHandler(uow, desk, runner),
+        create_refund=create_refund,
         refund_policy=desk.policy,
         simulate_refund=SimulateRefundHandler(uow, desk),
         approve_refund=ApproveRefundHandler(uow, desk, runner),
@@ -181,4 +184,5 @@ def build_payments(
             uow, gateways, clock, ids, timedelta(hours=settings.authorization_warning_hours)
         ),
         statements=PostgresPaymentStatements(engine, outbox.lanes),
+        reconciliation=GatewayReconciliation(settings, outside, engine, receive_webhook, create_refund),
     )

@@ -41,8 +41,8 @@ def build_reconciliation(
     databases: list[UnitOfWorkFactory] = [uow]
     if settings.orders_database_url != settings.payments_database_url:
         databases.append(partial(PostgresReconciliationUnitOfWork, payments.engine, "payments"))
-    record = RecordDifferencesHandler(uow, RepairPolicy(), outside.clock, outside.ids)
     measure = MeasureHandler(databases, outside.clock)
+    record = RecordDifferencesHandler(uow, RepairPolicy(settings.repair_policy), outside.clock, outside.ids)
     return Reconciliation(
         unit_of_work=uow,
         locks=PostgresLocks(orders.engine),

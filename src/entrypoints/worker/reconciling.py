@@ -7,6 +7,7 @@ import structlog
 
 from adapters.cloudevents import payment_events
 from domain.reconciliation.finding import Finding
+from domain.reconciliation.use_cases.compare_gateway import CompareGatewayHandler
 from domain.reconciliation.use_cases.repair_orders import RepairOrdersHandler
 from entrypoints.bootstrap import Container
 from entrypoints.operating.logs import operations_of
@@ -55,6 +56,24 @@ class OrdersRound:
         new = [one for one in done.findings if one.first_seen >= begun_at]
         if new or repaired:
             logger.warning("orders_differ", new=_told(new), repaired=_told(repaired))
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRound:
+    """One round: compare the payments with their gateways, and repair what the policy says."""
+
+    container: Container
+    compare: CompareGatewayHandler
+
+    async def __call__(self) -> None:
+        async with self.container.payments.reconciliation.locks.hold("gateway") as held:
+            if not held:
+                return
+            begun_at = self.container.clock.now()
+            done = await self.compare()
+        new = [one for one in done.findings if one.first_seen >= begun_at]
+        if new or done.repaired:
+            logger.warning("gateway_differs", new=_told(new), repaired=_told(done.repaired))
 
 
 def _told(findings: Sequence[Finding]) -> list[str]:

@@ -14,7 +14,7 @@ from entrypoints.settings import Settings
 from entrypoints.traces import in_new_traces
 from entrypoints.worker.consumers import effect_inboxes, payment_events_inbox
 from entrypoints.worker.periodic import periodically
-from entrypoints.worker.reconciling import orders_round_of, summarize_day
+from entrypoints.worker.reconciling import GatewayRound, orders_round_of, summarize_day
 from entrypoints.worker.subscriptions import EFFECTS, ORDERS, consumers_by_topic, consumers_of
 from entrypoints.worker.waiting import check_payments
 from entrypoints.worker.webhook_log import WebhookPublisher
@@ -133,6 +133,8 @@ def _reconciliation(container: Container, stop: asyncio.Event) -> Work:
     compare_orders = in_new_traces(orders_round_of(container), container.ids)
     yield periodically("reconcile orders", seconds, compare_orders, stop)
     yield periodically("daily summary", SUMMARY_SECONDS, partial(summarize_day, container), stop)
+    compare_gateway = GatewayRound(container, container.payments.reconciliation.compare())
+    yield periodically("reconcile gateway", seconds, in_new_traces(compare_gateway, container.ids), stop)
 
 
 def _anchors(container: Container, stop: asyncio.Event) -> Work:

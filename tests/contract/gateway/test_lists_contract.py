@@ -87,12 +87,13 @@ async def test_refunds_and_disputes(bench: Bench, lists: GatewayLists, now: date
     assert refused.value.code == "resource_missing"
 
 
-async def test_events_oldest_first_behind_a_place(bench: Bench, lists: GatewayLists) -> None:
-    assert await lists.list_events(after=None) == await lists.list_events(after=None)
+async def test_events_oldest_first_behind_a_place(bench: Bench, lists: GatewayLists, now: datetime) -> None:
+    since = now - LONG_AGO
+    assert (await lists.list_events(after=None, since=since)).events == []
     first = await pay(bench.gateway, payment_id="pay_0")
-    (begin,) = (await lists.list_events(after=None)).events
+    (begin,) = (await lists.list_events(after=None, since=since)).events
     assert begin.event.intent_id == first.intent_id
-    nothing = await lists.list_events(after=begin.event.event_id)
+    nothing = await lists.list_events(after=begin.event.event_id, since=since)
     assert (nothing.events, nothing.more) == ([], False)
 
     declined = await confirm(
@@ -100,7 +101,7 @@ async def test_events_oldest_first_behind_a_place(bench: Bench, lists: GatewayLi
     )
     await confirm(bench.gateway, declined.intent_id, "pm_card_visa")
     await bench.gateway.execute(refund_request(bench.gateway, declined.intent_id, 300), new_key())
-    page = await lists.list_events(after=begin.event.event_id)
+    page = await lists.list_events(after=begin.event.event_id, since=since)
     assert not page.more
     assert {one.event.intent_id for one in page.events} == {declined.intent_id}
     intents = [one.event.snapshot for one in page.events if isinstance(one.event.snapshot, IntentSnapshot)]
@@ -109,12 +110,25 @@ async def test_events_oldest_first_behind_a_place(bench: Bench, lists: GatewayLi
         IntentStatus.SUCCEEDED,
     ]
     assert isinstance(page.events[-1].event.snapshot, RefundSnapshot)
-    assert await lists.list_events(after=None) != await lists.list_events(after=begin.event.event_id)
-    (newest,) = (await lists.list_events(after=None)).events
-    assert newest == page.events[-1]
+    everything = await lists.list_events(after=None, since=since)
+    assert [*everything.events] == [begin, *page.events]
+    assert not everything.more
+    assert (await lists.list_events(after=None, since=now + LONG_AGO)).events == []
 
 
-async def test_an_event_that_is_gone_is_said_to_be_missing(lists: GatewayLists) -> None:
+async def test_events_come_in_pages(bench: Bench, lists: GatewayLists, now: datetime) -> None:
+    for number in range(102):
+        intent = await create(bench.gateway, payment_id=f"pay_{number}")
+        await bench.gateway.execute(bench.gateway.prepare_cancel(intent.intent_id, reason=None), new_key())
+    everything = (await lists.list_events(after=None, since=now - LONG_AGO)).events
+    assert len(everything) == 102
+    first = await lists.list_events(after=everything[0].event.event_id, since=now)
+    assert ([*first.events], first.more) == ([*everything[1:101]], True)
+    rest = await lists.list_events(after=first.events[-1].event.event_id, since=now)
+    assert ([*rest.events], rest.more) == ([*everything[101:]], False)
+
+
+async def test_an_event_that_is_gone_is_said_to_be_missing(lists: GatewayLists, now: datetime) -> None:
     with pytest.raises(GatewayRefused) as refused:
-        await lists.list_events(after="evt_none")
+        await lists.list_events(after="evt_none", since=now)
     assert refused.value.code == "resource_missing"

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from domain.reconciliation.finding import Difference, Finding, FindingStatus, FindingType
+from domain.reconciliation.finding import Action, Difference, Finding, FindingStatus, FindingType
 from domain.reconciliation.policy import RepairPolicy
 from domain.reconciliation.ports import UnitOfWorkFactory
 from domain.shared.system import Clock, IdFactory
@@ -49,8 +49,14 @@ class RecordDifferencesHandler:
                     if await uow.findings.add(finding) and finding.status is FindingStatus.OPEN:
                         open_now.append(finding)
             for finding in newest.values():
-                if finding.status is FindingStatus.OPEN and finding.type in types:
-                    finding.vanish(now)
-                    await uow.findings.save(finding)
+                if finding.status is not FindingStatus.OPEN or finding.type not in types:
+                    continue
+                if finding.action is Action.REFUND and finding.tries:
+                    open_now.append(
+                        finding
+                    )  # the books agree by now, and the money is still to be given back
+                    continue
+                finding.vanish(now)
+                await uow.findings.save(finding)
             await uow.commit()
         return open_now
