@@ -1,7 +1,7 @@
 """What an operator can ask and do: how far everything is, what is parked and why, and what to do about it."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -39,6 +39,10 @@ HELD = 10_000  # rows of an inbox that are counted, grouped or retried at most
 RATED = 200  # of the newest events of a lane
 SCANNED = 2_000  # rows that a page filtered by type reads at most
 LISTED = 1_000
+
+
+Note = Callable[[AsyncConnection, str], Awaitable[None]]
+"""Writes down in the transaction what was done to this stream or event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +202,12 @@ class Operations:
         stream: str | None = None,
         event_id: UUID | None = None,
         cause: str | None = None,
+        note: Note | None = None,
     ) -> Retried:
         """Let what is parked go on: one stream, that of one event, or all of one cause (as `dead` names it).
 
         An unordered consumer has events only, no streams to go on. Each is resumed in a transaction of its
-        own and tried within a second by any worker. Raises ValueError unless exactly one is named.
+        own, in which it is also noted, and tried within a second by any worker. Raises ValueError unless exactly one is named.
         """
         if sum(given is not None for given in (stream, event_id, cause)) != 1:
             raise ValueError("name a stream, an event or a cause")
@@ -211,14 +216,14 @@ class Operations:
             if stream is not None:
                 raise ValueError(f"{name} is unordered: name an event or a cause")
             ids = [event_id] if event_id is not None else await self._matching(name, cause)
-            results = [(str(i), await _retry_event(engine, inbox, i)) for i in ids]
+            results = [(str(i), await _retry_event(engine, inbox, i, note)) for i in ids]
         else:
             if event_id is not None:
                 stream = await self._stream_of(name, event_id)
                 streams = [] if stream is None else [stream]
             else:
                 streams = [stream] if stream is not None else await self._matching(name, cause)
-            results = [(s, await self._retry_stream(engine, inbox, s)) for s in streams]
+            results = [(s, await self._retry_stream(engine, inbox, s, note)) for s in streams]
         return Retried(
             resumed=sum(is_resumed for _, is_resumed in results),
             refused=[what for what, is_resumed in results if not is_resumed]
@@ -237,14 +242,20 @@ class Operations:
             found: str | None = await connection.scalar(self._inboxes[name].stream_of_parked, asked)
         return found
 
-    async def _retry_stream(self, engine: AsyncEngine, inbox: OrderedInbox, stream: str) -> bool:
+    async def _retry_stream(
+        self, engine: AsyncEngine, inbox: OrderedInbox, stream: str, note: Note | None
+    ) -> bool:
         async with transaction(engine) as connection:
             asked = {"consumer": inbox.consumer, "stream": stream}
             is_stuck = await connection.scalar(self._inboxes[inbox.consumer].is_stuck, asked)
-            return bool(is_stuck) and await inbox.retry(connection, stream)
+            is_resumed = bool(is_stuck) and await inbox.retry(connection, stream)
+            if is_resumed and note is not None:
+                await note(connection, stream)
+            return is_resumed
 
-    async def skip(self, name: str, event_id: UUID, *, reason: str) -> bool:
-        """Leave out a failed or parked event for good; it is kept with the reason. False where none is held.
+    async def skip(self, name: str, event_id: UUID, *, reason: str, note: Note | None = None) -> bool:
+        """Leave out a failed or parked event for good; it is kept with the reason, and noted in the same
+        transaction. False where none is held.
 
         Raises ValueError for an empty reason.
         """
@@ -252,7 +263,10 @@ class Operations:
             raise ValueError("a reason is required")
         consumer = self.consumers[name]
         async with transaction(consumer.engine) as connection:
-            return await consumer.inbox.skip(connection, event_id, reason=reason.strip())
+            is_skipped = await consumer.inbox.skip(connection, event_id, reason=reason.strip())
+            if is_skipped and note is not None:
+                await note(connection, str(event_id))
+            return is_skipped
 
     def select(self, selection: Selection, *, page: int = 500) -> AsyncIterator[list[ListedEvent]]:
         """The selected events that the log holds now, in the order of positions, in pages.
@@ -276,9 +290,12 @@ class Operations:
             yield Replayed(events, found[-1].position)
 
 
-async def _retry_event(engine: AsyncEngine, inbox: UnorderedInbox, event_id: UUID) -> bool:
+async def _retry_event(engine: AsyncEngine, inbox: UnorderedInbox, event_id: UUID, note: Note | None) -> bool:
     async with transaction(engine) as connection:
-        return await inbox.retry(connection, event_id)
+        is_resumed = await inbox.retry(connection, event_id)
+        if is_resumed and note is not None:
+            await note(connection, str(event_id))
+        return is_resumed
 
 
 def _count(number: int, bound: int) -> Count:

@@ -98,6 +98,7 @@ APPROVER = Caller(
     scopes=frozenset({"orders:read", "payments:read", "refunds:approve", "users:any"}),
     token_id="token",
 )
+OPERATOR = Caller(subject="operator", scopes=frozenset({"operations:read", "operations:write", "users:any"}))
 STRANGER = Caller(subject="u_2", scopes=CUSTOMER.scopes)
 
 
@@ -301,7 +302,7 @@ class House:
         return await self.create_order(CreateOrder(request_id=request_id or self.ids.request_id(), **fields))
 
     async def count(self, sku: str, on_hand: int) -> None:
-        await self.count_stock(CountStock(sku=sku, on_hand=on_hand))
+        await self.count_stock(CountStock(caller=OPERATOR, sku=sku, on_hand=on_hand))
 
     def stock(self, sku: str) -> tuple[int, int]:
         """How many there are of a tracked SKU, and how many of these orders hold."""

@@ -14,10 +14,11 @@ from domain.payments.use_cases.cancel_payment import CancelPayment, CancelPaymen
 from domain.payments.use_cases.confirm_payment import ConfirmPayment, ConfirmPaymentHandler
 from domain.payments.use_cases.create_payment import CreatePayment, CreatePaymentHandler
 from domain.payments.use_cases.create_refund import CreateRefund, CreateRefundHandler
-from domain.shared.callers import Caller
+from domain.shared.callers import ORDER_SERVICE, Caller
 
 ORDERS = Caller(
-    subject="orders", scopes=frozenset({"payments:read", "payments:write", "refunds:create", "users:any"})
+    subject=ORDER_SERVICE,
+    scopes=frozenset({"payments:read", "payments:write", "refunds:create", "users:any"}),
 )
 """The order service, as the payment service knows it. Whose order it is was decided before it calls."""
 

@@ -43,6 +43,18 @@ class Caller:
         return self.subject
 
 
+ORDER_SERVICE = "orders"
+"""The order service as the payment service knows it: the subject, or the actor for somebody."""
+
+
+def has_authority(caller: Caller) -> bool:
+    """Whether what the caller does to an order or a payment is for the audit log: it may act on what is not its own.
+
+    What the order service asks for follows from what was asked of it, which is told there.
+    """
+    return "users:any" in caller.scopes and ORDER_SERVICE not in (caller.subject, caller.actor)
+
+
 class TokenFault(StrEnum):
     """Why a token was refused. Stable: logs, tests and the API's 401 answers name it."""
 

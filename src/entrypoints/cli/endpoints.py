@@ -13,6 +13,7 @@ from domain.orders.webhooks.endpoint import WebhookEndpoint
 from domain.shared.errors import NotFound
 from entrypoints.cli.operators import When, exit_with, json_option, ready_file_option, settings_of
 from entrypoints.cli.printer import Printer
+from entrypoints.operating.audit import operator
 from entrypoints.operating.endpoints import outgoing_webhooks
 from entrypoints.outgoing_webhooks import OutgoingWebhooks
 from entrypoints.settings import Settings
@@ -148,7 +149,9 @@ def replay(
 
     async def work(webhooks: OutgoingWebhooks) -> None:
         count = await webhooks.deliveries.replay_all(
-            ReplayDeliveries(endpoint_id=endpoint_id, since=begin, until=end, also_delivered=delivered)
+            ReplayDeliveries(
+                caller=operator(), endpoint_id=endpoint_id, since=begin, until=end, also_delivered=delivered
+            )
         )
         Show(as_json).told("replayed", count)
 
@@ -175,7 +178,9 @@ def disable(settings: Settings, endpoint_id: str, as_json: bool) -> None:
 
 def _switch(settings: Settings, endpoint_id: str, as_json: bool, *, enabled: bool) -> None:
     async def work(webhooks: OutgoingWebhooks) -> None:
-        changed = await webhooks.endpoints.change(ChangeEndpoint(endpoint_id=endpoint_id, enabled=enabled))
+        changed = await webhooks.endpoints.change(
+            ChangeEndpoint(caller=operator(), endpoint_id=endpoint_id, enabled=enabled)
+        )
         Show(as_json).endpoints([changed])
 
     _run(settings, work)

@@ -1,16 +1,22 @@
 """`payonce keys`."""
 
+import getpass
 import json
 import os
+import socket
 from typing import get_args
 
 import click
+import structlog
 
 from adapters.security.data_keys import create_data_keys
 from adapters.security.keys import SigningAlgorithm, create_keys, rotate_keys, withdraw_key
 from entrypoints.data_keys import data_keys_of
 from entrypoints.environment import load_settings
+from entrypoints.logging import configure_logging
 from entrypoints.settings import Settings
+
+logger = structlog.stdlib.get_logger(__name__)
 
 
 @click.group(invoke_without_command=True)
@@ -28,6 +34,7 @@ def command(
     if context.invoked_subcommand is not None:
         return
     settings = load_settings(os.environ)
+    configure_logging(settings.log_level, settings.log_format)
     path = settings.signing_key_file
     if withdraw is not None and rotate:
         raise click.UsageError(
@@ -35,8 +42,11 @@ def command(
         )
     if withdraw is not None:
         withdraw_key(path, withdraw)
+        _tell("signing_key_withdrawn", withdraw)
     existed = path.exists()
     keys = rotate_keys(path, algorithm) if rotate and existed else create_keys(path, algorithm)
+    if rotate or not existed:
+        _tell("signing_key_made", keys.key_ids[0])
     if not settings.data_keys:
         create_data_keys(settings.data_key_file)
     if as_json:
@@ -54,3 +64,8 @@ def _tell_data_keys(settings: Settings) -> None:
     click.echo(f"{place} holds {len(keys.key_ids)} key{'s' * (len(keys.key_ids) > 1)} of stored data:")
     for position, key_id in enumerate(keys.key_ids):
         click.echo(f"  {key_id}  {'seals' if position == 0 else 'still opens'}")
+
+
+def _tell(what: str, key_id: str) -> None:
+    """Keys are a file, so that it is our own log that keeps who made and withdrew which."""
+    logger.info(what, key_id=key_id, user=getpass.getuser(), host=socket.gethostname())

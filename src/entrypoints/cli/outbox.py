@@ -11,10 +11,12 @@ import click
 from adapters.cloudevents.payment_events import EventUnreadable
 from adapters.dramatiq.publisher import DramatiqPublisher
 from domain.orders.money_policy import MoneyPolicy
+from domain.shared.timeline import stamp
 from entrypoints.bootstrap import make_broker_of
 from entrypoints.cli.group import WrongUsage
 from entrypoints.cli.operators import When, exit_with, json_option, ready_file_option, settings_of
 from entrypoints.cli.outbox_show import Show
+from entrypoints.operating.audit import note_replay, noting, operator
 from entrypoints.operating.logs import CONSUMERS, LOGS, Operating, operating
 from entrypoints.operating.shadow import shadow
 from entrypoints.settings import Settings
@@ -146,7 +148,13 @@ def retry(
     async def work(databases: Operating) -> int:
         log = databases.logs[CONSUMERS[consumer].log]
         try:
-            retried = await log.retry(consumer, stream=stream, event_id=event_id, cause=cause)
+            retried = await log.retry(
+                consumer,
+                stream=stream,
+                event_id=event_id,
+                cause=cause,
+                note=noting(operator(), "outbox.retry", consumer),
+            )
         except ValueError as error:
             raise WrongUsage(f"{str(error).capitalize()}: --stream, --event, --cause.") from error
         Show(as_json).retried(retried)
@@ -170,7 +178,11 @@ def skip(settings: Settings, consumer: str, event_id: UUID, reason: str, as_json
         raise WrongUsage("--reason must say why.")
 
     async def work(databases: Operating) -> int:
-        is_skipped = await databases.logs[CONSUMERS[consumer].log].skip(consumer, event_id, reason=reason)
+        log, note = (
+            databases.logs[CONSUMERS[consumer].log],
+            noting(operator(), "outbox.skip", consumer, reason),
+        )
+        is_skipped = await log.skip(consumer, event_id, reason=reason, note=note)
         Show(as_json).skipped(event_id, is_skipped)
         return 0 if is_skipped else 1
 
@@ -222,7 +234,9 @@ def replay(
     names = [consumer] if consumer else list(CONSUMERS)
 
     async def work(databases: Operating) -> int:
+        what = {"from": stamp(begin), "to": stamp(end), "stream": stream, "after": after, "limit": limit}
         for name in names:
+            await note_replay(databases.orders, operator(), name, what)
             await _replay(settings, databases, name, selection(CONSUMERS[name].topic), limit, show)
         show.end_of_replay()
         return 0

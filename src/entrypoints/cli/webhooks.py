@@ -12,6 +12,7 @@ from domain.payments.webhook import StoredWebhook, WebhookFilter, WebhookOutcome
 from entrypoints.cli.group import WrongUsage
 from entrypoints.cli.operators import When, exit_with, json_option, ready_file_option, settings_of
 from entrypoints.cli.webhooks_show import Show
+from entrypoints.operating.audit import operator
 from entrypoints.operating.webhooks import KeptWebhooks, kept_webhooks
 from entrypoints.settings import Settings
 
@@ -167,10 +168,10 @@ def replay(
     printer = Show(as_json)
 
     async def work(kept: KeptWebhooks) -> int:
-        unsolved = count = 0
+        unsolved, count, caller = 0, 0, operator()
         named = ((gateway, event_id) for event_id in event_ids)
         for account, event_id in [*named] or [key async for key in _chosen(kept, wanted, limit)]:
-            became = await kept.replay(account, event_id)
+            became = await kept.replay(caller, account, event_id)
             printer.replayed(event_id, became)
             count += 1
             unsolved += became in _UNSOLVED

@@ -12,6 +12,7 @@ from entrypoints.console.forms import ConsoleRequest, do_once, read_form, see
 from entrypoints.console.pages import NavEntry, guarded, render
 from entrypoints.http.container import container_of
 from entrypoints.http.problems import Problem
+from entrypoints.operating.audit import noting
 from entrypoints.operating.logs import CONSUMERS, operations_of
 from outbox import Operations
 
@@ -41,7 +42,9 @@ async def retry(request: ConsoleRequest) -> ASGIResponse:
     form = await read_form(request, RetryForm)
 
     async def run(_: str) -> Answer:
-        await _log(request, consumer).retry(consumer, cause=form.value.cause)
+        await _log(request, consumer).retry(
+            consumer, cause=form.value.cause, note=noting(request.user, "outbox.retry", consumer)
+        )
         return see(PATH, "retried")
 
     return await do_once(request, container_of(request.app).orders.idempotency, form, run)
@@ -59,7 +62,9 @@ async def skip(request: ConsoleRequest) -> ASGIResponse:
     form = await read_form(request, SkipForm)
 
     async def run(_: str) -> Answer:
-        if not await _log(request, consumer).skip(consumer, event_id, reason=form.value.reason):
+        reason = form.value.reason
+        note = noting(request.user, "outbox.skip", consumer, reason)
+        if not await _log(request, consumer).skip(consumer, event_id, reason=reason, note=note):
             raise Problem(
                 409, "event_not_held", "No failed or parked event of that id is held: it went on meanwhile."
             )

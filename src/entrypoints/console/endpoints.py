@@ -57,7 +57,7 @@ async def replay_delivery(request: ConsoleRequest) -> ASGIResponse:
     endpoint_id, delivery_id = read_id(request, "endpointId"), read_id(request, "deliveryId")
 
     async def run(_: str) -> Answer:
-        await container_of(request.app).orders.webhooks.deliveries.replay(delivery_id)
+        await container_of(request.app).orders.webhooks.deliveries.replay(request.user, delivery_id)
         return see(f"{PATH}/{endpoint_id}", "resent")
 
     return await do_once(request, container_of(request.app).orders.idempotency, form, run)

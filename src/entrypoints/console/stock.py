@@ -54,6 +54,7 @@ async def count_stock(request: ConsoleRequest) -> ASGIResponse:
     async def run(_: str) -> Answer:
         await container_of(request.app).orders.count_stock(
             CountStock(
+                caller=request.user,
                 sku=count.sku,
                 on_hand=count.on_hand,
                 tracked=count.version is not None,

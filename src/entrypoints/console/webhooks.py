@@ -54,7 +54,7 @@ async def replay_webhook(request: ConsoleRequest) -> ASGIResponse:
     gateway, event_id = read_id(request, "gateway"), read_id(request, "eventId")
 
     async def run(_: str) -> Answer:
-        became = await container_of(request.app).payments.replay_webhook(gateway, event_id)
+        became = await container_of(request.app).payments.replay_webhook(request.user, gateway, event_id)
         if isinstance(became, NotReplayed):
             raise Problem(409, "webhook_not_replayable", f"It was not processed: {_WHY[became]}.")
         return see(PATH, "replayed")

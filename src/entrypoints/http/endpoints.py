@@ -179,6 +179,7 @@ async def register_endpoint(request: ApiRequest) -> ASGIResponse:
     async def run(request_id: str) -> Answer:
         endpoint = await _webhooks(request).endpoints.register(
             RegisterEndpoint(
+                caller=request.user,
                 request_id=request_id,
                 url=body.value.url,
                 event_types=body.value.event_types,
@@ -208,14 +209,14 @@ async def change_endpoint(request: ApiRequest) -> ASGIResponse:
     endpoint_id = read_id(request, "endpointId")
     changes = (await read_json(request, ChangeEndpointBody)).value
     endpoint = await _webhooks(request).endpoints.change(
-        ChangeEndpoint(endpoint_id=endpoint_id, **msgspec.structs.asdict(changes))
+        ChangeEndpoint(caller=request.user, endpoint_id=endpoint_id, **msgspec.structs.asdict(changes))
     )
     return respond(result(_shown(endpoint)))
 
 
 @delete("/v1/webhook-endpoints/{endpointId:str}", **route(DELETE))
 async def delete_endpoint(request: ApiRequest) -> ASGIResponse:
-    await _webhooks(request).endpoints.delete(read_id(request, "endpointId"))
+    await _webhooks(request).endpoints.delete(request.user, read_id(request, "endpointId"))
     return respond(nothing())
 
 
@@ -225,7 +226,11 @@ async def rotate_secret(request: ApiRequest) -> ASGIResponse:
     body = await read_json(request, NoBody)
 
     async def run(request_id: str) -> Answer:
-        return result(_with_secret(await _webhooks(request).endpoints.rotate_secret(endpoint_id, request_id)))
+        return result(
+            _with_secret(
+                await _webhooks(request).endpoints.rotate_secret(request.user, endpoint_id, request_id)
+            )
+        )
 
     store = container_of(request.app).orders.idempotency
     return await idempotent(request, store, body, run, key_required=False)
@@ -252,6 +257,7 @@ async def replay_deliveries(request: ApiRequest) -> ASGIResponse:
     async def run(_: str) -> Answer:
         replayed = await _webhooks(request).deliveries.replay_all(
             ReplayDeliveries(
+                caller=request.user,
                 endpoint_id=endpoint_id,
                 since=body.value.since,
                 until=body.value.until,
@@ -270,7 +276,7 @@ async def replay_delivery(request: ApiRequest) -> ASGIResponse:
     body = await read_json(request, NoBody)
 
     async def run(_: str) -> Answer:
-        return result(_delivery(await _webhooks(request).deliveries.replay(delivery_id)))
+        return result(_delivery(await _webhooks(request).deliveries.replay(request.user, delivery_id)))
 
     store = container_of(request.app).orders.idempotency
     return await idempotent(request, store, body, run, key_required=False)

@@ -78,7 +78,11 @@ async def count_stock(request: ApiRequest) -> ASGIResponse:
     body = await read_json(request, CountStockBody)
     counted = await container_of(request.app).orders.count_stock(
         CountStock(
-            sku=sku, on_hand=body.value.on_hand, tracked=conditions.exists, versions=conditions.versions
+            caller=request.user,
+            sku=sku,
+            on_hand=body.value.on_hand,
+            tracked=conditions.exists,
+            versions=conditions.versions,
         )
     )
     logger.info("stock_counted", sku=sku, on_hand=counted.item.on_hand, subject=request.user.subject)

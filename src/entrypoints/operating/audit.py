@@ -1,18 +1,27 @@
 """The audit logs of both services: to be read by commands, and their heads told to the world outside."""
 
+import getpass
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres.audit import PostgresAuditReader
+from adapters.postgres.audit import PostgresAudit, PostgresAuditReader
 from adapters.postgres.engine import make_engine
+from adapters.postgres.transaction import Transaction
 from adapters.security.audit_heads import SignedHead
 from adapters.security.snapshots import SnapshotSigner
-from domain.shared.audit import AuditReader
+from adapters.system.clock import SystemClock
+from domain.shared.audit import AuditEntry, AuditReader
+from domain.shared.callers import Caller
+from domain.shared.timeline import Detail, known
 from entrypoints.settings import Settings
+from outbox.database import transaction
+from outbox.operations import Note
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -39,6 +48,45 @@ async def audit_logs(settings: Settings) -> AsyncIterator[Mapping[str, AuditRead
     finally:
         for engine in engines.values():
             await engine.dispose()
+
+
+def operator() -> Caller:
+    """Whoever runs a command: the operating system's user and host, who needs no token."""
+    return Caller(subject=f"cli:{getpass.getuser()}@{socket.gethostname()}", scopes=frozenset())
+
+
+def noting(caller: Caller, action: str, consumer: str, reason: str | None = None) -> Note:
+    """Tells the audit log of what was done to a stream or an event, in the transaction that did it.
+
+    All inboxes lie with the orders, so that their log is the one.
+    """
+
+    async def note(connection: AsyncConnection, name: str) -> None:
+        entry = AuditEntry.of(
+            caller,
+            action,
+            "inbox",
+            name,
+            at=SystemClock().now(),
+            reason=reason,
+            after={"consumer": consumer},
+        )
+        log = PostgresAudit(Transaction.within(connection), "orders")
+        await log.append(entry)
+        await log.flush()
+
+    return note
+
+
+async def note_replay(engine: AsyncEngine, caller: Caller, consumer: str, what: Mapping[str, Detail]) -> None:
+    """Tells that events are published again, before they are: it is no change in the database."""
+    entry = AuditEntry.of(
+        caller, "outbox.replay", "inbox", consumer, at=SystemClock().now(), after=known(**what)
+    )
+    async with transaction(engine) as connection:
+        log = PostgresAudit(Transaction.within(connection), "orders")
+        await log.append(entry)
+        await log.flush()
 
 
 @dataclass(slots=True)

@@ -82,3 +82,29 @@ async def test_an_attention_is_acknowledged_and_the_auditor_sees_by_whom(api: Ap
         body["comment"],
     )
     assert item["scopes"] == sorted(scopes)
+
+
+async def test_what_operators_do_with_endpoints_is_told_without_addresses_or_secrets(api: Api) -> None:
+    scopes = (*OPERATOR, "operations:write")
+    url = "https://8.8.8.8/with/a-secret-path"
+    made = await api.post(
+        "/v1/webhook-endpoints", {"url": url, "eventTypes": ["*"]}, scopes=scopes, key="new"
+    )
+    assert made.status_code == 201, made.text
+    path = f"/v1/webhook-endpoints/{made.json()['endpointId']}"
+    headers = api.bearer(*scopes)
+    assert (await api.http.patch(path, json={"enabled": False}, headers=headers)).status_code == 200
+    assert (await api.post(f"{path}/rotate-secret", scopes=scopes)).status_code == 200
+    since = {"since": "2026-03-01T12:00:00Z"}
+    assert (await api.post(f"{path}/replay", since, scopes=scopes)).status_code == 200
+    assert (await api.delete(path, scopes=scopes)).status_code == 204
+
+    answer = await api.get(f"/v1/audit?objectId={made.json()['endpointId']}", scopes=OPERATOR)
+    items = answer.json()["items"]
+    assert [item["action"] for item in reversed(items)] == [
+        *("endpoint.create", "endpoint.change", "endpoint.rotate_secret", "endpoint.delete")
+    ]
+    changed = items[2]
+    assert (changed["before"]["enabled"], changed["after"]["enabled"]) == (True, False)
+    assert "a-secret-path" not in answer.text
+    assert made.json()["secret"] not in answer.text

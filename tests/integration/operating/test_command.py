@@ -1,7 +1,9 @@
 """`payonce outbox` on a real database and broker."""
 
 import asyncio
+import getpass
 import json
+import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,6 +15,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import text
 
 from adapters.dramatiq.wire import decode_batch
+from adapters.postgres.audit import PostgresAuditReader
 from domain.orders.money_policy import MoneyPolicy, OnCapturedLess
 from domain.shared.payment_events import (
     PaymentCanceled,
@@ -354,3 +357,23 @@ def test_settings_that_are_missing_are_named() -> None:
         2,
         "Error: PAYONCE_DATABASE_URL is not set and has no default.\n",
     )
+
+
+async def test_what_a_command_changes_is_in_the_audit_log_with_the_person_and_the_host(
+    run: Run, shop: Shop
+) -> None:
+    first, *_ = await parked(shop, 1)
+    await parked(shop, 2)
+    (group,) = (await answer(run, "dead", "--consumer", "orders"))["groups"]
+    await answer(run, "skip", "--consumer", "orders", str(first.id), "--reason", "refunded by hand")
+    await answer(run, "retry", "--consumer", "orders", "--cause", group["cause"])
+    await answer(run, "replay", "--stream", "pay_1", "--consumer", "orders")
+    await answer(run, "skip", "--consumer", "orders", str(uuid4()), "--reason", "is not there", exit_code=1)
+
+    told = [one.entry for one in await PostgresAuditReader(shop.engine, "orders").after(0, limit=9)]
+    assert [(entry.action, entry.object_id, entry.reason) for entry in told] == [
+        ("outbox.skip", str(first.id), "refunded by hand"),
+        ("outbox.retry", "pay_2", None),
+        ("outbox.replay", "orders", None),
+    ]
+    assert {entry.subject for entry in told} == {f"cli:{getpass.getuser()}@{socket.gethostname()}"}

@@ -13,6 +13,7 @@ from domain.orders.order import Order
 from domain.orders.status import OrderStatus
 from domain.orders.use_cases.count_stock import CountStock
 from tests.integration.orders.test_explain import call, follow
+from tests.support.house import OPERATOR
 from tests.support.sandbox import SandboxGateway
 from tests.support.shop import Shop, open_shop
 
@@ -24,7 +25,7 @@ async def reopening(
     sandbox: SandboxGateway, database_url: str, valkey_url: str, tmp_path: Path
 ) -> AsyncIterator[Shop]:
     async with open_shop(sandbox, database_url, valkey_url, tmp_path, paid_after_cancel="reopen") as shop:
-        await shop.container.orders.count_stock(CountStock(sku="OAK", on_hand=1))
+        await shop.container.orders.count_stock(CountStock(caller=OPERATOR, sku="OAK", on_hand=1))
         yield shop
 
 

@@ -34,7 +34,7 @@ from outbox import Outbox
 from tests.integration.outbox.conftest import async_url
 from tests.support.driver import Probe, ProbedConnection, probe
 from tests.support.events import an_event
-from tests.support.house import CUSTOMER, START
+from tests.support.house import CUSTOMER, OPERATOR, START
 from tests.support.plans import Explainer, wasteful
 
 UnitOfWork = Callable[[], PostgresOrdersUnitOfWork]
@@ -150,7 +150,7 @@ async def test_after_a_storm_orders_hold_what_the_stock_says(
     await keep(unit_of_work, *map(order_of, names, carts))
     count = CountStockHandler(unit_of_work, SystemClock())
     for sku in SKUS[:3]:  # the others become tracked on the way
-        await count(CountStock(sku=sku, on_hand=12))
+        await count(CountStock(caller=OPERATOR, sku=sku, on_hand=12))
 
     async def work(chance: Random) -> None:
         for _ in range(40):
@@ -173,7 +173,9 @@ async def test_after_a_storm_orders_hold_what_the_stock_says(
                 elif step < 0.92:
                     await fulfil(unit_of_work, some[0])
                 else:
-                    await count(CountStock(sku=chance.choice(SKUS), on_hand=chance.randint(5, 30)))
+                    await count(
+                        CountStock(caller=OPERATOR, sku=chance.choice(SKUS), on_hand=chance.randint(5, 30))
+                    )
             except (OrderStateForbids, StockInsufficient, OnHandBelowReserved):
                 continue
 
@@ -189,7 +191,7 @@ async def test_carts_that_cross_and_payment_events_never_deadlock(
     """Confirmations of A and B, of B and A, and batches in which one order releases what another wants."""
     count = CountStockHandler(unit_of_work, SystemClock())
     for sku in "AB":
-        await count(CountStock(sku=sku, on_hand=1000))
+        await count(CountStock(caller=OPERATOR, sku=sku, on_hand=1000))
     names = [f"ord_{n:02}" for n in range(40)]
     carts = [{"A": 1, "B": 1} if n % 2 else {"B": 1, "A": 1} for n in range(20)]
     carts += [{"A": 1} if n % 2 else {"B": 1} for n in range(20)]
@@ -220,8 +222,8 @@ async def refused(engine: AsyncEngine, constraint: str, statement: str) -> None:
 
 async def test_raw_sql_cannot_make_stock_wrong(engine: AsyncEngine, unit_of_work: UnitOfWork) -> None:
     count = CountStockHandler(unit_of_work, SystemClock())
-    await count(CountStock(sku="A", on_hand=5))
-    await count(CountStock(sku="FREE", on_hand=5))
+    await count(CountStock(caller=OPERATOR, sku="A", on_hand=5))
+    await count(CountStock(caller=OPERATOR, sku="FREE", on_hand=5))
     await keep(unit_of_work, order_of("ord_1", {"A": 2}), order_of("ord_2", {"A": 2}))
     await begin(unit_of_work, "ord_1")
     for change in (
@@ -272,7 +274,7 @@ async def test_stock_costs_a_look_at_a_confirmation_and_a_statement_where_it_cha
     unit_of_work: UnitOfWork,
 ) -> None:
     count = CountStockHandler(unit_of_work, SystemClock())
-    await count(CountStock(sku="A", on_hand=50))
+    await count(CountStock(caller=OPERATOR, sku="A", on_hand=50))
     await keep(unit_of_work, *(order_of(f"ord_{sku}{n}", {sku: 1}) for sku in "UA" for n in range(4)))
     warming_up = ["ord_A2", "ord_A3"]  # on which the session learns the types of the statements
     for name in warming_up:

@@ -22,6 +22,7 @@ from entrypoints.bootstrap import Container, build_container
 from entrypoints.composition.outside import Outside
 from entrypoints.settings import Secret, Settings
 from entrypoints.worker.deliveries import DeliveryLoop
+from tests.support.house import OPERATOR
 from tests.support.webhook_receiver import WebhookReceiver, webhook_receiver
 
 LOOPBACK = "127.0.0.0/8"
@@ -38,6 +39,7 @@ class Shop:
     async def register(self, url: str, *types: str) -> WebhookEndpoint:
         return await self.webhooks.endpoints.register(
             RegisterEndpoint(
+                caller=OPERATOR,
                 request_id=self.container.ids.request_id(),
                 url=url,
                 event_types=types or ("*",),

@@ -21,6 +21,7 @@ from entrypoints.worker.webhook_log import WebhookPublisher
 from outbox import Event, PublishFailed, Relay
 from tests.integration.webhooks.conftest import MakeShop, Shop
 from tests.support.events import full_event
+from tests.support.house import OPERATOR
 from tests.support.webhook_receiver import HANG, RESET, Say, WebhookReceiver
 
 
@@ -216,7 +217,9 @@ async def test_gone_disables_and_what_waits_goes_on_once_it_is_enabled(
         await relay(shop)
         await make_due(shop)
         assert await shop.webhooks.deliver.claim({}, 10) == []
-        await shop.webhooks.endpoints.change(ChangeEndpoint(endpoint_id=endpoint.endpoint_id, enabled=True))
+        await shop.webhooks.endpoints.change(
+            ChangeEndpoint(caller=OPERATOR, endpoint_id=endpoint.endpoint_id, enabled=True)
+        )
         assert len(await shop.until(endpoint, finished)) == 2
     assert len(receiver.received) == 3
 
@@ -249,15 +252,17 @@ async def test_given_up_after_the_last_attempt_and_replayed(shop: Shop, receiver
     assert await shop.webhooks.deliver.claim({}, 10) == []
 
     since = datetime.now(UTC) - timedelta(hours=1)
-    replay = ReplayDeliveries(endpoint_id=endpoint.endpoint_id, since=since)
+    replay = ReplayDeliveries(caller=OPERATOR, endpoint_id=endpoint.endpoint_id, since=since)
     assert await shop.webhooks.deliveries.replay_all(replay) == 1
     async with shop.sending():
         (delivery,) = await shop.until(endpoint, finished)
         assert delivery.status is DeliveryStatus.DELIVERED
         assert await shop.webhooks.deliveries.replay_all(replay) == 0
-        await shop.webhooks.deliveries.replay(delivery.delivery_id)
+        await shop.webhooks.deliveries.replay(OPERATOR, delivery.delivery_id)
         await shop.until(endpoint, lambda found: finished(found) and len(found[0].attempts) == 15)
-        again = ReplayDeliveries(endpoint_id=endpoint.endpoint_id, since=since, also_delivered=True)
+        again = ReplayDeliveries(
+            caller=OPERATOR, endpoint_id=endpoint.endpoint_id, since=since, also_delivered=True
+        )
         assert await shop.webhooks.deliveries.replay_all(again) == 1
         await shop.until(endpoint, lambda found: finished(found) and len(found[0].attempts) == 16)
     assert set(receiver.ids()) == {str(event.id)}
@@ -269,7 +274,7 @@ async def test_a_deleted_endpoint_is_sent_nothing_and_leaves_nothing(
     endpoint = await shop.register(receiver.url)
     await commit(shop, PaymentSucceeded)
     await relay(shop)
-    await shop.webhooks.endpoints.delete(endpoint.endpoint_id)
+    await shop.webhooks.endpoints.delete(OPERATOR, endpoint.endpoint_id)
     await commit(shop, PaymentSucceeded, payment="pay_2")
     await relay(shop)
     assert await shop.webhooks.deliver.claim({}, 10) == []

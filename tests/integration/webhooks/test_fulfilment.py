@@ -24,6 +24,7 @@ from entrypoints.worker.consumers import effect_inboxes
 from outbox import Event
 from tests.integration.webhooks.conftest import MakeShop, Shop
 from tests.integration.webhooks.test_deliveries import finished, make_due, tried
+from tests.support.house import OPERATOR
 from tests.support.webhook_receiver import Say, WebhookReceiver
 
 SECRET, OTHER_SECRET = new_signing_secret(), new_signing_secret()
@@ -127,7 +128,7 @@ async def test_a_replay_asks_again_with_the_same_key_and_changes_nothing(
     async with shop.sending():
         (delivery,) = await shop.until(endpoint, finished)
         accepted = await order_of(shop)
-        await shop.webhooks.deliveries.replay(delivery.delivery_id)
+        await shop.webhooks.deliveries.replay(OPERATOR, delivery.delivery_id)
         await shop.until(endpoint, lambda found: finished(found) and len(found[0].attempts) == 2)
     assert (await order_of(shop)).version == accepted.version
     assert receiver.ids() == [str(event.id)] * 2
@@ -251,11 +252,15 @@ async def test_a_disabled_warehouse_keeps_its_orders_waiting(
 ) -> None:
     shop = configured
     await shop.webhooks.configure()
-    await shop.webhooks.endpoints.change(ChangeEndpoint(endpoint_id=CONFIGURED_ID, enabled=False))
+    await shop.webhooks.endpoints.change(
+        ChangeEndpoint(caller=OPERATOR, endpoint_id=CONFIGURED_ID, enabled=False)
+    )
     await consume(shop, await pay(shop))
     assert await shop.webhooks.deliver.claim({}, 10) == []
     assert (await order_of(shop)).status is OrderStatus.PAID
-    endpoint = await shop.webhooks.endpoints.change(ChangeEndpoint(endpoint_id=CONFIGURED_ID, enabled=True))
+    endpoint = await shop.webhooks.endpoints.change(
+        ChangeEndpoint(caller=OPERATOR, endpoint_id=CONFIGURED_ID, enabled=True)
+    )
     async with shop.sending():
         await shop.until(endpoint, finished)
     assert (await order_of(shop)).status is OrderStatus.PROCESSING_FULFILLMENT

@@ -75,14 +75,14 @@ def test_a_wrong_setting_ends_with_one_sentence_and_exit_code_2() -> None:
 
 
 def test_keys_are_made_shown_and_rotated(home: Path) -> None:
-    first = json.loads(run(home, "keys", "--json").output)["keys"]
-    assert json.loads(run(home, "keys", "--json").output)["keys"] == first
-    both = json.loads(run(home, "keys", "--rotate", "--algorithm", "ES256", "--json").output)["keys"]
+    first = json.loads(run(home, "keys", "--json").stdout)["keys"]
+    assert json.loads(run(home, "keys", "--json").stdout)["keys"] == first
+    both = json.loads(run(home, "keys", "--rotate", "--algorithm", "ES256", "--json").stdout)["keys"]
     assert [key["alg"] for key in both] == ["ES256", "EdDSA"]
     assert both[1:] == first
-    assert "still accepted" in run(home, "keys").output
+    assert "still accepted" in run(home, "keys").stdout
     assert run(home, "keys", "--withdraw", both[0]["kid"]).exit_code == 2
-    left = json.loads(run(home, "keys", "--withdraw", both[1]["kid"], "--json").output)["keys"]
+    left = json.loads(run(home, "keys", "--withdraw", both[1]["kid"], "--json").stdout)["keys"]
     assert left == [both[0]]
 
 

@@ -30,7 +30,7 @@ from domain.shared.payment_events import (
     RefundProcessed,
 )
 from tests.support.events import an_event
-from tests.support.house import CUSTOMER, SERVICE, START, House, all_of
+from tests.support.house import CUSTOMER, OPERATOR, SERVICE, START, House, all_of
 
 S = OrderStatus
 
@@ -315,10 +315,15 @@ async def test_the_last_piece_goes_to_one_of_many() -> None:
 
 async def test_counts_that_meet_are_made_one_after_the_other() -> None:
     house = House()
-    counted = await all_of(*(house.count_stock(CountStock(sku="OAK", on_hand=n)) for n in range(4)))
+    counted = await all_of(
+        *(house.count_stock(CountStock(caller=OPERATOR, sku="OAK", on_hand=n)) for n in range(4))
+    )
     assert sorted(one.first for one in counted) == [False, False, False, True]
     firsts = await all_of(
-        *(house.count_stock(CountStock(sku="ASH", on_hand=n, tracked=False)) for n in range(4))
+        *(
+            house.count_stock(CountStock(caller=OPERATOR, sku="ASH", on_hand=n, tracked=False))
+            for n in range(4)
+        )
     )
     assert sum(isinstance(outcome, VersionStale) for outcome in firsts) == 3
 

@@ -29,7 +29,7 @@ from domain.payments.use_cases.replay_webhook import NotReplayed
 from domain.payments.webhook import WebhookOutcome, WebhookSignatureInvalid
 from domain.shared.payment_events import CardMethod
 from tests.support.fake_gateway import Outcome
-from tests.support.house import START, House, all_of, types
+from tests.support.house import OPERATOR, START, House, all_of, types
 
 
 def intent_event(house: House, payment: Payment) -> GatewayEvent:
@@ -404,17 +404,17 @@ async def test_a_replay_has_the_effect_that_was_missing_and_no_other_twice() -> 
     payment = await house.paid()
     applied = told(house, dashboard_refund(payment, 100))
     await house.webhook(applied)
-    assert await house.replay_webhook("fake", applied.event_id) is WebhookOutcome.NOTHING_NEW
+    assert await house.replay_webhook(OPERATOR, "fake", applied.event_id) is WebhookOutcome.NOTHING_NEW
     rows = house.world.payments.rows["webhook"]
     assert rows["fake", applied.event_id].outcome is WebhookOutcome.APPLIED  # it was, the first time
 
     unreadable = told(house, UnreadableReport(intent_id=payment.intent_id, fault="an unknown status"))
     await house.webhook(unreadable)
-    assert await house.replay_webhook("fake", unreadable.event_id) is WebhookOutcome.UNREADABLE
+    assert await house.replay_webhook(OPERATOR, "fake", unreadable.event_id) is WebhookOutcome.UNREADABLE
     # A later version can read it.
     refund = dashboard_refund(payment, 200, gateway_refund_id="re_2")
     house.world.verifier.body(replace(unreadable, snapshot=refund))
-    assert await house.replay_webhook("fake", unreadable.event_id) is WebhookOutcome.APPLIED
+    assert await house.replay_webhook(OPERATOR, "fake", unreadable.event_id) is WebhookOutcome.APPLIED
     assert rows["fake", unreadable.event_id].outcome is WebhookOutcome.APPLIED
     assert house.payment(payment.payment_id).amount_refunded == 300
 
@@ -427,12 +427,14 @@ async def test_what_cannot_be_replayed_says_why() -> None:
     await house.webhook(intent_event(house, payment))
     await house.webhook(challenged)
     house.gateway.down = True
-    assert await house.replay_webhook("fake", challenged.event_id) is NotReplayed.GATEWAY_UNAVAILABLE
-    assert await house.replay_webhook("fake", "evt_none") is NotReplayed.NOT_KEPT
+    assert (
+        await house.replay_webhook(OPERATOR, "fake", challenged.event_id) is NotReplayed.GATEWAY_UNAVAILABLE
+    )
+    assert await house.replay_webhook(OPERATOR, "fake", "evt_none") is NotReplayed.NOT_KEPT
     house.clock.advance(days=91)
     await ForgetWebhooksHandler(house.payments_uow, house.clock, timedelta(days=90))()
-    assert await house.replay_webhook("fake", challenged.event_id) is NotReplayed.BODY_GONE
+    assert await house.replay_webhook(OPERATOR, "fake", challenged.event_id) is NotReplayed.BODY_GONE
     assert await house.webhook(challenged) is WebhookOutcome.REPEATED
     house.clock.advance(days=310)
     await ForgetWebhooksHandler(house.payments_uow, house.clock, timedelta(days=90))()
-    assert await house.replay_webhook("fake", challenged.event_id) is NotReplayed.NOT_KEPT
+    assert await house.replay_webhook(OPERATOR, "fake", challenged.event_id) is NotReplayed.NOT_KEPT

@@ -11,7 +11,8 @@ from domain.orders.history import requested
 from domain.orders.order import Order
 from domain.orders.ports import OrdersUnitOfWork, UnitOfWorkFactory
 from domain.orders.settlement import Settlement
-from domain.shared.callers import Caller
+from domain.shared.audit import AuditEntry
+from domain.shared.callers import Caller, has_authority
 from domain.shared.errors import Conflict, Refused, Unavailable
 from domain.shared.system import Clock
 
@@ -57,7 +58,7 @@ class CancelOrderHandler:
     async def _call_off(self, uow: OrdersUnitOfWork, order: Order, command: CancelOrder) -> Sequence[Attempt]:
         if order.amount_kept > 0 and "refunds:create" not in command.caller.scopes:
             raise CancellationRefunds
-        now = self.clock.now()
+        now, before = self.clock.now(), order.status
         order.call_off(
             Cancellation(
                 requested_at=now,
@@ -72,4 +73,16 @@ class CancelOrderHandler:
         order.note(requested("cancel", command.request_id, command.caller))
         attempts = order.attempts_asked_for
         await uow.orders.save([order])
+        if has_authority(command.caller) and order.user_id != command.caller.subject:
+            entry = AuditEntry.of(
+                command.caller,
+                "order.cancel",
+                "order",
+                order.order_id,
+                at=now,
+                reason=command.reason,
+                before={"status": before, "amountKept": order.amount_kept},
+                after={"status": order.status},
+            )
+            await uow.audit.append(entry)
         return attempts

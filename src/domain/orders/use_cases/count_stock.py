@@ -2,9 +2,12 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from domain.orders.ports import UnitOfWorkFactory
 from domain.orders.stock import StockItem
+from domain.shared.audit import AuditEntry
+from domain.shared.callers import Caller
 from domain.shared.errors import VersionStale
 from domain.shared.system import Clock
 
@@ -13,6 +16,7 @@ from domain.shared.system import Clock
 class CountStock:
     """`on_hand` is all that is there, what orders have reserved included."""
 
+    caller: Caller
     sku: str
     on_hand: int
     tracked: bool | None = None
@@ -40,6 +44,7 @@ class CountStockHandler:
             if item is None and not command.tracked:
                 item = StockItem(sku=sku, on_hand=command.on_hand, updated_at=now)
                 if await uow.stock.add(item):
+                    await uow.audit.append(_told(command, None, now))
                     await uow.commit()
                     return Counted(item, first=True)
                 item = (await uow.stock.lock([sku])).items.get(sku)  # another was quicker
@@ -49,7 +54,21 @@ class CountStockHandler:
                 command.versions is not None and item.version not in command.versions
             ):
                 raise VersionStale(item.version)
+            before = item.on_hand
             item.count(command.on_hand, now)
             await uow.stock.save(item)
+            await uow.audit.append(_told(command, before, now))
             await uow.commit()
         return Counted(item, first=False)
+
+
+def _told(command: CountStock, before: int | None, now: datetime) -> AuditEntry:
+    return AuditEntry.of(
+        command.caller,
+        "stock.count",
+        "sku",
+        command.sku,
+        at=now,
+        before={"onHand": before},
+        after={"onHand": command.on_hand},
+    )

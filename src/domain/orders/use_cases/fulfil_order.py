@@ -6,6 +6,7 @@ from domain.orders.checkout import find
 from domain.orders.history import requested
 from domain.orders.order import Order
 from domain.orders.ports import UnitOfWorkFactory
+from domain.shared.audit import AuditEntry
 from domain.shared.callers import Caller
 from domain.shared.system import Clock
 
@@ -19,8 +20,19 @@ class FulfilOrderHandler:
         """The order, shipped now or before. Raises OrderNotFound, OrderStateForbids."""
         async with self.unit_of_work() as uow:
             order = await find(uow, order_id, caller)
-            if order.fulfil(self.clock.now()):
+            before, now = order.status, self.clock.now()
+            if order.fulfil(now):
                 order.note(requested("fulfil", request_id, caller))
                 await uow.orders.save([order])
+                entry = AuditEntry.of(
+                    caller,
+                    "order.fulfil",
+                    "order",
+                    order_id,
+                    at=now,
+                    before={"status": before},
+                    after={"status": order.status},
+                )
+                await uow.audit.append(entry)
                 await uow.commit()
         return order

@@ -1,8 +1,9 @@
 """What operators do with webhook endpoints."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from domain.orders.ports import OrdersUnitOfWork, UnitOfWorkFactory
 from domain.orders.webhooks.endpoint import (
@@ -12,11 +13,15 @@ from domain.orders.webhooks.endpoint import (
 )
 from domain.orders.webhooks.errors import EndpointNotFound
 from domain.orders.webhooks.ports import NewSecret, WebhookSender
+from domain.shared.audit import AuditEntry
+from domain.shared.callers import Caller
 from domain.shared.system import Clock
+from domain.shared.timeline import Detail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterEndpoint:
+    caller: Caller
     request_id: str
     url: str
     event_types: Collection[str]
@@ -27,6 +32,7 @@ class RegisterEndpoint:
 class ChangeEndpoint:
     """What is None stays as it is; an empty description takes it away."""
 
+    caller: Caller
     endpoint_id: str
     url: str | None = None
     event_types: Collection[str] | None = None
@@ -68,6 +74,7 @@ class EndpointsHandler:
                 updated_at=now,
             )
             await uow.endpoints.add(endpoint)
+            await uow.audit.append(_told(request.caller, "create", endpoint, None, now))
             await uow.commit()
         return endpoint
 
@@ -87,32 +94,38 @@ class EndpointsHandler:
             await self.sender.check(request.url)
         async with self.unit_of_work() as uow:
             endpoint = _found(await uow.endpoints.lock(request.endpoint_id))
+            before, now = _picture(endpoint), self.clock.now()
             endpoint.change(
-                self.clock.now(),
+                now,
                 url=request.url,
                 event_types=request.event_types,
                 description=request.description,
                 enabled=request.enabled,
             )
+            await uow.audit.append(_told(request.caller, "change", endpoint, before, now))
             await _save(uow, endpoint)
         return endpoint
 
-    async def rotate_secret(self, endpoint_id: str, request_id: str) -> WebhookEndpoint:
+    async def rotate_secret(self, caller: Caller, endpoint_id: str, request_id: str) -> WebhookEndpoint:
         """A new secret; the one before signs too for a day. Raises EndpointNotFound, EndpointConfigured."""
         async with self.unit_of_work() as uow:
             endpoint = _found(await uow.endpoints.lock(endpoint_id))
             endpoint.check_changeable()
             if endpoint.rotated_by != request_id:
-                endpoint.rotate(self.new_secret(), self.clock.now())
+                now = self.clock.now()
+                endpoint.rotate(self.new_secret(), now)
                 endpoint.rotated_by = request_id
+                await uow.audit.append(_told(caller, "rotate_secret", endpoint, None, now))
                 await _save(uow, endpoint)
         return endpoint
 
-    async def delete(self, endpoint_id: str) -> None:
+    async def delete(self, caller: Caller, endpoint_id: str) -> None:
         """Nothing is sent to it any more; its deliveries go with it. Raises EndpointNotFound, EndpointConfigured."""
         async with self.unit_of_work() as uow:
             endpoint = _found(await uow.endpoints.lock(endpoint_id))
-            endpoint.delete(self.clock.now())
+            before, now = _picture(endpoint), self.clock.now()
+            endpoint.delete(now)
+            await uow.audit.append(_told(caller, "delete", endpoint, before, now))
             await _save(uow, endpoint)
 
     async def configure(self, configured: ConfiguredEndpoint | None) -> None:
@@ -151,6 +164,33 @@ def _is_as_configured(endpoint: WebhookEndpoint | None, configured: ConfiguredEn
         return (endpoint is None or endpoint.is_retired) and configured is None
     wanted = (configured.url, configured.secret, FULFILMENT_TYPES)
     return not endpoint.is_retired and (endpoint.url, endpoint.secret, endpoint.event_types) == wanted
+
+
+def _told(
+    caller: Caller,
+    verb: str,
+    endpoint: WebhookEndpoint,
+    before: Mapping[str, Detail] | None,
+    now: datetime,
+) -> AuditEntry:
+    return AuditEntry.of(
+        caller,
+        f"endpoint.{verb}",
+        "webhook_endpoint",
+        endpoint.endpoint_id,
+        at=now,
+        before=before,
+        after=None if endpoint.deleted_at else _picture(endpoint),
+    )
+
+
+def _picture(endpoint: WebhookEndpoint) -> Mapping[str, Detail]:
+    """What tells of a change. Of the address its host alone: the rest may be a secret between two."""
+    return {
+        "host": urlsplit(endpoint.url).hostname,
+        "eventTypes": ",".join(endpoint.event_types),
+        "enabled": endpoint.is_enabled,
+    }
 
 
 def _found(endpoint: WebhookEndpoint | None) -> WebhookEndpoint:

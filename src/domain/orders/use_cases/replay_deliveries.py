@@ -8,7 +8,10 @@ from domain.orders.ports import UnitOfWorkFactory
 from domain.orders.webhooks.delivery import Delivery, DeliveryStatus
 from domain.orders.webhooks.errors import DeliveryNotFound, EndpointNotFound
 from domain.orders.webhooks.ports import DeliveryCounts
+from domain.shared.audit import AuditEntry
+from domain.shared.callers import Caller
 from domain.shared.system import Clock
+from domain.shared.timeline import stamp
 
 AT_ONCE = 1000
 """Rows in one transaction: short, so that nobody waits for it."""
@@ -18,6 +21,7 @@ AT_ONCE = 1000
 class ReplayDeliveries:
     """Those made since then and before `until`: the failed ones, and with `also_delivered` all."""
 
+    caller: Caller
     endpoint_id: str
     since: datetime
     until: datetime | None = None
@@ -43,10 +47,13 @@ class DeliveriesHandler:
         async with self.unit_of_work() as uow:
             return await uow.deliveries.counts(self.clock.now())
 
-    async def replay(self, delivery_id: str) -> Delivery:
+    async def replay(self, caller: Caller, delivery_id: str) -> Delivery:
         """Make it due now, with all its attempts again; one that is pending stays as it is. Raises DeliveryNotFound."""
         async with self.unit_of_work() as uow:
-            if await uow.deliveries.replay([delivery_id], self.clock.now()):
+            now = self.clock.now()
+            if await uow.deliveries.replay([delivery_id], now):
+                entry = AuditEntry.of(caller, "delivery.replay", "webhook_delivery", delivery_id, at=now)
+                await uow.audit.append(entry)
                 await uow.commit()
             delivery = await uow.deliveries.get(delivery_id)
         if delivery is None:
@@ -72,7 +79,26 @@ class DeliveriesHandler:
                     finished_before=now,  # not what is finished again while we are at it
                     limit=AT_ONCE,
                 )
-                replayed += await uow.deliveries.replay(found, now)
+                count = await uow.deliveries.replay(found, now)
+                if count:
+                    await uow.audit.append(_told(request, count, now))
                 await uow.commit()
+                replayed += count
             if len(found) < AT_ONCE:
                 return replayed
+
+
+def _told(request: ReplayDeliveries, count: int, now: datetime) -> AuditEntry:
+    return AuditEntry.of(
+        request.caller,
+        "endpoint.replay",
+        "webhook_endpoint",
+        request.endpoint_id,
+        at=now,
+        after={
+            "since": stamp(request.since),
+            "until": stamp(request.until),
+            "includeDelivered": request.also_delivered,
+            "replayed": count,
+        },
+    )

@@ -8,7 +8,8 @@ from domain.payments.operations import OperationRunner, resume, start
 from domain.payments.payment import Payment
 from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.routing import Gateways
-from domain.shared.callers import Caller
+from domain.shared.audit import AuditEntry
+from domain.shared.callers import Caller, has_authority
 from domain.shared.system import Clock
 
 
@@ -49,6 +50,8 @@ class CancelPaymentHandler:
                 operation = self._cancellation(command, payment, operation_id)
                 payment.cancellation_reason = command.reason
                 await start(uow, payment, operation)
+                if has_authority(command.caller):
+                    await uow.audit.append(_told(command, payment, operation))
                 await uow.commit()
         if begun is not None:
             return await resume(self.runner, begun, payment)
@@ -94,3 +97,20 @@ class CancelPaymentHandler:
             requested_by=command.caller.subject,
             actor=command.caller.actor,
         )
+
+
+def _told(command: CancelPayment, payment: Payment, operation: Operation) -> AuditEntry:
+    return AuditEntry.of(
+        command.caller,
+        "payment.cancel",
+        "payment",
+        payment.payment_id,
+        at=operation.created_at,
+        reason=command.reason,
+        before={
+            "status": payment.status,
+            "amountCapturable": payment.amount_capturable,
+            "amountCaptured": payment.amount_captured,
+        },
+        after={"kind": operation.kind, "operationId": operation.operation_id},
+    )

@@ -9,7 +9,8 @@ from domain.payments.operations import OperationRunner, resume, start
 from domain.payments.payment import Payment
 from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.routing import Gateways
-from domain.shared.callers import Caller
+from domain.shared.audit import AuditEntry
+from domain.shared.callers import Caller, has_authority
 from domain.shared.system import Clock
 
 
@@ -48,6 +49,8 @@ class CapturePaymentHandler:
             if begun is None:
                 operation = self._capture(command, payment, operation_id)
                 await start(uow, payment, operation)
+                if has_authority(command.caller):
+                    await uow.audit.append(_told(command, payment, operation))
                 await uow.commit()
         if begun is not None:
             return await resume(self.runner, begun, payment)
@@ -76,3 +79,19 @@ class CapturePaymentHandler:
             requested_by=command.caller.subject,
             actor=command.caller.actor,
         )
+
+
+def _told(command: CapturePayment, payment: Payment, operation: Operation) -> AuditEntry:
+    return AuditEntry.of(
+        command.caller,
+        "payment.capture",
+        "payment",
+        payment.payment_id,
+        at=operation.created_at,
+        before={"status": payment.status, "amountCaptured": payment.amount_captured},
+        after={
+            "amountCaptured": operation.target_amount,
+            "final": command.final,
+            "operationId": operation.operation_id,
+        },
+    )

@@ -8,6 +8,8 @@ from domain.payments.payment import Payment
 from domain.payments.ports import PaymentsUnitOfWork
 from domain.payments.use_cases.receive_webhook import ReceiveWebhookHandler
 from domain.payments.webhook import WebhookBodyInvalid, WebhookOutcome
+from domain.shared.audit import AuditEntry
+from domain.shared.callers import Caller
 
 
 class NotReplayed(StrEnum):
@@ -25,7 +27,7 @@ class NotReplayed(StrEnum):
 class ReplayWebhookHandler:
     receive: ReceiveWebhookHandler
 
-    async def __call__(self, gateway: str, event_id: str) -> WebhookOutcome | NotReplayed:
+    async def __call__(self, caller: Caller, gateway: str, event_id: str) -> WebhookOutcome | NotReplayed:
         """What became of it this time: NOTHING_NEW where the first time had its effect."""
         async with self.receive.unit_of_work() as uow:
             webhook = await uow.webhooks.get(gateway, event_id)
@@ -39,7 +41,18 @@ class ReplayWebhookHandler:
             return WebhookOutcome.UNREADABLE  # what a former version read, this one does not: it stays kept
 
         async def keep(uow: PaymentsUnitOfWork, outcome: WebhookOutcome, payment: Payment | None) -> None:
-            await uow.webhooks.decide(gateway, event_id, outcome, payment.payment_id if payment else None)
+            payment_id = payment.payment_id if payment else None
+            await uow.webhooks.decide(gateway, event_id, outcome, payment_id)
+            entry = AuditEntry.of(
+                caller,
+                "webhook.replay",
+                "webhook",
+                event_id,
+                at=self.receive.clock.now(),
+                before={"outcome": webhook.outcome},
+                after={"outcome": outcome, "gateway": gateway, "paymentId": payment_id},
+            )
+            await uow.audit.append(entry)
 
         try:
             return await self.receive.process(gateway, event, keep)
