@@ -175,13 +175,16 @@ class Shop:
             event["amount"] for event in events if event["type"] in ("PaymentSucceeded", "PaymentCaptured")
         )
         assert captured == row["amount_captured"]
-        processed = {e["refundId"]: e["amount"] for e in events if e["type"] == "RefundProcessed"}
-        undone = {e["refundId"] for e in events if e["type"] == "RefundFailed"}
-        kept = sum(amount for refund_id, amount in processed.items() if refund_id not in undone)
+        # The last word on each refund: one that failed may have been retried.
+        last = {e["refundId"]: e for e in events if e["type"] in ("RefundProcessed", "RefundFailed")}
+        kept = sum(e["amount"] for e in last.values() if e["type"] == "RefundProcessed")
         assert kept == row["amount_refunded"]
-        # At most one charge and one refund at the gateway for each that we asked for.
-        ours = Counter(refund["metadata"].get("refundId") for refund in self._refunds_of(row["intent_id"]))
-        assert all(count == 1 for refund_id, count in ours.items() if refund_id is not None)
+        # At most one charge, and one refund at the gateway for each attempt of ours.
+        ours = Counter(
+            (refund["metadata"].get("refundId"), refund["metadata"].get("refundAttempt"))
+            for refund in self._refunds_of(row["intent_id"])
+        )
+        assert all(count == 1 for (refund_id, _), count in ours.items() if refund_id is not None)
 
     def _refunds_of(self, intent_id: str | None) -> list[dict[str, Any]]:
         if intent_id is None:
