@@ -30,6 +30,7 @@ from domain.orders.stock import Shelf, StockChange, StockItem, summed
 from domain.payments.dispute import Dispute
 from domain.payments.errors import OperationInFlight, PaymentInProgress, TokenUsed
 from domain.payments.gateway import IntentStatus
+from domain.payments.ledger_ports import EntryFilter
 from domain.payments.operation import Operation, OperationKind, OperationStatus
 from domain.payments.payment import Payment
 from domain.payments.ports import LoggedEvent
@@ -740,6 +741,9 @@ class MemoryStories:
                 for record in self.transaction.database.audit
                 if record.entry.object_id in {payment.payment_id, *(one.refund_id for one in refunds)}
             ],
+            entries=await MemoryLedger(self.transaction).find(
+                EntryFilter(payment_id=payment.payment_id), after=None, limit=500
+            ),
         )
 
 

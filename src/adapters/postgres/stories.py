@@ -7,11 +7,13 @@ from typing import Any, TypeVar
 from sqlalchemy import Table, select, text
 
 from adapters.postgres import tables
+from adapters.postgres.ledger import PostgresLedger
 from adapters.postgres.rows import from_row
 from adapters.postgres.sealed_columns import OPERATIONS, PAYMENTS
 from adapters.postgres.sealed_rows import SealedRows
 from adapters.postgres.transaction import Transaction
 from domain.payments.dispute import Dispute
+from domain.payments.ledger_ports import EntryFilter
 from domain.payments.operation import Operation
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund
@@ -46,6 +48,9 @@ class PostgresStories:
             webhooks=await self._parts(StoredWebhook, tables.webhook_event, *own, "received_at", body=None),
             events=await self._events(payment.payment_id),
             audit=await self._audit([payment.payment_id, *(refund.refund_id for refund in refunds)]),
+            entries=await PostgresLedger(self.transaction).find(
+                EntryFilter(payment_id=payment.payment_id), after=None, limit=NEWEST
+            ),
         )
 
     async def _audit(self, object_ids: Sequence[str]) -> list[AuditEntry]:

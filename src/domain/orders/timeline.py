@@ -306,6 +306,11 @@ def _chains(entries: Sequence[TimelineEntry], effects: Sequence[EffectProgress])
         chains += [[*first, number, *last] for number in found.get(TimelineKind.OPERATION, [])]
     causes = {str(effect.effect_id): str(effect.caused_by) for effect in effects}
     for number, entry in enumerate(entries):
+        if (
+            entry.kind is TimelineKind.LEDGER
+            and (told := by_event.get(str(entry.details.get("source")))) is not None
+        ):
+            chains.append([told, number])
         cause = by_event.get(causes.get(entry.ids.get("effectId", ""), ""))
         if entry.kind is TimelineKind.EFFECT and cause is not None:
             chains.append([cause, number])

@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.payments.dispute import Dispute
+from domain.payments.ledger import Account, LedgerEntry
 from domain.payments.operation import Operation, OperationKind, OperationStatus
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund, RefundStatus
@@ -42,6 +43,7 @@ class PaymentStory:
     events: Sequence[CommittedEvent]
     audit: Sequence[AuditEntry]
     """Of the payment and its refunds."""
+    entries: Sequence[LedgerEntry] = ()
 
 
 def tell(story: PaymentStory, in_words: InWords) -> Iterator[TimelineEntry]:
@@ -59,6 +61,8 @@ def tell(story: PaymentStory, in_words: InWords) -> Iterator[TimelineEntry]:
         yield _dispute(dispute, next(heard, dispute.opened_at), in_words)
     for event in story.events:
         yield _event(event, payment)
+    for posted in story.entries:
+        yield _entry(posted, in_words)
     for entry in story.audit:
         yield _audited(entry, payment)
 
@@ -217,4 +221,24 @@ def _event(event: CommittedEvent, payment: Payment) -> TimelineEntry:
             gatewayPaymentIntentId=payment.intent_id,
         ),
         details={"type": event.type, "sequence": event.sequence, "committedAt": stamp(event.committed_at)},
+    )
+
+
+def _entry(entry: LedgerEntry, in_words: InWords) -> TimelineEntry:
+    moved = ", ".join(
+        f"{account.value} {in_words(amount, currency)}"
+        for account in Account
+        for currency, amount in entry.on(account).items()
+        if amount
+    )
+    return TimelineEntry(
+        at=entry.posted_at,
+        kind=TimelineKind.LEDGER,
+        title=f"The ledger posted {entry.kind}: {moved}.",
+        ids=ids_of(
+            ledgerEntryId=str(entry.entry_id),
+            paymentId=entry.payment_id,
+            gatewayObjectId=entry.gateway_object,
+        ),
+        details=known(entryKind=entry.kind.value, source=entry.source, gateway=entry.gateway),
     )

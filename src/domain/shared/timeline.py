@@ -19,6 +19,8 @@ class TimelineKind(StrEnum):
     """A payment event: committed by the payment side, applied by the order."""
     REFUND = "REFUND"
     DISPUTE = "DISPUTE"
+    LEDGER = "LEDGER"
+    """What was posted of its money."""
     EFFECT = "EFFECT"
     """Something the order asked the world outside for."""
     DELIVERY = "DELIVERY"

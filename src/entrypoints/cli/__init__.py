@@ -13,6 +13,7 @@ main = CommandGroup(
         "relay": "Run one relay, which publishes the events of the outbox.",
         "outbox": "See how far events are, and deal with those that got stuck.",
         "explain": "Tell everything that happened to an order, in one timeline.",
+        "ledger": "Read what was posted for each payment, fee and payout, and prove that it is right.",
         "webhooks": "See what the gateway reported and what became of it, and process it again.",
         "endpoints": "See who is sent our events and what became of each, and send it again.",
         "audit": "Read who did what with authority, and see that nobody changed it since.",

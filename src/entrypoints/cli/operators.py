@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from adapters.system.clock import SystemClock
 from domain.shared.errors import Unavailable
 from entrypoints.environment import load_settings
-from entrypoints.local.ready import Ready
+from entrypoints.local.ready import SANDBOX_KEY, Ready
 from entrypoints.settings import Secret, Settings
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -58,7 +58,7 @@ def json_option(function: F) -> F:
 
 
 def settings_of(ready_file: Path | None) -> Settings:
-    """The settings of the environment; the databases and the broker those of a running system, where one is named."""
+    """The settings of the environment; the databases, the broker and the sandbox those of a running system, where one is named."""
     settings = load_settings(os.environ)
     if ready_file is not None:
         ready = msgspec.json.decode(ready_file.read_bytes(), type=Ready)
@@ -72,6 +72,13 @@ def settings_of(ready_file: Path | None) -> Settings:
             redis_url=redis_url,
             broker_url=settings.broker_url if names_another else redis_url,
         )
+        if not (settings.gateways or settings.stripe_api_key) and ready.sandbox_url:
+            settings = msgspec.structs.replace(
+                settings,
+                stripe_api_key=Secret(SANDBOX_KEY),
+                stripe_webhook_secret=Secret("unset"),
+                stripe_api_base=ready.sandbox_url,
+            )
     return settings
 
 

@@ -23,6 +23,7 @@ from entrypoints.http import (
     fulfilment,
     health,
     inventory,
+    ledger,
     metrics,
     new_payments,
     order_money,
@@ -66,6 +67,7 @@ _ROUTES_BY_SERVICE = {
         *returns.ROUTES,
         *webhooks.ROUTES,
         *events.ROUTES,
+        *ledger.ROUTES,
         *asyncapi.ROUTES,
     ],
 }

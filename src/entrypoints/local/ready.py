@@ -12,6 +12,9 @@ from adapters.security.tokens import JwtIssuer
 from adapters.system.clock import SystemClock
 from adapters.system.ids import SystemIds
 
+SANDBOX_KEY = "sk_test_payonce"
+"""Of the sandbox's account that everything on one machine uses."""
+
 READY_TOKEN_LIFE = timedelta(hours=24)
 
 _CUSTOMER = ("orders:read", "orders:write", "payments:read", "payments:write")

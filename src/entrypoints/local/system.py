@@ -18,14 +18,13 @@ from adapters.security.keys import create_keys
 from entrypoints.local.home import Home
 from entrypoints.local.ports import free_port
 from entrypoints.local.postgres import EmbeddedPostgres
-from entrypoints.local.ready import Ready, ready_tokens, write_ready_file
+from entrypoints.local.ready import SANDBOX_KEY, Ready, ready_tokens, write_ready_file
 from entrypoints.local.supervisor import Program, ProgramFailed, Supervisor, end_leftovers, python_command
 from entrypoints.local.valkey import EmbeddedValkey
 from entrypoints.refusals import StartRefused
 from entrypoints.settings import Settings
 
 DATABASE = "payonce"
-SANDBOX_KEY = "sk_test_payonce"
 MAIL_FROM = "orders@payonce.example"
 # A port that was free may be taken before its server binds it: then another one is tried.
 PORT_ATTEMPTS = 5

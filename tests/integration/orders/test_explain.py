@@ -80,7 +80,18 @@ async def test_a_journey_is_told_from_every_source_in_causal_order(shop: Shop) -
     entries = explained["entries"]
 
     assert {entry["kind"] for entry in entries} == {
-        *("REQUEST", "ATTEMPT", "OPERATION", "WEBHOOK", "EVENT", "REFUND", "DISPUTE", "EFFECT", "AUDIT")
+        *(
+            "REQUEST",
+            "ATTEMPT",
+            "OPERATION",
+            "WEBHOOK",
+            "EVENT",
+            "REFUND",
+            "DISPUTE",
+            "LEDGER",
+            "EFFECT",
+            "AUDIT",
+        )
     }
     history = [entry for entry in entries if entry["position"] is not None]
     assert [entry["position"] for entry in history] == sorted(entry["position"] for entry in history)

@@ -41,6 +41,7 @@ async def test_a_paid_order_is_told_from_its_request_to_what_it_asks_for() -> No
         "OPERATION",
         "ATTEMPT payment",
         "EVENT PaymentSucceeded",
+        "LEDGER",
         "EFFECT NotifyWarehouse",
         "EFFECT NotifyCustomer",
     ]
@@ -53,7 +54,8 @@ async def test_a_paid_order_is_told_from_its_request_to_what_it_asks_for() -> No
     assert event.reason == "the money is taken"
     assert event.details["sequence"] == 1
     assert {"occurredAt", "committedAt", "appliedAt"} <= event.details.keys()
-    assert entries[6].title == "The warehouse is to be told: on its way (PaymentSucceeded)."
+    assert entries[6].title == "The ledger posted CAPTURE: gateway_clearing 49.80 EUR, revenue -49.80 EUR."
+    assert entries[7].title == "The warehouse is to be told: on its way (PaymentSucceeded)."
 
 
 async def test_an_event_that_was_not_applied_yet_is_told_as_that() -> None:

@@ -10,8 +10,7 @@ import msgspec
 from entrypoints.http.schemas.timeline import ExplainAnswer
 from entrypoints.local.demo.client import Api, Json, Unexpected, send_patiently
 from entrypoints.local.demo.journeys import Journey
-from entrypoints.local.ready import Ready
-from entrypoints.local.system import SANDBOX_KEY
+from entrypoints.local.ready import SANDBOX_KEY, Ready
 
 AGREE_SECONDS = 60.0
 POLL_SECONDS = 0.1
