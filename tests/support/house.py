@@ -77,10 +77,12 @@ from domain.payments.use_cases.simulate_refund import SimulateRefundHandler
 from domain.payments.use_cases.update_payment import UpdatePayment, UpdatePaymentHandler
 from domain.payments.use_cases.verify_ledger import VerifyLedgerHandler
 from domain.payments.webhook import WebhookOutcome, WebhookSignatureInvalid
+from domain.reconciliation.use_cases.tell_findings import TellFindingsHandler
 from domain.shared.callers import Caller
 from domain.shared.payment_events import PaymentEvent
 from tests.support.fake_gateway import FakeGateway
 from tests.support.memory import Database, MemoryOrdersUnitOfWork, MemoryPaymentsUnitOfWork, MemoryProgress
+from tests.support.memory_reconciliation import MemoryReconciliationUnitOfWork
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RETURN_URL = "https://shop.test/back"
@@ -193,6 +195,7 @@ class World:
     letters: Letters = field(default_factory=Letters)
     policy: MoneyPolicy = BY_DEFAULT
     refund_policy: RefundPolicy = EVERYTHING_ALLOWED
+    findings: Database = field(default_factory=Database)
     delivered: int = 0
     """How many events of the log the order side has applied."""
 
@@ -287,7 +290,11 @@ class House:
         self.tell_customer = TellCustomerHandler(orders_uow, decorate(world.letters))
         self.read_story = ReadStoryHandler(payments_uow, IsoCurrencies())
         self.explain_order = ExplainOrderHandler(
-            orders_uow, self.get_order, self.read_story, MemoryProgress(world.orders)
+            orders_uow,
+            self.get_order,
+            self.read_story,
+            MemoryProgress(world.orders),
+            TellFindingsHandler([partial(MemoryReconciliationUnitOfWork, world.findings)]),
         )
         self.recover_attempts = RecoverAttemptsHandler(orders_uow, checkout, settlement, clock)
         self.cancel_order = CancelOrderHandler(orders_uow, settlement, clock)

@@ -229,6 +229,12 @@ class PaymentStories(Protocol):
         ...
 
 
+class FindingStories(Protocol):
+    async def __call__(self, order_id: str, payment_ids: Collection[str], /) -> Sequence[TimelineEntry]:
+        """Where the books of this order and its payments were found to differ. Raises Unavailable."""
+        ...
+
+
 class CustomerNotifier(Protocol):
     async def tell(self, message: CustomerMessage) -> NotTold | None:
         """Send it, at least once with its stable id; why not, where there is no way to.

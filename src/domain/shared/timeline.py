@@ -21,6 +21,8 @@ class TimelineKind(StrEnum):
     DISPUTE = "DISPUTE"
     LEDGER = "LEDGER"
     """What was posted of its money."""
+    FINDING = "FINDING"
+    """Where a comparison of the books has found that they differ."""
     EFFECT = "EFFECT"
     """Something the order asked the world outside for."""
     DELIVERY = "DELIVERY"

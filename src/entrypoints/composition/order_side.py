@@ -33,10 +33,12 @@ from domain.orders.use_cases.refund_order import RefundOrderHandler
 from domain.orders.use_cases.restock_goods import RestockGoodsHandler
 from domain.orders.use_cases.retry_payment import RetryPaymentHandler
 from domain.orders.use_cases.tell_customer import TellCustomerHandler
+from domain.reconciliation.use_cases.tell_findings import TellFindingsHandler
 from domain.shared.idempotency import IdempotencyStore
 from entrypoints.composition.outside import Outside
 from entrypoints.composition.payment_side import PaymentSide
 from entrypoints.mail import build_customer_notifier
+from entrypoints.operating.findings import databases_of
 from entrypoints.operating.progress import progress_of
 from entrypoints.outgoing_webhooks import OutgoingWebhooks, build_outgoing_webhooks
 from entrypoints.settings import Settings
@@ -129,7 +131,11 @@ def build_orders(
         fulfil_order=FulfilOrderHandler(uow, clock),
         acknowledge_attention=AcknowledgeAttentionHandler(uow, clock),
         explain_order=ExplainOrderHandler(
-            uow, terms.get_order, payments.read_story, progress_of(parts.engine)
+            uow,
+            terms.get_order,
+            payments.read_story,
+            progress_of(parts.engine),
+            TellFindingsHandler(databases_of(settings, parts.engine, payments.engine)),
         ),
         get_payment_terms=terms,
         count_stock=CountStockHandler(uow, clock),

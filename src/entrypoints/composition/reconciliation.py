@@ -8,7 +8,7 @@ from functools import partial
 from adapters.postgres.reconciliation import PostgresLocks, PostgresReconciliationUnitOfWork
 from adapters.postgres.statements import PostgresOrderStatements
 from domain.reconciliation.policy import RepairPolicy
-from domain.reconciliation.ports import Locks, UnitOfWorkFactory
+from domain.reconciliation.ports import Locks
 from domain.reconciliation.use_cases.compare_orders import CompareOrdersHandler
 from domain.reconciliation.use_cases.measure import MeasureHandler
 from domain.reconciliation.use_cases.read_findings import ListFindingsHandler
@@ -18,6 +18,7 @@ from entrypoints.composition.order_side import OrderSide
 from entrypoints.composition.outside import Outside
 from entrypoints.composition.payment_side import PaymentSide
 from entrypoints.mail import build_operator_notifier
+from entrypoints.operating.findings import databases_of
 from entrypoints.settings import Settings
 from entrypoints.worker.subscriptions import ORDERS
 
@@ -38,11 +39,8 @@ def build_reconciliation(
     settings: Settings, outside: Outside, orders: OrderSide, payments: PaymentSide
 ) -> Reconciliation:
     uow = partial(PostgresReconciliationUnitOfWork, orders.engine, "orders")
-    databases: list[UnitOfWorkFactory] = [uow]
-    if settings.orders_database_url != settings.payments_database_url:
-        databases.append(partial(PostgresReconciliationUnitOfWork, payments.engine, "payments"))
-    measure = MeasureHandler(databases, outside.clock)
     record = RecordDifferencesHandler(uow, RepairPolicy(settings.repair_policy), outside.clock, outside.ids)
+    measure = MeasureHandler(databases_of(settings, orders.engine, payments.engine), outside.clock)
     return Reconciliation(
         unit_of_work=uow,
         locks=PostgresLocks(orders.engine),

@@ -13,8 +13,10 @@ from domain.orders.effects import Effect
 from domain.orders.use_cases.explain_order import ExplainOrderHandler
 from domain.orders.use_cases.read_orders import GetOrderHandler
 from domain.payments.use_cases.read_story import ReadStoryHandler
+from domain.reconciliation.use_cases.tell_findings import TellFindingsHandler
 from domain.shared.callers import Caller
 from entrypoints.data_keys import vault_of_settings
+from entrypoints.operating.findings import databases_of
 from entrypoints.operating.logs import operating
 from entrypoints.operating.progress import progress_of
 from entrypoints.settings import Settings
@@ -40,6 +42,7 @@ async def explaining(settings: Settings) -> AsyncIterator[ExplainOrderHandler]:
             GetOrderHandler(orders),
             ReadStoryHandler(payments, IsoCurrencies()),
             progress_of(engines.orders),
+            TellFindingsHandler(databases_of(settings, engines.orders, engines.payments)),
         )
 
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from entrypoints.worker.reconciling import OrdersRound, orders_round_of
+from tests.integration.http.conftest import REFUNDER
 from tests.integration.orders.test_late_money import confirm, saved
 from tests.support.follow import follow_payments
 from tests.support.sandbox import SandboxGateway
@@ -36,6 +37,12 @@ async def findings(shop: Shop) -> list[dict[str, Any]]:
     )
 
 
+async def explained(shop: Shop, order_id: str) -> list[dict[str, Any]]:
+    answer = await shop.api.get(f"/v1/orders/{order_id}/explain", scopes=(*REFUNDER, "operations:read"))
+    timeline: list[dict[str, Any]] = answer.json()["entries"]
+    return timeline
+
+
 async def test_an_event_that_never_arrived_is_found_and_applied_once(
     shop: Shop, compare: OrdersRound
 ) -> None:
@@ -54,6 +61,9 @@ async def test_an_event_that_never_arrived_is_found_and_applied_once(
     await follow_payments(shop.container)  # the broker finds it after all
     await compare()
     assert len(await findings(shop)) == 1
+    [told] = [one for one in await explained(shop, order_id) if one["kind"] == "FINDING"]
+    assert told["reason"] == "repaired: 1 event(s) were handed to the order side again"
+    assert (told["details"]["expected.sequence"], told["details"]["found.sequence"]) == (1, 0)
     assert (await saved(shop, order_id)).version == order.version
     [done] = await shop.rows("SELECT value FROM reconciliation.cursor WHERE name = 'orders: round'")
     assert done["value"]["orders"] >= 1

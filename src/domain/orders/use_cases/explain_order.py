@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.orders.order import Order
-from domain.orders.ports import PaymentStories, UnitOfWorkFactory
+from domain.orders.ports import FindingStories, PaymentStories, UnitOfWorkFactory
 from domain.orders.progress import Progress
 from domain.orders.timeline import build, seen_by
 from domain.orders.use_cases.read_orders import GetOrderHandler
@@ -27,6 +27,7 @@ class ExplainOrderHandler:
     get_order: GetOrderHandler
     payments: PaymentStories
     progress: Progress
+    findings: FindingStories
 
     async def __call__(self, caller: Caller, order_id: str) -> Explained:
         """Raises OrderNotFound, also where the order is another's, and Unavailable."""
@@ -39,7 +40,7 @@ class ExplainOrderHandler:
         payment_ids = {entry.ids["paymentId"] for entry in story if "paymentId" in entry.ids}
         timeline = build(
             history,
-            story=story,
+            story=[*story, *await self.findings(order_id, sorted(payment_ids))],
             effects=await self.progress.of_effects(order_id),
             waiting=await self.progress.of_events(sorted(payment_ids)),
             deliveries=await self.progress.of_deliveries(order_id),
