@@ -1,7 +1,7 @@
 # `make demo` and `make test` need Python 3.11 or newer, git and make, and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test soak simulate bench audit sbom lint format states clean
+.PHONY: help install demo up test soak simulate storm bench audit sbom lint format states clean
 
 UV_VERSION := 0.13.9
 BIN := .venv/bin
@@ -14,6 +14,7 @@ help:
 	@echo "make test     check and test"
 	@echo "make soak     look for failures of the outbox on new seeds: SOAK_MINUTES=60, or SEED=… to replay one"
 	@echo "make simulate look for failures of payments on new seeds: SIMULATE_MINUTES=60, or SEED=… to replay one"
+	@echo "make storm    500 orders while webhooks are lost and doubled and money moves behind our back: STORM_ORDERS=500"
 	@echo "make bench    measure outbox and payments against hand-written limits; docs/benchmarks.md explains the figures"
 	@echo "make audit    ask whether the locked libraries have known vulnerabilities: needs the network"
 	@echo "make sbom     write the bill of materials of the locked libraries, sbom.cdx.json (CycloneDX)"
@@ -41,6 +42,11 @@ soak: .venv/complete
 SIMULATE_MINUTES ?= 5
 simulate: .venv/complete
 	PYTHONPATH=src:. $(BIN)/python -m tests.simulation.payments.simulate $(if $(SEED),--seed $(SEED),--minutes $(SIMULATE_MINUTES))
+
+# How long after it until every order follows its money, and what was found on the way.
+STORM_ORDERS ?= 500
+storm: .venv/complete
+	PYTHONPATH=src:. $(BIN)/python -m tests.e2e.storm --orders $(STORM_ORDERS)
 
 # A few minutes, on a machine that does nothing else.
 BENCH_JSON ?= benchmarks.json

@@ -99,5 +99,7 @@ def payonce(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
-    with running_system(tmp_path_factory.mktemp("system") / "home") as running:
+    # What nobody tells us is to be found within a test's time, not within a minute.
+    soon = {"PAYONCE_RECONCILE_SECONDS": "2", "PAYONCE_RECONCILE_GRACE_SECONDS": "4"}
+    with running_system(tmp_path_factory.mktemp("system") / "home", soon) as running:
         yield running
