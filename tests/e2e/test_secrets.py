@@ -1,5 +1,6 @@
 """Journeys with marked values, at the most talkative log level: nothing that is written has one of them."""
 
+import asyncio
 import re
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 
 from entrypoints.local.ready import READY_TOKENS
 from tests.e2e.conftest import RunningSystem, running_system
-from tests.support.secrets import Marks, logs_of
+from tests.support.secrets import Marks, dump_of, logs_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("e2e")]
 
@@ -22,7 +23,9 @@ PATIENCE_SECONDS = 60.0
 @pytest.fixture(scope="module")
 def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
     home = tmp_path_factory.mktemp("talkative") / "home"
-    with running_system(home, {"PAYONCE_LOG_LEVEL": "DEBUG"}) as running:
+    with running_system(
+        home, {"PAYONCE_LOG_LEVEL": "DEBUG", "PAYONCE_WEBHOOK_ALLOW_PRIVATE": "127.0.0.0/8"}
+    ) as running:
         yield running
 
 
@@ -56,6 +59,7 @@ class Journey:
                 "country": "DE",
             },
         }
+        self.note = self.marks.add("an order's note", "for my aunt Zypernella")
         self.marks.add("a card number", CARD)
 
     def call(
@@ -74,14 +78,24 @@ class Journey:
 
     def order(self, **changes: Any) -> dict[str, Any]:
         lines = [{"sku": "TEA", "name": "Tea", "quantity": 1, "unitAmount": 990}]
-        body = {"currency": "EUR", "customer": self.customer, "lines": lines, "userId": "u_1", **changes}
+        body = {
+            "currency": "EUR",
+            "customer": self.customer,
+            "lines": lines,
+            "userId": "u_1",
+            "metadata": {"note": self.note},
+            **changes,
+        }
         answer = self.call("POST", "/v1/orders", body)
         assert answer.status_code == 201, answer.text
         order: dict[str, Any] = answer.json()
         return order
 
     def confirm(self, order: dict[str, Any], method: str | None) -> dict[str, Any]:
-        body = {"paymentMethodToken": method} if method else {}
+        back = self.marks.add("a token in a return URL", "marked-session-of-the-shop")
+        body = {"returnUrl": f"https://shop.example/back?session={back}"}
+        if method:
+            body["paymentMethodToken"] = method
         payment: dict[str, Any] = self.call("POST", f"/v1/orders/{order['orderId']}/confirm", body).json()[
             "payment"
         ]
@@ -123,6 +137,14 @@ def pay_in_many_ways(journey: Journey) -> None:
         journey.tokens["guest"] = token
         assert journey.call("GET", f"/v1/orders/{guest['orderId']}", token="guest").status_code == 200
     journey.wait_for(declined, "PAYMENT_FAILED")
+
+
+def register_an_endpoint(journey: Journey) -> None:
+    key = journey.marks.add("a key in a URL", "marked-endpoint-key")
+    wanted = {"url": f"https://127.0.0.1:9/hooks?key={key}", "eventTypes": ["PaymentSucceeded"]}
+    registered = journey.call("POST", "/v1/webhook-endpoints", wanted, token="operator")
+    assert registered.status_code == 201, registered.text
+    journey.marks.add("an endpoint's secret", registered.json()["secret"])
 
 
 def send_what_is_refused(journey: Journey) -> None:
@@ -187,16 +209,19 @@ def look_at_the_console(journey: Journey) -> None:
 
 def test_nothing_that_is_written_has_a_secret_or_personal_data(talkative: RunningSystem) -> None:
     journey = Journey(talkative)
+    register_an_endpoint(journey)
     pay_in_many_ways(journey)
     send_what_is_refused(journey)
     pay_while_the_gateway_fails(journey)
     look_at_the_console(journey)
     metrics = journey.http.get("/metrics").text
+    database = asyncio.run(dump_of(talkative.ready["databaseUrl"]))
     journey.http.close()
     journey.sandbox.close()
     assert talkative.stop() == 0  # what is buffered is written, and what is said at the end is there
 
-    written = [*logs_of(talkative.home), *journey.refusals, ("the metrics", metrics)]
+    assert {"orders.orders", "payments.operation", "payments.webhook_event"} <= {n for n, t in database if t}
+    written = [*logs_of(talkative.home), *journey.refusals, ("the metrics", metrics), *database]
     by_name = dict(written)
     terminal = talkative.output.read_text(encoding="utf-8")
     assert (

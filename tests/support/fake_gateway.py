@@ -470,6 +470,13 @@ class FakeGateway:
         self._must_be_up()
         return self.customers.setdefault(idempotency_key, self._new_id("cus"))
 
+    async def delete_customer(self, gateway_customer_id: str) -> None:
+        self._must_be_up()
+        self.deleted_customers.add(gateway_customer_id)
+        for token, owner in self.methods.owners.items():
+            if owner == gateway_customer_id:
+                self.methods.detach(token)
+
     async def find_method(self, token: str) -> GatewayMethod | None:
         self._must_be_up()
         return self.methods.find(token)

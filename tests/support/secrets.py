@@ -1,10 +1,13 @@
 """Marked values that must never be written down: a journey sends them, then everything written is searched."""
 
 import base64
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
+
+import asyncpg
 
 
 @dataclass
@@ -29,10 +32,38 @@ class Marks:
 
 
 def _forms(value: str) -> set[str]:
-    return {value, quote(value, safe=""), base64.b64encode(value.encode()).decode().rstrip("=")}
+    encoded = value.encode()
+    as_json = json.dumps(value)[1:-1]
+    return {
+        *(value, as_json, quote(value, safe=""), base64.b64encode(encoded).decode().rstrip("=")),
+        encoded.hex(),  # as PostgreSQL shows a bytea
+    }
 
 
 def logs_of(home: Path) -> Iterator[tuple[str, str]]:
     """Everything that the processes of a system have logged, by name."""
     for path in sorted((home / "logs").iterdir()):
         yield path.name, path.read_text(encoding="utf-8", errors="replace")
+
+
+SCHEMAS = ("orders", "payments", "reconciliation")
+
+
+async def dump_of(database_url: str) -> list[tuple[str, str]]:
+    """Every row of every table of ours as text, by the table's name: what a dump of the database holds."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        names = await connection.fetch(
+            "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname = ANY ($1)",
+            SCHEMAS,
+        )
+        return [
+            (
+                row["name"],
+                await connection.fetchval(f"SELECT string_agg(t::text, E'\\n') FROM {row['name']} AS t")
+                or "",
+            )
+            for row in names
+        ]
+    finally:
+        await connection.close()

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres import history, tables
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.endpoints import PostgresDeliveries, PostgresEndpoints
+from adapters.postgres.erasure import PostgresOrderPersons
 from adapters.postgres.history import PostgresHistory
 from adapters.postgres.rows import to_row
 from adapters.postgres.sealed_columns import ATTEMPTS, DATA_KEY, ORDERS
@@ -281,6 +282,7 @@ class PostgresOrdersUnitOfWork(UnitOfWork):
     history: PostgresHistory
     endpoints: PostgresEndpoints
     deliveries: PostgresDeliveries
+    personal: PostgresOrderPersons
 
     def __init__(
         self, engine: AsyncEngine, outbox: Outbox, encode: EffectEncoder, after_commit: Callable[[], None]
@@ -296,6 +298,7 @@ class PostgresOrdersUnitOfWork(UnitOfWork):
         self.history = PostgresHistory(transaction)
         self.endpoints = PostgresEndpoints(transaction)
         self.deliveries = PostgresDeliveries(transaction)
+        self.personal = PostgresOrderPersons(transaction)
         self.audit = PostgresAudit(transaction, self._outbox.schema)
 
     def _wrote_events(self) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres import tables
 from adapters.postgres.audit import PostgresAudit
 from adapters.postgres.balance import PostgresBalanceTransactions
+from adapters.postgres.erasure import PostgresPaymentPersons
 from adapters.postgres.ledger import PostgresLedger, posted
 from adapters.postgres.refunds import PostgresApprovalTokens, PostgresRefunds
 from adapters.postgres.rows import from_row, to_row
@@ -366,6 +367,7 @@ class PostgresPaymentsUnitOfWork(UnitOfWork):
     webhooks: PostgresWebhooks
     events: PostgresEventLog
     stories: PostgresStories
+    personal: PostgresPaymentPersons
     ledger: PostgresLedger
     balance_transactions: PostgresBalanceTransactions
 
@@ -386,6 +388,7 @@ class PostgresPaymentsUnitOfWork(UnitOfWork):
         self.webhooks = PostgresWebhooks(transaction)
         self.events = PostgresEventLog(transaction, self._outbox.schema)
         self.stories = PostgresStories(transaction, self._outbox.schema)
+        self.personal = PostgresPaymentPersons(transaction)
         self.ledger = PostgresLedger(transaction)
         self.balance_transactions = PostgresBalanceTransactions(transaction)
         self.audit = PostgresAudit(transaction, self._outbox.schema)

@@ -21,15 +21,19 @@ def payout_page(answer: Mapping[str, Any]) -> Sequence[Payout]:
     return _listed(answer, payout)
 
 
+_OF_PAYMENTS = ("charge", "payment", "refund")
+
+
 def balance_transaction(body: Mapping[str, Any]) -> BalanceTransaction:
     """Raises Unreadable; a type that is new is none of its reasons."""
     currency = text(body, "currency").upper()
     rate = body.get("exchange_rate")
     if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float)):
         raise Unreadable("an exchange_rate that is no number")
+    kind = text(body, "type")
     return BalanceTransaction(
         transaction_id=text(body, "id"),
-        type=text(body, "type"),
+        type=kind,
         source_id=object_id(body, "source"),
         amount=signed(body, "amount", currency),
         fee=signed(body, "fee", currency),
@@ -37,7 +41,8 @@ def balance_transaction(body: Mapping[str, Any]) -> BalanceTransaction:
         created_at=timestamp(body.get("created")),
         available_at=timestamp(body.get("available_on")),
         exchange_rate=None if rate is None else Decimal(str(rate)),
-        description=text_or_none(body, "description"),
+        # Of what a payment moves it is the payment's own, which may tell of its customer and is kept sealed there.
+        description=None if kind.startswith(_OF_PAYMENTS) else text_or_none(body, "description"),
     )
 
 

@@ -270,6 +270,14 @@ class StripeGateway:
             raise GatewayUnknown(f"{path}: not a customer")
         return str(answer["id"])
 
+    async def delete_customer(self, gateway_customer_id: str) -> None:
+        path = f"/v1/customers/{quote(gateway_customer_id, safe='')}"
+        try:
+            await self._look_up(path, {}, method="delete")
+        except GatewayRefused as refused:
+            if refused.code != "resource_missing":
+                raise
+
     async def find_method(self, token: str) -> GatewayMethod | None:
         if not _TOKEN.fullmatch(token):
             return None  # Stripe makes no such tokens, and a path must not be made of one.

@@ -32,6 +32,7 @@ _REQUESTS: Mapping[str, str] = {
     "refund": "Money was to be given back",
     "fulfil": "The order was reported as shipped",
     "acknowledge": "What a person had to look at was acknowledged",
+    "erase": "The personal data of its customer was erased",
 }
 _SWEEPS: Mapping[str, str] = {"expire": "The checkout expired, for nobody had paid"}
 _EFFECTS: Mapping[str, tuple[str, str]] = {

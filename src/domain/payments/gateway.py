@@ -380,6 +380,10 @@ class PaymentGateway(Protocol):
         """The gateway's id of a new customer object for this user."""
         ...
 
+    async def delete_customer(self, gateway_customer_id: str) -> None:
+        """Take away a customer object and all saved methods; the payments stay. One that is gone already is fine."""
+        ...
+
     async def find_method(self, token: str) -> GatewayMethod | None:
         """A saved payment method, or None where the gateway knows no such token."""
         ...

@@ -20,6 +20,7 @@ main = CommandGroup(
         "sandbox": "Run the Stripe-compatible sandbox gateway.",
         "migrate": "Bring the database to the present schema.",
         "keys": "Make the keys that sign our tokens and those of stored data, or rotate them.",
+        "erase": "Erase the personal data of a customer, and keep the records of their money.",
         "token": "Print a signed bearer token.",
     },
 )

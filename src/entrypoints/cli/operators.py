@@ -71,6 +71,7 @@ def settings_of(ready_file: Path | None) -> Settings:
             payments_database_url=url,
             redis_url=redis_url,
             broker_url=settings.broker_url if names_another else redis_url,
+            data_key_file=Path(ready.data_key_file),
         )
         if not (settings.gateways or settings.stripe_api_key) and ready.sandbox_url:
             settings = msgspec.structs.replace(

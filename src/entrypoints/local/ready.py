@@ -43,6 +43,8 @@ class Ready(msgspec.Struct, frozen=True, rename="camel"):
     redis_url: str
     tokens: dict[str, str]
     pids: dict[str, int | list[int] | None]
+    data_key_file: str
+    """Where the keys of stored data are, for commands that look into the databases."""
 
 
 def ready_tokens(keys: KeyFile, issuer: str, audience: str) -> dict[str, str]:

@@ -120,6 +120,7 @@ class System:
             redis_url=redis_url,
             tokens=ready_tokens(keys, self._settings.issuer, self._settings.audience),
             pids=self._pids(),
+            data_key_file=str(self._settings.data_key_file.absolute()),
         )
         self._publish()
         return self._ready

@@ -439,6 +439,19 @@ async def test_a_customer_is_made_once_per_key(gateway: PaymentGateway) -> None:
     assert await gateway.create_customer("u_2", None, new_key()) != first
 
 
+async def test_a_deleted_customer_leaves_payments_that_can_be_refunded(bench: Bench) -> None:
+    gateway = bench.gateway
+    owner = await gateway.create_customer("u_1", Customer(name="Jenny Rosen"), new_key())
+    token = bench.save_method(owner)
+    paid = await pay(gateway, token, gateway_customer_id=owner)
+    await gateway.delete_customer(owner)
+    await gateway.delete_customer(owner)  # as if the answer had been lost
+    assert (await gateway.list_methods(owner, after=None, limit=10)).methods == []
+    with pytest.raises(GatewayRefused):
+        await create(gateway, gateway_customer_id=owner)
+    assert (await refund(gateway, paid.intent_id, amount=1000)).status is GatewayRefundStatus.SUCCEEDED
+
+
 async def test_a_method_tells_its_owner(bench: Bench) -> None:
     gateway = bench.gateway
     owner = await gateway.create_customer("u_1", None, new_key())
