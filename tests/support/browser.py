@@ -156,7 +156,7 @@ class Browser:
 
     async def sign_in(self, token: str) -> Page:
         page = await self.open("/console/sign-in")
-        return await self.send(page.form("/console/sign-in"), token=token)
+        return await self.send(page.form("/console/sign-in"), token=token, next="/console/sign-in")
 
     async def _shown(self, answer: httpx.Response) -> Page:
         for _ in range(5):

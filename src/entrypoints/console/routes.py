@@ -10,6 +10,7 @@ from entrypoints.console import (
     dead_letters,
     endpoints,
     findings,
+    ledger,
     orders,
     overview,
     pages,
@@ -33,7 +34,7 @@ async def unknown(request: ConsoleRequest) -> ASGIResponse:
 _BY_SERVICE = {
     "all": [*overview.ROUTES, *findings.ROUTES, *audit.ROUTES, *sign_in.ROUTES, pages.static, unknown],
     "orders": [*orders.ROUTES, *dead_letters.ROUTES, *endpoints.ROUTES, *stock.ROUTES],
-    "payments": [*payments.ROUTES, *refunds.ROUTES, *webhooks.ROUTES],
+    "payments": [*payments.ROUTES, *refunds.ROUTES, *ledger.ROUTES, *webhooks.ROUTES],
 }
 _MENU: Sequence[NavEntry] = [
     *overview.MENU,
@@ -45,6 +46,7 @@ _MENU: Sequence[NavEntry] = [
     *webhooks.MENU,
     *endpoints.MENU,
     *stock.MENU,
+    *ledger.MENU,
     *audit.MENU,
 ]
 

@@ -26,7 +26,7 @@ from entrypoints.http.schemas.ledger import (
 )
 
 # Microseconds since 1970, and the entry's id: pages go by both.
-_PLACE = re.compile(r"([0-9]{1,17})\.([0-9a-f]{32})")
+PLACE = re.compile(r"([0-9]{1,17})\.([0-9a-f]{32})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 BALANCE = BalanceAnswer(
@@ -97,22 +97,22 @@ async def list_entries(request: Request[Caller, Any, Any]) -> ASGIResponse:
     query = read_query(request, ListEntriesQuery)
     wanted = EntryFilter(account=query.account, order_id=query.order_id, payment_id=query.payment_id)
     found = await container_of(request.app).payments.ledger.read.page(
-        wanted, after=_place(decode_cursor(query.cursor, form=_PLACE)), limit=query.limit + 1
+        wanted, after=place_of(decode_cursor(query.cursor, form=PLACE)), limit=query.limit + 1
     )
-    page, next_cursor = page_of(found, query.limit, _cursor)
+    page, next_cursor = page_of(found, query.limit, cursor_of)
     return respond(result(EntryPage(items=[_answer(one) for one in page], next_cursor=next_cursor)))
 
 
 ROUTES = [list_balances, list_entries]
 
 
-def _cursor(entry: LedgerEntry) -> str:
+def cursor_of(entry: LedgerEntry) -> str:
     since = entry.posted_at - _EPOCH
     microseconds = (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
     return f"{microseconds}.{entry.entry_id.hex}"
 
 
-def _place(cursor: str | None) -> tuple[datetime, UUID] | None:
+def place_of(cursor: str | None) -> tuple[datetime, UUID] | None:
     if cursor is None:
         return None
     microseconds, _, name = cursor.partition(".")

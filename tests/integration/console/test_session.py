@@ -1,18 +1,59 @@
-"""Signing in and out, the cookie, and who may open what."""
+"""Signing in and out, the cookie, and who may open what: none of it needs the database."""
 
 import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
+import pytest
 from litestar.routes import HTTPRoute
 
+from adapters.security.data_keys import create_data_keys
+from adapters.security.keys import create_keys
+from adapters.system.clock import SystemClock
+from entrypoints.bootstrap import build_container
+from entrypoints.composition.outside import Outside
 from entrypoints.console.pages import HEADERS, POLICY
-from tests.integration.console.conftest import OPERATOR, READER, OpenBrowser
-from tests.integration.http.conftest import Api, MakeApi
+from entrypoints.http.app import create_app_of
+from entrypoints.local.ready import READY_TOKENS
+from entrypoints.settings import Secret, Settings
+from tests.integration.console.conftest import OPERATOR, OpenBrowser
+from tests.integration.http.conftest import Api
 from tests.support.browser import Browser, Page
+from tests.support.fake_gateway import FakeGateway
+
+PLAIN = "/console/dead-letters/orders/00000000-0000-7000-8000-000000000000/skip"
+"""A page that asks nobody."""
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    client = api_of(tmp_path)
+    yield client
+    await client.http.aclose()
+    await client.container.stop()
+
+
+def api_of(home: Path, **changes: Any) -> Api:
+    """The application with nothing outside of it."""
+    if not (home / "keys.json").exists():
+        create_keys(home / "keys.json")
+        create_data_keys(home / "data-keys.json")
+    settings = Settings(
+        home=home,
+        database_url=Secret("postgresql://nobody@127.0.0.1:9/nothing"),
+        redis_url=Secret("redis://127.0.0.1:9"),
+        stripe_api_key=Secret("sk_test_payonce"),
+        stripe_webhook_secret=Secret("whsec_test"),
+        **changes,
+    )
+    container = build_container(settings, Outside(gateway=FakeGateway(SystemClock())))
+    return Api(create_app_of(container), container)
 
 
 async def test_an_operator_signs_in_and_out(api: Api, open_browser: OpenBrowser) -> None:
     browser = open_browser()
-    page = await browser.open("/console/orders?status=PAID")
+    page = await browser.open(f"{PLAIN}?done=x")
     assert page.answer.url.path == "/console/sign-in"
     token = api.token(*OPERATOR, sub="ada")
     answer = await browser.http.post(
@@ -20,12 +61,12 @@ async def test_an_operator_signs_in_and_out(api: Api, open_browser: OpenBrowser)
         data={**page.form("/console/sign-in").fields, "token": token},
         headers={"Sec-Fetch-Site": "same-origin"},
     )
-    assert (answer.status_code, answer.headers["location"]) == (303, "/console/orders?status=PAID")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{PLAIN}?done=x")
     cookie = answer.headers["set-cookie"]
     seconds = int(re.sub(r".*Max-Age=(\d+);.*", r"\1", cookie))
     assert 0 < seconds <= 600
     assert cookie == (f"__Host-payonce={token}; Path=/; Secure; Max-Age={seconds}; HttpOnly; SameSite=Strict")
-    page = await browser.open("/console/orders")
+    page = await browser.open(PLAIN)
     assert page.status == 200
     assert "ada" in page.text
     assert token not in page.answer.text
@@ -33,7 +74,7 @@ async def test_an_operator_signs_in_and_out(api: Api, open_browser: OpenBrowser)
     page = await browser.send(page.form("/console/sign-out"))
     assert "You are signed out." in page.text
     assert not browser.http.cookies
-    assert (await browser.open("/console")).answer.url.path == "/console/sign-in"
+    assert (await browser.open(PLAIN)).answer.url.path == "/console/sign-in"
 
 
 async def test_on_this_machine_it_works_without_https(api: Api, open_browser: OpenBrowser) -> None:
@@ -49,7 +90,7 @@ async def test_on_this_machine_it_works_without_https(api: Api, open_browser: Op
         assert cookie.startswith("payonce_console=")
         assert "Path=/console;" in cookie
         assert "Secure" not in cookie
-        assert (await browser.open("/console")).status == 200
+        assert (await browser.open(PLAIN)).status == 200
 
 
 async def test_elsewhere_the_cookie_travels_by_https_alone(api: Api, open_browser: OpenBrowser) -> None:
@@ -174,6 +215,7 @@ SCOPES = {
     "/console/refunds/refundId/reject": ("refunds:approve",),
     "/console/refunds/refundId/retry": ("refunds:create",),
     "/console/findings": (),
+    "/console/ledger": ("operations:read",),
     "/console/audit": ("operations:read",),
     "/console/dead-letters": (),
     "/console/dead-letters/orders/retry": ("operations:write",),
@@ -210,13 +252,10 @@ async def test_every_page_and_action_wants_its_scopes(api: Api, open_browser: Op
 
 async def test_what_one_may_not_do_is_not_offered(api: Api, open_browser: OpenBrowser) -> None:
     browser = open_browser()
-    page = await browser.sign_in(api.token("operations:read", sub="guard"))
+    await browser.sign_in(api.token("operations:read", sub="guard"))
+    page = await browser.open("/console/none")
     assert "/console/orders" not in page.links
     assert "/console/webhooks" in page.links
-    browser = open_browser()
-    await browser.sign_in(api.token(*READER))
-    page = await browser.open("/console/stock")
-    assert [form.action for form in page.forms] == ["/console/sign-out"]
 
 
 # Forms of other sites
@@ -224,7 +263,7 @@ async def test_what_one_may_not_do_is_not_offered(api: Api, open_browser: OpenBr
 
 async def test_no_action_is_done_for_another_site(api: Api, browser: Browser) -> None:
     """Each with a signed-in operator's cookie, as a browser without SameSite would send it."""
-    order = (await browser.open("/console")).form("/console/sign-out").fields
+    order = (await browser.open(PLAIN)).form("/console/sign-out").fields
     for path, _ in consoles(api, "POST"):
         for headers in (
             {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
@@ -245,8 +284,8 @@ async def test_no_action_is_done_by_a_form_of_another_session(
     other = open_browser()
     for one in (browser, other):
         await one.sign_in(api.token(*OPERATOR, "refunds:create", "refunds:approve", sub="operator"))
-    foreign = (await other.open("/console")).form("/console/sign-out").fields
-    own = (await browser.open("/console")).form("/console/sign-out").fields
+    foreign = (await other.open(PLAIN)).form("/console/sign-out").fields
+    own = (await browser.open(PLAIN)).form("/console/sign-out").fields
     assert foreign["formToken"] != own["formToken"]
     for path, _ in consoles(api, "POST"):
         for token in (foreign["formToken"], "", "é"):
@@ -255,7 +294,7 @@ async def test_no_action_is_done_by_a_form_of_another_session(
             )
             assert answer.status_code == 403, path
             assert "form_token_invalid" in answer.text
-    assert (await browser.open("/console")).status == 200
+    assert (await browser.open(PLAIN)).status == 200
 
 
 async def test_signing_somebody_in_as_oneself_from_another_site_is_refused(
@@ -319,17 +358,47 @@ async def test_forms_that_cannot_be_read(open_browser: OpenBrowser) -> None:
         assert answer.headers["x-request-id"] in page.text
 
 
-async def test_a_process_shows_the_pages_of_its_service(make_api: MakeApi) -> None:
+async def test_a_process_shows_the_pages_of_its_service(tmp_path: Path) -> None:
     for service, own, other in (
         ("orders", "/console/stock", "/console/payments"),
         ("payments", "/console/payments", "/console/stock"),
     ):
-        api = make_api(service=service)
+        api = api_of(tmp_path, service=service)
         browser = Browser(api.app)
-        page = await browser.sign_in(api.token(*OPERATOR))
-        assert page.status == 200
+        await browser.sign_in(api.token(*OPERATOR))
+        page = await browser.open(other)
+        assert page.status == 404
         assert own in page.links
         assert other not in page.links
-        assert (await browser.open(own)).status == 200
-        assert (await browser.open(other)).status == 404
+        paths = {route.path for route in api.app.routes}
+        assert own in paths
+        assert other not in paths
         await browser.http.aclose()
+        await api.container.stop()
+
+
+async def test_what_cannot_be_told_is_said_and_the_rest_shown(browser: Browser) -> None:
+    page = await browser.open("/console")
+    assert page.status == 200
+    assert "Cannot be told now: DatabaseUnavailable." in page.text
+    assert "circuit of fake closed" in page.text
+    assert "nobody" not in page.answer.text
+    page = await browser.open("/console/orders")
+    assert (page.status, "database_unavailable" in page.text) == (503, True)
+    assert page.answer.headers["retry-after"]
+
+
+async def test_an_unforeseen_error_tells_nothing(api: Api, browser: Browser) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("password=marked")
+
+    object.__setattr__(api.container.orders, "list_orders", fail)
+    page = await browser.open("/console/orders")
+    assert page.status == 500
+    assert "Something went wrong on our side." in page.text
+    assert page.answer.headers["x-request-id"] in page.text
+    assert "marked" not in page.answer.text
+
+
+def test_operators_are_those_of_the_ready_file() -> None:
+    assert READY_TOKENS["operator"][1] == OPERATOR
