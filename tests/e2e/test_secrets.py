@@ -129,6 +129,7 @@ def pay_in_many_ways(journey: Journey) -> None:
     refund = {"paymentId": payment["paymentId"], "amount": 90, "currency": "EUR", "reason": "torn"}
     assert journey.call("POST", "/v1/refunds", refund, token="refunder").status_code == 201
     journey.wait_for(paid, "PARTIALLY_REFUNDED")
+    refund_by_two(journey)
     for path in (f"/v1/orders/{paid['orderId']}/explain", "/v1/orders", "/v1/payments", "/v1/events"):
         journey.call("GET", path, token="operator")
     guest = journey.order(userId=None)
@@ -145,6 +146,26 @@ def register_an_endpoint(journey: Journey) -> None:
     registered = journey.call("POST", "/v1/webhook-endpoints", wanted, token="operator")
     assert registered.status_code == 201, registered.text
     journey.marks.add("an endpoint's secret", registered.json()["secret"])
+
+
+def refund_by_two(journey: Journey) -> None:
+    """Above the limit of whoever asks: a second person approves."""
+    order = journey.order(lines=[{"sku": "CHAIR", "name": "Chair", "quantity": 1, "unitAmount": 150_000}])
+    payment_id = journey.confirm(order, "pm_card_visa")["paymentId"]
+    journey.wait_for(order, "PAID", "PROCESSING_FULFILLMENT")
+    body = {"paymentId": payment_id, "amount": 120_000, "currency": "EUR", "reason": "torn"}
+    assert journey.call("POST", "/v1/refunds/simulate", body, token="refunder").status_code == 200
+    asked = journey.call("POST", "/v1/refunds", body, token="refunder").json()
+    assert asked["status"] == "PENDING_APPROVAL"
+    path = f"/v1/refunds/{asked['refundId']}"
+    for token, verb, status in (
+        ("refunder", "approve", 403),
+        ("approver", "approve", 200),
+        ("approver", "reject", 409),
+        ("refunder", "retry", 409),
+    ):
+        assert journey.call("POST", f"{path}/{verb}", {}, token=token).status_code == status
+    journey.wait_for(order, "PARTIALLY_REFUNDED")
 
 
 def send_what_is_refused(journey: Journey) -> None:
