@@ -14,33 +14,31 @@ from dramatiq import Broker
 from adapters.dramatiq.broker import UnknownBroker, make_broker
 from adapters.dramatiq.readiness import check_broker
 from adapters.postgres.audit import PostgresAuditReader
-from adapters.postgres.engine import make_engine
-from adapters.postgres.orders import PostgresOrdersUnitOfWork
 from adapters.postgres.readiness import check_database
 from adapters.rate_limits.limiter import RateLimiter
 from adapters.rate_limits.valkey import ValkeyCounts
 from adapters.security.audit_heads import AUDIT_HEAD
-from adapters.security.issuers import IssuedTokens
+from adapters.security.issuers import InternalTokens, IssuedTokens
 from adapters.security.keys import KeyFile, KeySource, read_public_keys
-from adapters.security.snapshots import ORDER_TERMS, SnapshotSigner
+from adapters.security.snapshots import OrderTermsSigner, SnapshotSigner
 from adapters.security.tokens import JwtIssuer, JwtVerifier, TokenProfile
-from adapters.services.in_process import InProcessOrderTerms
 from adapters.system.currencies import IsoCurrencies
 from adapters.system.ids import SystemIds
-from domain.orders.history import Recorded
-from domain.orders.use_cases.read_orders import GetOrderHandler, GetPaymentTermsHandler
 from domain.shared.audit_trail import AuditTrail
-from domain.shared.callers import TokenIssuer
+from domain.shared.callers import TokenIssuer, TokenVerifier
 from domain.shared.money import Currencies
 from domain.shared.system import Clock
-from entrypoints.composition.order_side import OrderSide, build_orders, orders_unit_of_work
+from entrypoints.composition.order_side import OrderSide
 from entrypoints.composition.outside import Outside
-from entrypoints.composition.payment_side import PaymentSide, build_payments
-from entrypoints.composition.reconciliation import Reconciliation, build_reconciliation
-from entrypoints.data_keys import vault_of_settings
+from entrypoints.composition.payment_side import PaymentSide
+from entrypoints.composition.reconciliation import Reconciliation
+from entrypoints.composition.services import Links, build_links
+from entrypoints.composition.sides import Sides, build_sides
+from entrypoints.operating.logs import LoggedEvents, operations_of
 from entrypoints.operating.protection import ProtectionCheck
 from entrypoints.settings import PREFIX, Settings, SettingsInvalid
 from entrypoints.streams import OrderStreams
+from outbox import Operations
 
 Check = Callable[[], Awaitable[str | None]]
 """Raises where what it looks at cannot be used now; the error says why. What it gives is worth knowing besides."""
@@ -55,39 +53,88 @@ class Container:
     ids: SystemIds
     currencies: Currencies
     token_verifier: IssuedTokens
+    """Of those who come by the first listener."""
+    internal_verifier: TokenVerifier
+    """Of those who come by the internal one: the other service besides."""
     token_issuer: TokenIssuer
-    sign_order_terms: SnapshotSigner
+    sign_order_terms: OrderTermsSigner
     sign_audit_head: SnapshotSigner
     public_jwks: Callable[[], Mapping[str, Any]]
     rate_limiter: RateLimiter
-    orders: OrderSide
-    payments: PaymentSide
-    reconciliation: Reconciliation
-    streams: OrderStreams
+    sides: Sides
     audit: AuditTrail
     checks: Mapping[str, Check]
+    _links: Links
     _broker: Broker
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
+    @property
+    def orders(self) -> OrderSide:
+        """For what runs only with the order service."""
+        assert self.sides.orders is not None, "this process runs no order service"
+        return self.sides.orders.side
+
+    @property
+    def payments(self) -> PaymentSide:
+        """For what runs only with the payment service."""
+        assert self.sides.payments is not None, "this process runs no payment service"
+        return self.sides.payments.side
+
+    @property
+    def logs(self) -> Mapping[str, Operations]:
+        """The logs of the services that run here, by their names."""
+        payments, orders = (
+            part.side.engine if part is not None else None
+            for part in (self.sides.payments, self.sides.orders)
+        )
+        return operations_of(payments, orders)
+
+    @property
+    def reconciliation(self) -> Reconciliation:
+        """Of orders with their payments: it runs with the order service."""
+        assert self.sides.orders is not None, "this process runs no order service"
+        return self.sides.orders.reconciliation
+
+    @property
+    def logged_events(self) -> LoggedEvents:
+        """For what runs only with the order service."""
+        assert self.sides.orders is not None, "this process runs no order service"
+        return self.sides.orders.logged_events
+
+    @property
+    def streams(self) -> OrderStreams:
+        """For what runs only with the order service."""
+        assert self.sides.orders is not None, "this process runs no order service"
+        return self.sides.orders.streams
+
+    @property
+    def running(self) -> Sequence[OrderSide | PaymentSide]:
+        """The services that run here."""
+        return self.sides.running
+
     async def start(self) -> None:
-        for side in (self.orders, self.payments):
+        for side in self.running:
             self._tasks.append(asyncio.create_task(side.waker.run(self._stopping)))
         self._tasks.append(asyncio.create_task(self.rate_limiter.run(self._stopping)))
-        self._tasks.append(asyncio.create_task(self.streams.run(self._stopping)))
+        if self.sides.orders is not None:
+            self._tasks.append(asyncio.create_task(self.streams.run(self._stopping)))
 
     async def stop(self) -> None:
         """End streams, wake relays a last time, then close every connection."""
         self._stopping.set()
         await asyncio.gather(*self._tasks)
-        for account in self.payments.gateways.accounts:
-            await account.gateway.aclose()
+        if self.sides.payments is not None:
+            for account in self.payments.gateways.accounts:
+                await account.gateway.aclose()
         await self.rate_limiter.close()
         await self.token_verifier.close()
-        await self.orders.webhooks.aclose()
+        await self._links.aclose()
+        if self.sides.orders is not None:
+            await self.orders.webhooks.aclose()
         self._broker.close()
-        await self.orders.engine.dispose()
-        await self.payments.engine.dispose()
+        for side in self.running:
+            await side.engine.dispose()
 
 
 def make_broker_of(settings: Settings) -> Broker:
@@ -102,79 +149,50 @@ def make_broker_of(settings: Settings) -> Broker:
 def build_container(settings: Settings, outside: Outside | None = None) -> Container:
     """Make the application of these settings; nothing is connected before `start` or the first use."""
     outside = outside or Outside()
-    settings.require("database_url")
+    settings.require_databases()
     broker = make_broker_of(settings)
-    keys = KeyFile(settings.signing_key_file)
-    vault = vault_of_settings(settings)
-    order_engine = make_engine(
-        settings.orders_database_url.reveal(),
-        pool_size=settings.database_pool_size,
-        application="payonce-orders",
-        pooled=settings.database_pooler == "transaction",
-        vault=vault,
-    )
-    payment_engine = make_engine(
-        settings.payments_database_url.reveal(),
-        pool_size=settings.database_pool_size,
-        application="payonce-payments",
-        pooled=settings.database_pooler == "transaction",
-        vault=vault,
-    )
-    orders_uow = orders_unit_of_work(order_engine, outside)
-    terms = GetPaymentTermsHandler(GetOrderHandler(orders_uow.factory))
-    payments = build_payments(settings, outside, payment_engine, InProcessOrderTerms(terms))
-    orders = build_orders(settings, outside, orders_uow, terms, payments)
+    keys, clock = KeyFile(settings.signing_key_file), outside.clock
+    links = build_links(settings, keys, outside)
+    sides = build_sides(settings, outside, keys, links)
+    verifier = _token_verifier(settings, keys, clock)
     return Container(
         settings=settings,
-        clock=outside.clock,
+        clock=clock,
         ids=outside.ids,
         currencies=IsoCurrencies(),
-        token_verifier=_token_verifier(settings, keys, outside.clock),
+        token_verifier=verifier,
+        internal_verifier=InternalTokens([link.tokens for link in links.present], verifier),
         token_issuer=JwtIssuer(
             keys,
             issuer=settings.issuer,
             audience=settings.audience,
-            now=outside.clock.now,
+            now=clock.now,
             new_token_id=partial(outside.ids.new, "tok"),
         ),
-        sign_order_terms=SnapshotSigner(keys, ORDER_TERMS),
+        sign_order_terms=OrderTermsSigner(keys, clock.now),
         sign_audit_head=SnapshotSigner(keys, AUDIT_HEAD),
         public_jwks=keys.public_jwks,
         rate_limiter=RateLimiter(
-            outside.clock.now,
-            ValkeyCounts(settings.redis_url.reveal()) if settings.redis_url else None,
+            clock.now, ValkeyCounts(settings.redis_url.reveal()) if settings.redis_url else None
         ),
-        orders=orders,
-        payments=payments,
-        reconciliation=build_reconciliation(settings, outside, orders, payments),
-        streams=OrderStreams(
-            partial(_read_behind, orders_uow.factory),
-            listen_dsn=settings.orders_listen_database_url.reveal() or None,
-            channel=orders_uow.outbox.channel,
-            limit=settings.streams,
-        ),
+        sides=sides,
         audit=AuditTrail(
             {
-                name: PostgresAuditReader(engine, name)
-                for name, engine in (("payments", payment_engine), ("orders", order_engine))
-                if settings.service in ("all", name)
+                side.outbox.schema: PostgresAuditReader(side.engine, side.outbox.schema)
+                for side in sides.running
             }
         ),
         checks={
-            "ordersDatabase": partial(check_database, order_engine),
-            "paymentsDatabase": partial(check_database, payment_engine),
+            **{
+                f"{side.outbox.schema}Database": partial(check_database, side.engine)
+                for side in sides.running
+            },
             "broker": partial(asyncio.to_thread, check_broker, broker),
-            "auditLog": ProtectionCheck((order_engine, payment_engine)),
+            "auditLog": ProtectionCheck([side.engine for side in sides.running]),
         },
+        _links=links,
         _broker=broker,
     )
-
-
-async def _read_behind(
-    unit_of_work: Callable[[], PostgresOrdersUnitOfWork], positions: Mapping[str, int], limit: int
-) -> Sequence[Recorded]:
-    async with unit_of_work() as uow:
-        return await uow.history.behind(positions, limit=limit)
 
 
 def _token_verifier(settings: Settings, keys: KeyFile, clock: Clock) -> IssuedTokens:

@@ -15,6 +15,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from adapters.mail.shop import ORDER_ID
+from adapters.services.identities import SERVICES
 from adapters.standard_webhooks.addresses import AddressRefused
 from adapters.standard_webhooks.signing import SecretInvalid, key_of
 from domain.reconciliation.policy import PolicyWrong, RepairPolicy
@@ -71,14 +72,21 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         RepairPolicy(settings.repair_policy)
     except PolicyWrong as error:
         raise SettingsInvalid(f"{PREFIX}REPAIR_POLICY is wrong: {error}.") from error
+    settings.internal_tls()  # or it would be found out only once something serves
     return settings
 
 
 def _check_issuers(settings: Settings) -> None:
-    known = [settings.issuer]
+    known = [settings.issuer, *SERVICES]
+    if settings.issuer in SERVICES:
+        raise SettingsInvalid(
+            f"{PREFIX}ISSUER must not be {settings.issuer}: so a service signs its own calls."
+        )
     for trusted in settings.trusted_issuers:
         if trusted.issuer in known:
-            raise SettingsInvalid(f"{PREFIX}TRUSTED_ISSUERS names {trusted.issuer} twice, or our own issuer.")
+            raise SettingsInvalid(
+                f"{PREFIX}TRUSTED_ISSUERS names {trusted.issuer} twice, or our own issuer, or a service of ours."
+            )
         if not (trusted.jwks_url.startswith("https://") or trusted.allow_http):
             raise SettingsInvalid(
                 f"{PREFIX}TRUSTED_ISSUERS: the keys of {trusted.issuer} must come by https, or allow_http be set."

@@ -21,6 +21,8 @@ _SCHEMES = {
     "migration_database_url": _DATABASE_SCHEMES,
     "orders_migration_database_url": _DATABASE_SCHEMES,
     "payments_migration_database_url": _DATABASE_SCHEMES,
+    "orders_url": ("https",),
+    "payments_url": ("https",),
     "redis_url": ("redis", "rediss"),
     "broker_url": ("amqp", "amqps", "redis", "rediss"),
     "stripe_api_base": ("https", "http"),
@@ -45,7 +47,7 @@ def normalize(values: dict[str, Any], sources: Mapping[str, str], *, of_account:
         values["cors_origins"] = _origins(values["cors_origins"], sources["cors_origins"])
     if "trusted_proxies" in values:
         values["trusted_proxies"] = _networks(values["trusted_proxies"], sources["trusted_proxies"])
-    for key in ("trusted_issuers", "refund_policy", "repair_policy"):
+    for key in ("trusted_issuers", "check_back_callers", "refund_policy", "repair_policy"):
         if isinstance(values.get(key), str):
             values[key] = _json(values[key], sources[key])
     if "gateways" in values:

@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from adapters.security.issuers import TrustedIssuer
+from adapters.security.tls import TlsFiles
 from adapters.standard_webhooks.addresses import AddressPolicy, Networks
 from adapters.stripe.descriptors import LONGEST_PREFIX, SHORTEST_PREFIX
 from domain.orders.money_policy import MoneyPolicy, OnCapturedLess, OnMoney, OnPaidAfterCancel
+from domain.payments.check_back import CallerRule, CheckBack, CheckBackPolicy
 from domain.reconciliation.finding import Action, FindingType
 from entrypoints.refund_policy import DEFAULT_POLICY, RefundPolicySettings
 from entrypoints.refusals import SettingsInvalid as SettingsInvalid
@@ -75,6 +77,16 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"AccountSettings(name={self.name!r}, kind={self.kind!r}, ***)"
 
 
+class CheckBackCaller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of whom what is needed."""
+
+    policy: CheckBack
+    issuer: NonEmpty | None = None
+    """The `iss` of their tokens; default: our own. `orders` is our order service."""
+    subject: NonEmpty | None = None
+    """Their `sub`, or `act.sub` where they act for somebody; default: all of that issuer."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator may set. An unset address or secret is an empty `Secret`: see `require`."""
 
@@ -87,6 +99,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The address that the HTTP server listens on."""
     port: Port = 8000
     """Its port; 0 takes a free one."""
+
+    orders_url: NonEmpty | None = None
+    """The internal address of the order service, `https://…`, where it runs in another process."""
+    payments_url: NonEmpty | None = None
+    """The same of the payment service."""
+    service_client_cert: Path | None = None
+    """The certificate that we show the other service, a PEM file; with its key and the authority of theirs."""
+    service_client_key: Path | None = None
+    service_client_ca: Path | None = None
+    service_timeout_seconds: Seconds = 30.0
+    """How long a call to the other service may take; longer than the gateway may take for its own."""
+    internal_port: Port | None = None
+    """The port of a second listener of `serve`, for the other service: by mutual TLS alone."""
+    tls_cert: Path | None = None
+    """The certificate that it shows, a PEM file; with its key, and the authority of the certificates it accepts."""
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    check_back: CheckBack = CheckBack.CALLBACK
+    """What a payment needs of its order: `snapshot` (its signed terms), `callback` (the order service is asked),
+    `both`, or `off` (the caller is believed)."""
+    check_back_callers: tuple[CheckBackCaller, ...] = ()
+    """Callers of whom something else is needed; the first that fits decides. Tables `[[check_back_callers]]` in
+    the file, a JSON array in the environment."""
 
     database_url: Secret = UNSET
     """PostgreSQL of both services, `postgresql://user:password@host:port/database`."""
@@ -289,6 +324,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             msgspec.structs.force_setattr(self, "signing_key_file", self.home / "keys.json")
         if self.data_key_file == Path():
             msgspec.structs.force_setattr(self, "data_key_file", self.home / "data-keys.json")
+
+    def runs(self, service: Literal["orders", "payments"]) -> bool:
+        """Whether this process runs that service."""
+        return self.service in ("all", service)
+
+    def internal_tls(self) -> TlsFiles | None:
+        """The files of the internal listener, None where there is none. Raises SettingsInvalid for a part of them."""
+        names = ("tls_cert", "tls_key", "tls_client_ca")
+        found = {name: path for name in names if (path := getattr(self, name)) is not None}
+        if self.internal_port is None:
+            if found:
+                raise SettingsInvalid(
+                    f"{PREFIX}INTERNAL_PORT is not set, the port for which {PREFIX}{next(iter(found)).upper()} is."
+                )
+            return None
+        for name in names:
+            if name not in found:
+                raise SettingsInvalid(
+                    f"{PREFIX}{name.upper()} is not set: the internal listener takes mutual TLS alone."
+                )
+        return TlsFiles(*found.values())
+
+    def check_back_policy(self) -> CheckBackPolicy:
+        """What a payment needs of its order, by caller."""
+        rules = [
+            CallerRule(one.policy, one.issuer or self.issuer, one.subject) for one in self.check_back_callers
+        ]
+        return CheckBackPolicy(self.check_back, rules)
 
     def webhook_addresses(self) -> AddressPolicy:
         """Where our own webhooks may be sent."""

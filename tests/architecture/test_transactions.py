@@ -38,7 +38,7 @@ def test_no_gateway_or_service_is_called_inside_a_unit_of_work() -> None:
         "self.gateway.",
         "self.payments.pay",
         "self.payments.confirm",
-        "self.order_terms.",
+        "self.check_order",
         "self._fetch",
     )
     found = [

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from adapters.cloudevents import fulfilment
@@ -37,6 +37,7 @@ from domain.orders.use_cases.refund_order import RefundedOrder, RefundOrder, Ref
 from domain.orders.use_cases.restock_goods import RestockGoodsHandler
 from domain.orders.use_cases.retry_payment import RetryPayment, RetryPaymentHandler
 from domain.orders.use_cases.tell_customer import TellCustomerHandler
+from domain.payments.check_back import OrderCheck
 from domain.payments.gateway import CaptureMethod, GatewayEvent
 from domain.payments.operations import OperationRunner
 from domain.payments.payment import Payment
@@ -178,6 +179,10 @@ class Letters:
         return None
 
 
+async def no_snapshots(_snapshot: str) -> NoReturn:
+    raise AssertionError("the order side is asked")
+
+
 def _unchanged(port: Any) -> Any:
     return port
 
@@ -236,7 +241,7 @@ class House:
         gateways = self.gateways = Gateways(accounts)
         self.runner = OperationRunner(payments_uow, gateways, clock, ids)
         desk = RefundDesk(world.refund_policy, gateways, clock)
-        terms = InProcessOrderTerms(self.get_terms)
+        terms = OrderCheck(InProcessOrderTerms(self.get_terms), no_snapshots)
         self.create_payment = CreatePaymentHandler(payments_uow, gateways, terms, self.runner, clock)
         self.preflight_payment = PreflightPaymentHandler(self.create_payment)
         self.update_payment = UpdatePaymentHandler(payments_uow, gateways, terms, self.runner, clock)

@@ -6,7 +6,7 @@ invented keys come; and while it does not answer, the keys in hand go on countin
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -27,6 +27,8 @@ MAX_JWKS_BYTES = 64 * 1024
 MAX_KEYS = 50
 LIFETIME = timedelta(hours=1)  # after that they are fetched anew beside the requests
 BETWEEN_FETCHES = timedelta(seconds=30)
+BETWEEN_FETCHES_OF_SERVICES = timedelta(seconds=1)
+"""Only holders of a certificate of ours can make us ask a service for its keys."""
 
 NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -57,47 +59,80 @@ class JwksUnusable(Exception):
 class RemoteKeys:
     """The keys at a URL. `find` looks at those in hand; `prepare` sees to it that the right ones are."""
 
-    def __init__(self, issuer: TrustedIssuer, client: httpx.AsyncClient, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        url: str,
+        client: httpx.AsyncClient,
+        now: Callable[[], datetime],
+        *,
+        is_service: bool = False,
+    ) -> None:
+        """`client` follows no redirects. The keys of a service may be asked for every second: a token by a key that it
+        has just made waits for them in place of being refused."""
         self._issuer = issuer
+        self._url = url
         self._client = client
         self._now = now
+        self._is_service = is_service
         self._keys: dict[str, Key] = {}
         self._fetched_at: datetime | None = None
         self._tried_at: datetime | None = None
         self._fetching: asyncio.Task[None] | None = None
+
+    @property
+    def are_there(self) -> bool:
+        """Whether any are in hand."""
+        return bool(self._keys)
 
     def find(self, key_id: str) -> Key | None:
         return self._keys.get(key_id)
 
     async def prepare(self, key_id: str) -> None:
         """Fetch the keys where this one is not in hand, and wait for them; where they are old, without waiting."""
-        known = key_id in self._keys
-        if known and self._fetched_at is not None and self._now() - self._fetched_at < LIFETIME:
+        if key_id in self._keys:
+            if self._fetched_at is None or self._now() - self._fetched_at >= LIFETIME:
+                self._begin(may_wait=False)
             return
-        if self._fetching is None:
-            if self._tried_at is not None and self._now() - self._tried_at < BETWEEN_FETCHES:
+        # Twice for a service: what was under way already may be older than its key.
+        for _ in range(1 + self._is_service):
+            fetching = self._begin(may_wait=self._is_service)
+            if fetching is None:
                 return
-            self._tried_at = self._now()
-            self._fetching = asyncio.create_task(self._fetch())
-        if not known:
             # Shielded: whoever else waits for the same answer does not lose it with this client.
-            await asyncio.shield(self._fetching)
+            await asyncio.shield(fetching)
+            if key_id in self._keys:
+                return
 
-    async def _fetch(self) -> None:
-        """Replace the keys in hand; where that fails they stay, and the log says why."""
+    def _begin(self, *, may_wait: bool) -> "asyncio.Task[None] | None":
+        """The fetch that is under way, or a new one; None where the last one was just now."""
+        if self._fetching is None:
+            pause, between = timedelta(), BETWEEN_FETCHES_OF_SERVICES if self._is_service else BETWEEN_FETCHES
+            if self._tried_at is not None:
+                pause = min(max(between - (self._now() - self._tried_at), pause), between)
+            if pause and not may_wait:
+                return None
+            self._tried_at = self._now() + pause
+            self._fetching = asyncio.create_task(self._fetch(pause))
+        return self._fetching
+
+    async def _fetch(self, pause: timedelta) -> None:
+        """Replace the keys in hand, after the pause; where that fails they stay, and the log says why."""
         try:
+            if pause:
+                await asyncio.sleep(pause.total_seconds())
             async with asyncio.timeout(FETCH_SECONDS):
                 self._keys = _usable(await self._read())
             self._fetched_at = self._now()
         except (httpx.HTTPError, TimeoutError, JwksUnusable) as error:
             cause = str(error) if isinstance(error, JwksUnusable) else type(error).__name__
-            logger.warning("issuer_keys_not_fetched", issuer=self._issuer.issuer, cause=cause)
+            logger.warning("issuer_keys_not_fetched", issuer=self._issuer, cause=cause)
         finally:
             self._fetching = None
 
     async def _read(self) -> bytes:
         body = bytearray()
-        async with self._client.stream("GET", self._issuer.jwks_url) as answer:
+        async with self._client.stream("GET", self._url) as answer:
             if answer.status_code != 200:
                 raise JwksUnusable(f"the answer was {answer.status_code}")
             async for chunk in answer.aiter_raw():
@@ -108,10 +143,17 @@ class RemoteKeys:
 
 
 class IssuedTokens:
-    """Verifies our own tokens, and those of the issuers that we trust, each by their own keys alone."""
+    """Verifies our own tokens, and those of the issuers that we trust, each by their own keys alone.
+
+    `services` are the tokens of the other service, where this is the door that it comes by.
+    """
 
     def __init__(
-        self, own: JwtVerifier, trusted: Iterable[TrustedIssuer], now: Callable[[], datetime]
+        self,
+        own: JwtVerifier,
+        trusted: Iterable[TrustedIssuer],
+        now: Callable[[], datetime],
+        services: "Iterable[ServiceTokens]" = (),
     ) -> None:
         self._own = own
         # No redirects: the keys come from where the operator said, or not at all. Not compressed: a few
@@ -121,7 +163,7 @@ class IssuedTokens:
         )
         self._outside: dict[str, tuple[RemoteKeys, JwtVerifier]] = {}
         for issuer in trusted:
-            keys = RemoteKeys(issuer, self._client, now)
+            keys = RemoteKeys(issuer.issuer, issuer.jwks_url, self._client, now)
             profile = TokenProfile(
                 issuer=issuer.issuer,
                 audience=issuer.audience,
@@ -144,6 +186,34 @@ class IssuedTokens:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+class ServiceTokens:
+    """Verifies the tokens that the other service signs for its calls; `profile` says what they may be."""
+
+    def __init__(self, profile: TokenProfile, keys: RemoteKeys, now: Callable[[], datetime]) -> None:
+        self.issuer = profile.issuer
+        self._keys = keys
+        self._verifier = JwtVerifier([keys], profile, now=now)
+
+    async def verify(self, token: str) -> Caller:
+        said = unverified(token)
+        if said.key_id is not None:
+            await self._keys.prepare(said.key_id)
+        return self._verifier.verify(token)
+
+
+class InternalTokens:
+    """What the internal listener accepts: the other service's tokens, and whatever the first listener does."""
+
+    def __init__(self, services: Sequence[ServiceTokens], others: IssuedTokens) -> None:
+        self._services = {service.issuer: service for service in services}
+        self._others = others
+
+    async def verify(self, token: str) -> Caller:
+        """As `TokenVerifier` says."""
+        service = self._services.get(unverified(token).issuer or "") if self._services else None
+        return await (service or self._others).verify(token)
 
 
 def _usable(text: bytes) -> dict[str, Key]:

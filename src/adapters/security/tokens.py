@@ -21,6 +21,8 @@ from domain.shared.callers import Caller, TokenFault, TokenInvalid
 
 MAX_TOKEN_BYTES = 8192
 MAX_SKEW_SECONDS = 30
+SERVICE_TOKEN_SECONDS = 60
+"""How long a token that one service signs for a call to the other may be valid."""
 REMEMBERED_TOKENS = 4096
 ACCEPTED_ALGORITHMS = ("EdDSA", "ES256", "RS256")
 
@@ -87,10 +89,16 @@ class JwtIssuer:
         self._new_token_id = new_token_id
 
     def issue(
-        self, subject: str, scopes: Collection[str], expires: datetime, *, order_id: str | None = None
+        self,
+        subject: str,
+        scopes: Collection[str],
+        expires: datetime,
+        *,
+        order_id: str | None = None,
+        actor: str | None = None,
     ) -> str:
         issued = int(self._now().timestamp())
-        claims: dict[str, str | int] = {
+        claims: dict[str, str | int | dict[str, str]] = {
             "iss": self._issuer,
             "aud": self._audience,
             "sub": subject,
@@ -102,6 +110,8 @@ class JwtIssuer:
         }
         if order_id is not None:
             claims["order_id"] = order_id
+        if actor is not None:
+            claims["act"] = {"sub": actor}
         key = self._keys.signing_key
         header: Header = {"alg": algorithm_of(key), "kid": key.kid}
         return jwt.encode(header, claims, key, registry=ALLOWED_ALGORITHMS)
@@ -116,53 +126,26 @@ class TokenProfile:
     scope_claim: str = "scope"
     scopes: frozenset[str] | None = None
     """What the issuer may give at most; None: whatever it says."""
+    never: frozenset[str] = frozenset()
+    """What it may not give at all."""
     subject_prefix: str = ""
+    is_service: bool = False
+    """Whether they are a service's own: for 60 s at most, of one call each (`jti`), and speaking for the service
+    itself or, with it as `act.sub`, for a person (RFC 8693)."""
 
 
-class JwtVerifier:
-    """Accepts tokens of one issuer for one audience, signed by a key of `sources`."""
+class JwsVerifier:
+    """Accepts compact JWS of these types, signed by a key of `sources`."""
 
-    def __init__(
-        self, sources: Sequence[KeySource], profile: TokenProfile, *, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, sources: Sequence[KeySource], types: Collection[str]) -> None:
         self._sources = sources
-        self._profile = profile
-        self._now = now
-        self._verified: dict[bytes, tuple[Key, _Claims]] = {}
+        self._types = types
 
-    def verify(self, token: str) -> Caller:
-        if len(token) > MAX_TOKEN_BYTES:
-            raise TokenInvalid(TokenFault.OVERSIZED)
-        claims = self._claims_of(token)
-        self._check(claims)
-        return Caller(
-            subject=self._profile.subject_prefix + claims.sub,
-            scopes=claims.scope,
-            actor=claims.act.sub if claims.act else None,
-            token_id=claims.jti,
-            order_id=claims.order_id,
-            expires_at=claims.exp,
-        )
+    def find(self, key_id: str) -> Key | None:
+        return next((key for source in self._sources if (key := source.find(key_id))), None)
 
-    def _claims_of(self, token: str) -> _Claims:
-        """The claims of a token whose signature is right.
-
-        A signature is looked at once: it stays right as long as its key is one of ours. What changes with
-        time is checked at each use. Kept under a hash, so that no token stays in memory.
-        """
-        digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
-        key, claims = self._verified.get(digest, (None, None))
-        if key is None or claims is None or self._find(str(key.kid)) is not key:
-            key, payload = self._payload(token)
-            claims = _decoded(payload)
-            claims.scope = self._scopes(claims, payload)
-            if len(self._verified) >= REMEMBERED_TOKENS:
-                self._verified.pop(next(iter(self._verified)))  # the one that was first
-            self._verified[digest] = key, claims
-        return claims
-
-    def _payload(self, token: str) -> tuple[Key, bytes]:
-        """The payload of a token whose signature is right, and the key."""
+    def payload(self, token: str) -> tuple[Key, bytes]:
+        """What was signed, and the key. Raises TokenInvalid."""
         try:
             parts = jws.extract_compact(token.encode("ascii"), registry=ALLOWED_ALGORITHMS)
             header: object = parts.headers()
@@ -186,22 +169,63 @@ class JwtVerifier:
         if header.get("alg") not in ACCEPTED_ALGORITHMS:
             raise TokenInvalid(TokenFault.ALGORITHM)
         type = header.get("typ", "JWT")
-        if not isinstance(type, str) or type.lower().removeprefix("application/") not in ACCEPTED_TYPES:
+        if not isinstance(type, str) or type.lower().removeprefix("application/") not in self._types:
             raise TokenInvalid(TokenFault.TYPE)
         if "crit" in header:  # we understand no extension, so RFC 7515 wants a refusal
             raise TokenInvalid(TokenFault.MALFORMED)
         key_id = header.get("kid")
         if not isinstance(key_id, str):
             raise TokenInvalid(TokenFault.UNKNOWN_KEY)
-        key = self._find(key_id)
+        key = self.find(key_id)
         if key is None:
             raise TokenInvalid(TokenFault.UNKNOWN_KEY)
         if algorithm_of(key) != header["alg"]:
             raise TokenInvalid(TokenFault.ALGORITHM)
         return key
 
-    def _find(self, key_id: str) -> Key | None:
-        return next((key for source in self._sources if (key := source.find(key_id))), None)
+
+class JwtVerifier:
+    """Accepts tokens of one issuer for one audience, signed by a key of `sources`."""
+
+    def __init__(
+        self, sources: Sequence[KeySource], profile: TokenProfile, *, now: Callable[[], datetime]
+    ) -> None:
+        self._signatures = JwsVerifier(sources, ACCEPTED_TYPES)
+        self._profile = profile
+        self._now = now
+        self._verified: dict[bytes, tuple[Key, _Claims]] = {}
+
+    def verify(self, token: str) -> Caller:
+        if len(token) > MAX_TOKEN_BYTES:
+            raise TokenInvalid(TokenFault.OVERSIZED)
+        claims = self._claims_of(token)
+        self._check(claims)
+        return Caller(
+            subject=self._profile.subject_prefix + claims.sub,
+            scopes=claims.scope,
+            actor=claims.act.sub if claims.act else None,
+            token_id=claims.jti,
+            order_id=claims.order_id,
+            expires_at=claims.exp,
+            issuer=claims.iss,
+        )
+
+    def _claims_of(self, token: str) -> _Claims:
+        """The claims of a token whose signature is right.
+
+        A signature is looked at once: it stays right as long as its key is one of ours. What changes with
+        time is checked at each use. Kept under a hash, so that no token stays in memory.
+        """
+        digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
+        key, claims = self._verified.get(digest, (None, None))
+        if key is None or claims is None or self._signatures.find(str(key.kid)) is not key:
+            key, payload = self._signatures.payload(token)
+            claims = _decoded(payload)
+            claims.scope = self._scopes(claims, payload)
+            if len(self._verified) >= REMEMBERED_TOKENS:
+                self._verified.pop(next(iter(self._verified)))  # the one that was first
+            self._verified[digest] = key, claims
+        return claims
 
     def _check(self, claims: _Claims) -> None:
         now = self._now().timestamp()
@@ -214,6 +238,8 @@ class JwtVerifier:
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
         if self._profile.audience not in audiences:
             raise TokenInvalid(TokenFault.AUDIENCE)
+        if self._profile.is_service:
+            _check_service(claims)
 
     def _scopes(self, claims: _Claims, payload: bytes) -> frozenset[str]:
         """A text with blanks between (RFC 8693, section 4.2); in a claim of another name a list will do too."""
@@ -223,7 +249,17 @@ class JwtVerifier:
             said = said.split()
         elif name == "scope" or not isinstance(said, list) or not all(isinstance(one, str) for one in said):
             raise TokenInvalid(TokenFault.CLAIMS)
-        return frozenset(said) if allowed is None else allowed.intersection(said)
+        return (frozenset(said) if allowed is None else allowed.intersection(said)) - self._profile.never
+
+
+def _check_service(claims: _Claims) -> None:
+    if claims.iat is None or claims.jti is None:
+        raise TokenInvalid(TokenFault.CLAIMS)
+    if claims.exp - claims.iat > SERVICE_TOKEN_SECONDS:
+        raise TokenInvalid(TokenFault.LIFETIME)
+    actor = claims.act.sub if claims.act else None
+    if claims.iss != (actor or claims.sub):
+        raise TokenInvalid(TokenFault.ACTOR)
 
 
 def _decoded(payload: bytes) -> _Claims:

@@ -1,12 +1,14 @@
 """The two services calling each other within one process, as themselves."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from adapters.services.identities import ORDERS, orders_for
 from domain.orders.attempt import Attempt
 from domain.orders.errors import OrderNotFound
 from domain.orders.order import Order
 from domain.orders.ports import PaymentView, RefundView
-from domain.orders.use_cases.read_orders import GetPaymentTermsHandler
+from domain.orders.use_cases.read_orders import GetPaymentTermsHandler, PaymentTerms, payment_terms
 from domain.payments.gateway import Address, CaptureMethod, Customer, FutureUsage, LineItem
 from domain.payments.payment import Payment
 from domain.payments.ports import OrderTerms
@@ -14,13 +16,7 @@ from domain.payments.use_cases.cancel_payment import CancelPayment, CancelPaymen
 from domain.payments.use_cases.confirm_payment import ConfirmPayment, ConfirmPaymentHandler
 from domain.payments.use_cases.create_payment import CreatePayment, CreatePaymentHandler
 from domain.payments.use_cases.create_refund import CreateRefund, CreateRefundHandler
-from domain.shared.callers import ORDER_SERVICE, Caller
-
-ORDERS = Caller(
-    subject=ORDER_SERVICE,
-    scopes=frozenset({"payments:read", "payments:write", "refunds:create", "users:any"}),
-)
-"""The order service, as the payment service knows it. Whose order it is was decided before it calls."""
+from domain.shared.callers import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +28,8 @@ class InProcessPayments:
     cancel_payment: CancelPaymentHandler
     create_refund: CreateRefundHandler
     return_url: str
+    sign_terms: Callable[[PaymentTerms], str] | None = None
+    """Where the payment side wants the order's signed terms of us."""
 
     async def pay(self, order: Order, attempt: Attempt) -> PaymentView:
         payment = await self.create(
@@ -51,6 +49,7 @@ class InProcessPayments:
                 payment_method_token=attempt.payment_method_token,
                 setup_future_usage=_future_usage(attempt),
                 off_session=attempt.off_session,
+                order_snapshot=self.sign_terms(payment_terms(order)) if self.sign_terms else None,
             )
         )
         return _view(payment)
@@ -85,7 +84,7 @@ class InProcessPayments:
         refund = await self.create_refund(
             CreateRefund(
                 request_id=attempt.attempt_id,
-                caller=_for_somebody(attempt),
+                caller=orders_for(attempt),
                 payment_id=attempt.payment_id or "",
                 amount=attempt.amount,
                 currency=None,
@@ -128,19 +127,6 @@ class InProcessOrderTerms:
 
 def _future_usage(attempt: Attempt) -> FutureUsage | None:
     return FutureUsage(attempt.setup_future_usage) if attempt.setup_future_usage else None
-
-
-def _for_somebody(attempt: Attempt) -> Caller:
-    """The order service acting for the person who asked for it: limits and approval go by the person.
-
-    Their scopes go with them, for the rules of the refund policy; whose order it is was decided before.
-    """
-    if attempt.requested_by is None:
-        return ORDERS
-    scopes = ORDERS.scopes
-    if attempt.requested_scope is not None:
-        scopes = frozenset({*attempt.requested_scope.split(), "users:any"})
-    return replace(ORDERS, subject=attempt.requested_by, actor=ORDERS.subject, scopes=scopes)
 
 
 def _view(payment: Payment) -> PaymentView:

@@ -33,6 +33,24 @@ class OrderUnknown(Refused):
     code = "order_unknown"
 
 
+class OrderSnapshotMissing(Refused):
+    """This caller's payments need the order's signed terms."""
+
+    code = "order_snapshot_missing"
+
+
+class OrderSnapshotInvalid(Refused):
+    """The order's terms are not rightly signed, or too old."""
+
+    code = "order_snapshot_invalid"
+
+
+class OrderSnapshotStale(Refused):
+    """The order has changed since its terms were signed."""
+
+    code = "order_snapshot_stale"
+
+
 class OrdersUnavailable(Unavailable):
     """The order service could not be asked back."""
 

@@ -340,3 +340,10 @@ class OrderTermsSource(Protocol):
     async def get(self, order_id: str, caller: Caller) -> OrderTerms | None:
         """The terms of an order that this caller may pay, else None. Raises OrdersUnavailable."""
         ...
+
+
+class SnapshotReader(Protocol):
+    async def __call__(self, snapshot: str, /) -> OrderTerms:
+        """The terms that the order side has signed. Raises OrderSnapshotInvalid, and OrdersUnavailable where its keys
+        cannot be had."""
+        ...

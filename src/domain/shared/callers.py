@@ -25,6 +25,8 @@ class Caller:
     order_id: str | None = None
     expires_at: float | None = field(default=None, compare=False)
     """When the token expires, in seconds of Unix time; None for a caller within the process, who needs none."""
+    issuer: str | None = field(default=None, compare=False)
+    """Who signed the token."""
     request_id: str | None = field(default=None, compare=False)
     """The `X-Request-Id` of what is asked for now, where it came over HTTP."""
 
@@ -68,6 +70,8 @@ class TokenFault(StrEnum):
     NOT_YET_VALID = "not_yet_valid"
     ISSUER = "wrong_issuer"
     AUDIENCE = "wrong_audience"
+    LIFETIME = "lifetime_too_long"
+    ACTOR = "wrong_actor"
     CLAIMS = "bad_claims"
 
 
@@ -87,7 +91,16 @@ class TokenVerifier(Protocol):
 
 class TokenIssuer(Protocol):
     def issue(
-        self, subject: str, scopes: Collection[str], expires: datetime, *, order_id: str | None = None
+        self,
+        subject: str,
+        scopes: Collection[str],
+        expires: datetime,
+        *,
+        order_id: str | None = None,
+        actor: str | None = None,
     ) -> str:
-        """A signed token (compact JWS) for this subject, valid from now to `expires` (aware, UTC)."""
+        """A signed token (compact JWS) for this subject, valid from now to `expires` (aware, UTC).
+
+        `actor` is the service that speaks for the subject.
+        """
         ...

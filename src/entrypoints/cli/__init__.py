@@ -21,6 +21,7 @@ main = CommandGroup(
         "migrate": "Bring the database to the present schema.",
         "keys": "Make the keys that sign our tokens and those of stored data, or rotate them.",
         "erase": "Erase the personal data of a customer, and keep the records of their money.",
+        "certs": "Make certificates for the calls between the services, by an authority for development.",
         "token": "Print a signed bearer token.",
     },
 )

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from adapters.security.keys import KeysInvalid
+from adapters.security.tls import CertificatesInvalid
 from entrypoints.refusals import StartRefused
 
 
@@ -45,5 +46,5 @@ class CommandGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (StartRefused, KeysInvalid) as error:
+        except (StartRefused, KeysInvalid, CertificatesInvalid) as error:
             raise WrongUsage(str(error)) from error

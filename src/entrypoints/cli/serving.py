@@ -1,13 +1,35 @@
-"""What the long-running commands share: run until a signal asks for the end."""
+"""What the long-running commands share: which service, and running until a signal asks for the end."""
 
 import asyncio
 import gc
+import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
+import click
+import msgspec
 import uvloop
 
+from entrypoints.environment import load_settings
+from entrypoints.settings import Settings
+
 NEW_OBJECTS = 20_000  # between two looks for cycles; a batch makes about as many, which all go without
+
+
+F = TypeVar("F", bound=Callable[..., None])
+
+
+def service_option(function: F) -> F:
+    return click.option(
+        "--service", type=click.Choice(["all", "orders", "payments"]), help="Which service to run."
+    )(function)
+
+
+def settings_with(options: Mapping[str, Any]) -> Settings:
+    """The settings of the environment, and these options in place of theirs. Raises SettingsInvalid."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return msgspec.structs.replace(load_settings(os.environ), **given)
 
 
 def spare_garbage_collection() -> None:

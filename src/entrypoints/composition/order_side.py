@@ -1,20 +1,19 @@
 """The order service, made and joined."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.cloudevents import fulfilment, order_effects
 from adapters.postgres.idempotency import PostgresIdempotencyStore
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
-from adapters.services.in_process import InProcessPayments
 from adapters.system.currencies import IsoCurrencies
 from domain.orders.checkout import Checkout
 from domain.orders.money_policy import MoneyPolicy
-from domain.orders.ports import UnitOfWorkFactory
+from domain.orders.ports import PaymentService, PaymentStories, UnitOfWorkFactory
 from domain.orders.settlement import Settlement
 from domain.orders.use_cases.acknowledge_attention import AcknowledgeAttentionHandler
 from domain.orders.use_cases.cancel_order import CancelOrderHandler
@@ -33,17 +32,17 @@ from domain.orders.use_cases.refund_order import RefundOrderHandler
 from domain.orders.use_cases.restock_goods import RestockGoodsHandler
 from domain.orders.use_cases.retry_payment import RetryPaymentHandler
 from domain.orders.use_cases.tell_customer import TellCustomerHandler
+from domain.reconciliation.ports import UnitOfWorkFactory as FindingsFactory
 from domain.reconciliation.use_cases.tell_findings import TellFindingsHandler
 from domain.shared.idempotency import IdempotencyStore
 from entrypoints.composition.outside import Outside
-from entrypoints.composition.payment_side import PaymentSide
 from entrypoints.mail import build_customer_notifier
-from entrypoints.operating.findings import databases_of
 from entrypoints.operating.progress import progress_of
 from entrypoints.outgoing_webhooks import OutgoingWebhooks, build_outgoing_webhooks
 from entrypoints.settings import Settings
 from entrypoints.traces import current_traceparent
-from outbox import Outbox, Waker
+from entrypoints.worker.subscriptions import ORDERS
+from outbox import ConsumerView, Event, InboxView, OrderedInbox, Outbox, Waker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +75,8 @@ class OrderSide:
     money_policy: MoneyPolicy
     webhooks: OutgoingWebhooks
     """Those that we send."""
+    consumers: Mapping[str, ConsumerView]
+    """Who follows the payments' log here, by name, as the payment side asks them what they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +104,13 @@ def build_orders(
     settings: Settings,
     outside: Outside,
     parts: OrdersUnitOfWorkParts,
-    terms: GetPaymentTermsHandler,
-    payments: PaymentSide,
+    service: PaymentService,
+    stories: PaymentStories,
+    findings: Sequence[FindingsFactory],
 ) -> OrderSide:
     uow, clock = parts.factory, outside.clock
     customers = outside.customers or build_customer_notifier(settings, IsoCurrencies(), clock)
-    service = InProcessPayments(
-        payments.create_payment,
-        payments.confirm_payment,
-        payments.cancel_payment,
-        payments.create_refund,
-        settings.return_url,
-    )
+    terms = GetPaymentTermsHandler(GetOrderHandler(uow))
     checkout, settlement = Checkout(uow, service, clock), Settlement(uow, service, clock)
     return OrderSide(
         engine=parts.engine,
@@ -133,9 +129,9 @@ def build_orders(
         explain_order=ExplainOrderHandler(
             uow,
             terms.get_order,
-            payments.read_story,
+            stories,
             progress_of(parts.engine),
-            TellFindingsHandler(databases_of(settings, parts.engine, payments.engine)),
+            TellFindingsHandler(findings),
         ),
         get_payment_terms=terms,
         count_stock=CountStockHandler(uow, clock),
@@ -150,6 +146,13 @@ def build_orders(
             uow, clock, outside.ids, timedelta(minutes=settings.checkout_minutes)
         ),
         money_policy=settings.money_policy(),
+        consumers={
+            ORDERS.consumer: InboxView(
+                parts.engine,
+                OrderedInbox(parts.outbox.schema, ORDERS.consumer, _apply_nothing),
+                ORDERS.topic,
+            )
+        },
         notify_warehouse=NotifyWarehouseHandler(
             uow,
             outside.warehouse,
@@ -159,3 +162,7 @@ def build_orders(
         ),
         webhooks=build_outgoing_webhooks(settings, uow, clock, outside.ids, outside.webhook_sender),
     )
+
+
+async def _apply_nothing(_connection: AsyncConnection, _events: Sequence[Event], /) -> None:
+    raise RuntimeError("events are applied by workers")

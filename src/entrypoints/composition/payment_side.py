@@ -12,8 +12,8 @@ from adapters.cloudevents import payment_events
 from adapters.postgres.idempotency import PostgresIdempotencyStore
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
 from adapters.postgres.statements import PostgresPaymentStatements
-from adapters.services.in_process import InProcessOrderTerms
 from adapters.system.currencies import IsoCurrencies
+from domain.payments.check_back import OrderCheck
 from domain.payments.operations import OperationRunner
 from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.refund_desk import RefundDesk
@@ -56,6 +56,7 @@ from entrypoints.composition.gateway_reconciliation import GatewayReconciliation
 from entrypoints.composition.ledger import LedgerPart, build_ledger
 from entrypoints.composition.outside import Outside
 from entrypoints.gateways import build_gateways
+from entrypoints.operating.logs import LoggedEvents, LoggedStreams, operations_of
 from entrypoints.settings import Settings
 from entrypoints.traces import current_traceparent
 from outbox import Outbox, Waker
@@ -108,10 +109,11 @@ class PaymentSide:
     ledger: LedgerPart
     statements: PostgresPaymentStatements
     reconciliation: GatewayReconciliation
+    logged_events: LoggedEvents
 
 
 def build_payments(
-    settings: Settings, outside: Outside, engine: AsyncEngine, order_terms: InProcessOrderTerms
+    settings: Settings, outside: Outside, engine: AsyncEngine, check_order: OrderCheck
 ) -> PaymentSide:
     outbox = Outbox("payments")
     waker = Waker(engine, outbox)
@@ -131,7 +133,7 @@ def build_payments(
     create_payment = CreatePaymentHandler(
         uow,
         gateways,
-        order_terms,
+        check_order,
         runner,
         clock,
         receipts_to_customers=settings.receipts == "customer",
@@ -147,7 +149,7 @@ def build_payments(
         idempotency=PostgresIdempotencyStore(engine, "payments"),
         create_payment=create_payment,
         preflight_payment=PreflightPaymentHandler(create_payment),
-        update_payment=UpdatePaymentHandler(uow, gateways, order_terms, runner, clock),
+        update_payment=UpdatePaymentHandler(uow, gateways, check_order, runner, clock),
         confirm_payment=ConfirmPaymentHandler(uow, gateways, runner, clock),
         capture_payment=CapturePaymentHandler(uow, gateways, runner, clock),
         cancel_payment=CancelPaymentHandler(uow, gateways, runner, clock),
@@ -185,4 +187,5 @@ def build_payments(
         ),
         statements=PostgresPaymentStatements(engine, outbox.lanes),
         reconciliation=GatewayReconciliation(settings, outside, engine, receive_webhook, create_refund),
+        logged_events=LoggedStreams(operations_of(engine, None)["payments"]),
     )

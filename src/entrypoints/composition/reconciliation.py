@@ -1,24 +1,24 @@
 """Reconciliation, made and joined: the books of both services, and where findings are kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from adapters.postgres.reconciliation import PostgresLocks, PostgresReconciliationUnitOfWork
 from adapters.postgres.statements import PostgresOrderStatements
+from domain.reconciliation.order_ports import PaymentBook
 from domain.reconciliation.policy import RepairPolicy
-from domain.reconciliation.ports import Locks
+from domain.reconciliation.ports import Locks, UnitOfWorkFactory
 from domain.reconciliation.use_cases.compare_orders import CompareOrdersHandler
 from domain.reconciliation.use_cases.measure import MeasureHandler
 from domain.reconciliation.use_cases.read_findings import ListFindingsHandler
 from domain.reconciliation.use_cases.record_differences import RecordDifferencesHandler
 from domain.reconciliation.use_cases.summarize_day import SummarizeDayHandler
-from entrypoints.composition.order_side import OrderSide
 from entrypoints.composition.outside import Outside
-from entrypoints.composition.payment_side import PaymentSide
 from entrypoints.mail import build_operator_notifier
-from entrypoints.operating.findings import databases_of
 from entrypoints.settings import Settings
 from entrypoints.worker.subscriptions import ORDERS
 
@@ -36,17 +36,23 @@ class Reconciliation:
 
 
 def build_reconciliation(
-    settings: Settings, outside: Outside, orders: OrderSide, payments: PaymentSide
+    settings: Settings,
+    outside: Outside,
+    orders: AsyncEngine,
+    payments: PaymentBook,
+    *,
+    databases: Sequence[UnitOfWorkFactory],
 ) -> Reconciliation:
-    uow = partial(PostgresReconciliationUnitOfWork, orders.engine, "orders")
+    """`databases` are all that this process has in which findings are kept: they count in the measures."""
+    uow = partial(PostgresReconciliationUnitOfWork, orders, "orders")
     record = RecordDifferencesHandler(uow, RepairPolicy(settings.repair_policy), outside.clock, outside.ids)
-    measure = MeasureHandler(databases_of(settings, orders.engine, payments.engine), outside.clock)
+    measure = MeasureHandler(databases, outside.clock)
     return Reconciliation(
         unit_of_work=uow,
-        locks=PostgresLocks(orders.engine),
+        locks=PostgresLocks(orders),
         compare_orders=CompareOrdersHandler(
-            PostgresOrderStatements(orders.engine, ORDERS.consumer),
-            payments.statements,
+            PostgresOrderStatements(orders, ORDERS.consumer),
+            payments,
             record,
             uow,
             outside.clock,

@@ -89,5 +89,6 @@ def _event_id(request: ConsoleRequest) -> UUID:
 
 
 def _log(request: ConsoleRequest, consumer: str) -> Operations:
-    container = container_of(request.app)
-    return operations_of(container.payments.engine, container.orders.engine)[CONSUMERS[consumer].log]
+    # What a consumer holds lies in its own database, whichever holds the log.
+    engine = container_of(request.app).orders.engine
+    return operations_of(engine, engine)[CONSUMERS[consumer].log]

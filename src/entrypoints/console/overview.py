@@ -14,7 +14,6 @@ from entrypoints.console.pages import NavEntry, guarded, render
 from entrypoints.console.session import HOME
 from entrypoints.http.container import container_of
 from entrypoints.http.health import check_all
-from entrypoints.operating.logs import operations_of
 from outbox.status import ConsumerStatus, LogStatus, alarms
 
 logger = structlog.stdlib.get_logger(__name__)
@@ -33,9 +32,9 @@ async def overview(request: ConsoleRequest) -> ASGIResponse:
     service, caller = container.settings.service, request.user
     panels: dict[str, Awaitable[Any]] = {
         "checks": check_all(container.checks),
-        "books": container.reconciliation.measure(),
     }
     if service != "payments":
+        panels["books"] = container.reconciliation.measure()
         panels["deliveries"] = container.orders.webhooks.deliveries.count()
         if "orders:read" in caller.scopes:
             panels["orders"] = container.orders.list_orders(
@@ -59,13 +58,10 @@ _ALL = dict.fromkeys(("checks", "books", "deliveries", "orders", "payments", "wa
 
 async def _outbox(container: Container) -> dict[str, Any]:
     """Each log that is this process's to see, its consumers, and what is wrong."""
-    logs = operations_of(container.payments.engine, container.orders.engine)
-    service = container.settings.service
     statuses: list[tuple[LogStatus, list[ConsumerStatus]]] = []
-    for name, log in logs.items():
-        if service in ("all", name):
-            consumers = [await log.consumer_status(one) for one in log.consumers]
-            statuses.append((await log.log_status(), consumers))
+    for log in container.logs.values():
+        consumers = [await log.consumer_status(one) for one in log.consumers]
+        statuses.append((await log.log_status(), consumers))
     found = [alarm for log_status, of_log in statuses for alarm in alarms(log_status, of_log)]
     return {"logs": statuses, "alarms": found}
 

@@ -1,12 +1,14 @@
 """The HTTP application."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.types import ControllerRouterHandler
 
+from domain.shared.callers import TokenVerifier
 from entrypoints.bootstrap import Container, build_container
 from entrypoints.console.routes import add_menu, console_router
 from entrypoints.http import (
@@ -22,6 +24,9 @@ from entrypoints.http import (
     explain,
     fulfilment,
     health,
+    internal_books,
+    internal_orders,
+    internal_payments,
     inventory,
     ledger,
     metrics,
@@ -36,6 +41,7 @@ from entrypoints.http import (
     stream,
     webhooks,
 )
+from entrypoints.http.authentication import verify_by
 from entrypoints.http.bodies import MAX_BODY_BYTES
 from entrypoints.http.headers import BrowserHeaders
 from entrypoints.http.limits import AddressLimits, add_limits
@@ -43,7 +49,7 @@ from entrypoints.http.problems import answer_exception
 from entrypoints.http.request_context import RequestContext
 from entrypoints.settings import Settings
 
-_ROUTES_BY_SERVICE = {
+_ROUTES_BY_SERVICE: Mapping[str, Sequence[ControllerRouterHandler]] = {
     "orders": [
         *orders.ROUTES,
         *checkout.ROUTES,
@@ -73,6 +79,12 @@ _ROUTES_BY_SERVICE = {
 }
 
 
+_INTERNAL_ROUTES_BY_SERVICE: Mapping[str, Sequence[ControllerRouterHandler]] = {
+    "orders": internal_orders.ROUTES,
+    "payments": [*internal_payments.ROUTES, *internal_books.ROUTES],
+}
+
+
 def create_app(settings: Settings) -> Litestar:
     """The application of these settings, with its own container."""
     return create_app_of(build_container(settings))
@@ -89,24 +101,49 @@ def create_app_of(container: Container) -> Litestar:
         finally:
             await container.stop()
 
-    app = Litestar(
-        route_handlers=[
-            *_service_routes(container.settings.service),
+    app = _make_app(
+        container,
+        [
+            *_service_routes(_ROUTES_BY_SERVICE, container.settings.service),
             *audit.ROUTES,
-            *health.ROUTES,
             *metrics.ROUTES,
             *documentation.ROUTES,
             console_router(container.settings.service),
         ],
+        container.token_verifier,
+        lifespan,
+    )
+    metrics.add_metrics(app)
+    add_menu(app, container.settings.service)
+    return app
+
+
+def create_internal_app_of(container: Container) -> Litestar:
+    """The application at the internal listener: the API, and what only the other service calls.
+
+    It starts and stops nothing: the other application does.
+    """
+    service = container.settings.service
+    routes = [
+        *_service_routes(_ROUTES_BY_SERVICE, service),
+        *_service_routes(_INTERNAL_ROUTES_BY_SERVICE, service),
+    ]
+    return _make_app(container, routes, container.internal_verifier)
+
+
+def _make_app(
+    container: Container, routes: Sequence[ControllerRouterHandler], verifier: TokenVerifier, *lifespans: Any
+) -> Litestar:
+    app = Litestar(
+        route_handlers=[*routes, *health.ROUTES],
         exception_handlers={Exception: answer_exception},
         request_max_body_size=MAX_BODY_BYTES,
-        lifespan=[lifespan],
+        lifespan=lifespans,
         state=State({"container": container}),
         openapi_config=None,
         logging_config=None,
     )
-    metrics.add_metrics(app)
-    add_menu(app, container.settings.service)
+    verify_by(app, verifier)
     settings = container.settings
     app.asgi_handler = BrowserHeaders(
         AddressLimits(app.asgi_handler, add_limits(app)),
@@ -119,6 +156,8 @@ def create_app_of(container: Container) -> Litestar:
     return app
 
 
-def _service_routes(service: str) -> list[ControllerRouterHandler]:
-    services = _ROUTES_BY_SERVICE if service == "all" else [service]
-    return [handler for name in services for handler in _ROUTES_BY_SERVICE[name]]
+def _service_routes(
+    by_service: Mapping[str, Sequence[ControllerRouterHandler]], service: str
+) -> list[ControllerRouterHandler]:
+    services = by_service if service == "all" else [service]
+    return [handler for name in services for handler in by_service[name]]

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 from structlog.contextvars import get_contextvars
 
-from domain.shared.callers import Caller, TokenFault, TokenInvalid
-from entrypoints.http.container import container_of
+from adapters.services.identities import SERVICES
+from domain.shared.callers import Caller, TokenFault, TokenInvalid, TokenVerifier
 from entrypoints.http.limits import limits_of
 from entrypoints.http.problems import Problem
 
@@ -28,6 +29,23 @@ def requires(*scopes: str) -> Guard:
         await admit(connection, await verify(connection, _bearer_token(connection)), scopes)
 
     return guard
+
+
+def requires_service(*scopes: str) -> Guard:
+    """A guard that lets in the other service alone, itself or for a person, with all of these scopes."""
+
+    async def guard(connection: Connection, _: BaseRouteHandler) -> None:
+        caller = await verify(connection, _bearer_token(connection))
+        if caller.issuer not in SERVICES:
+            raise Problem(403, "service_required", "Only the other service makes this call.")
+        await admit(connection, caller, scopes)
+
+    return guard
+
+
+def verify_by(app: Litestar, verifier: TokenVerifier) -> None:
+    """Set who verifies the tokens of this application's callers."""
+    app.state["token_verifier"] = verifier
 
 
 async def admit(connection: Connection, caller: Caller, scopes: Sequence[str]) -> None:
@@ -63,7 +81,8 @@ def _bearer_token(connection: Connection) -> str:
 async def verify(connection: Connection, token: str) -> Caller:
     """Whom this token speaks for. Raises Problem 401, and 429 after too many bad ones of an address."""
     try:
-        return await container_of(connection.app).token_verifier.verify(token)
+        verifier: TokenVerifier = connection.app.state["token_verifier"]
+        return await verifier.verify(token)
     except TokenInvalid as error:
         await limits_of(connection).admit_failure(connection.scope)
         expired = error.reason is TokenFault.EXPIRED

@@ -69,6 +69,7 @@ async def update_payment(request: Request[Caller, Any, Any]) -> ASGIResponse:
                 shipping_amount=wanted.shipping_amount,
                 discount_amount=wanted.discount_amount,
                 tax_amount=wanted.tax_amount,
+                order_snapshot=wanted.order_snapshot,
             )
         )
         return result(payment_answer(payment))

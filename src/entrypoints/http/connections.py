@@ -52,6 +52,17 @@ class Connection(HttpToolsProtocol):
         self._stop_timer()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """An idle connection ends at once: a client that only keeps it would not answer TLS's farewell for half a
+        minute, for which the end would wait."""
+        super().shutdown()
+        if (
+            self.scheme == "https"
+            and self.transport.is_closing()
+            and not self.transport.get_write_buffer_size()
+        ):
+            self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return

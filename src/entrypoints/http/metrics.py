@@ -10,7 +10,6 @@ from entrypoints.http.container import container_of
 from entrypoints.http.operations import Operation, route
 from entrypoints.operating.gateway_metrics import CircuitMetrics
 from entrypoints.operating.limit_metrics import RateLimitMetrics
-from entrypoints.operating.logs import operations_of
 from entrypoints.operating.metrics import CONTENT_TYPE, Metrics
 
 METRICS = Operation(
@@ -27,18 +26,17 @@ METRICS = Operation(
 def add_metrics(app: Litestar) -> None:
     """Make what the route serves: the logs of the services that this process runs."""
     container = container_of(app)
-    logs = operations_of(container.payments.engine, container.orders.engine)
-    service = container.settings.service
-    served = {name: log for name, log in logs.items() if service in {"all", name}}
+    orders = container.orders if container.sides.orders else None
+    payments = container.payments if container.sides.payments else None
     also: list[Collector] = [RateLimitMetrics(container.rate_limiter)]
-    if "payments" in served:
-        also.append(CircuitMetrics(container.payments.circuits))
+    if payments is not None:
+        also.append(CircuitMetrics(payments.circuits))
     app.state["metrics"] = Metrics(
-        served,
-        None if service == "orders" else container.payments.count_attentions,
-        count_waiting_refunds=None if service == "orders" else container.payments.count_waiting_refunds,
-        count_deliveries=None if service == "payments" else container.orders.webhooks.deliveries.count,
-        measure=container.reconciliation.measure,
+        container.logs,
+        payments.count_attentions if payments else None,
+        count_waiting_refunds=payments.count_waiting_refunds if payments else None,
+        count_deliveries=orders.webhooks.deliveries.count if orders else None,
+        measure=container.reconciliation.measure if orders else None,
         audit_logs=container.audit.logs,
         also=also,
     )

@@ -18,6 +18,7 @@ from entrypoints.http.container import container_of
 from entrypoints.http.idempotency import idempotent
 from entrypoints.http.operations import Operation, route
 from entrypoints.http.payments import METHOD_PROBLEMS, line_fault_answers, payment_answer
+from entrypoints.http.schemas.internal import PutPaymentBody
 from entrypoints.http.schemas.parts import AddressBody, CustomerBody, LineBody
 from entrypoints.http.schemas.payments import (
     CreateIntentBody,
@@ -45,6 +46,9 @@ _CREATE_PROBLEMS = {
         *dict.fromkeys((*_OWN_PROBLEMS, *METHOD_PROBLEMS)),
         "order_unknown",
         "order_terms_differ",
+        "order_snapshot_missing",
+        "order_snapshot_invalid",
+        "order_snapshot_stale",
         "gateway_refused",
     ),
     503: ("orders_unavailable", "gateway_unavailable"),
@@ -113,7 +117,7 @@ async def _create(
 
     async def run(request_id: str) -> Answer:
         payment = await container.payments.create_payment(
-            _command(request, wanted, request_id, confirm=confirm)
+            create_command(request, wanted, request_id, confirm=confirm)
         )
         bind_contextvars(payment_id=payment.payment_id)
         location = f"/v1/payments/{payment.payment_id}"
@@ -128,7 +132,7 @@ async def preflight_payment(request: ApiRequest) -> ASGIResponse:
     payments = container_of(request.app).payments
 
     async def run(request_id: str) -> Answer:
-        check = payments.preflight_payment(_command(request, body.value, request_id, confirm=False))
+        check = payments.preflight_payment(create_command(request, body.value, request_id, confirm=False))
         return result(PreflightAnswer(level2=_level_answer(check.level2), level3=_level_answer(check.level3)))
 
     return await idempotent(request, payments.idempotency, body, run, key_required=False)
@@ -137,8 +141,12 @@ async def preflight_payment(request: ApiRequest) -> ASGIResponse:
 ROUTES = [create_payment_intent, create_payment, preflight_payment]
 
 
-def _command(
-    request: ApiRequest, wanted: CreateIntentBody | CreatePaymentBody, request_id: str, *, confirm: bool
+def create_command(
+    request: ApiRequest,
+    wanted: CreateIntentBody | CreatePaymentBody | PutPaymentBody,
+    request_id: str,
+    *,
+    confirm: bool,
 ) -> CreatePayment:
     return CreatePayment(
         request_id=request_id,
@@ -158,9 +166,10 @@ def _command(
         customer=_customer(wanted.customer),
         payment_method_token=wanted.payment_method_token,
         setup_future_usage=wanted.setup_future_usage,
-        off_session=isinstance(wanted, CreatePaymentBody) and wanted.off_session,
+        off_session=isinstance(wanted, CreatePaymentBody | PutPaymentBody) and wanted.off_session,
         receipt_email=wanted.receipt_email,
         statement_descriptor_suffix=wanted.statement_descriptor_suffix,
+        order_snapshot=wanted.order_snapshot,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from entrypoints.http.authentication import requires
+from entrypoints.http.authentication import requires, requires_service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,8 @@ class Operation:
     description: str = ""
     scopes: tuple[str, ...] = ()
     """What the token must allow, all of it (`a|b`: either); none where the call takes no token."""
+    is_internal: bool = False
+    """Whether only the other service makes it, at the internal listener."""
     body: Any = None
     body_examples: Mapping[str, Any] = field(default_factory=dict)
     query: Any = None
@@ -48,10 +50,11 @@ class Operation:
 
 def route(operation: Operation) -> dict[str, Any]:
     """The arguments of Litestar's route decorators."""
+    guard = requires_service if operation.is_internal else requires
     return {
         "name": operation.operation_id,
         # Litestar takes a 204 of handlers that return nothing; ours return the finished response, which counts.
         "status_code": operation.status if operation.answer is not None else 200,
-        "guards": [requires(*operation.scopes)] if operation.scopes else [],
+        "guards": [guard(*operation.scopes)] if operation.scopes else [],
         "opt": {"operation": operation},
     }

@@ -180,7 +180,7 @@ async def get_payment_terms(request: ApiRequest) -> ASGIResponse:
         currency=found.currency,
         payable=found.payable,
     )
-    signed = PaymentTermsAnswer(**structs.asdict(terms), snapshot=container.sign_order_terms(terms))
+    signed = PaymentTermsAnswer(**structs.asdict(terms), snapshot=container.sign_order_terms(found))
     return respond(result(signed))
 
 

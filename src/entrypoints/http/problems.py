@@ -46,6 +46,8 @@ class ProblemBody(msgspec.Struct, frozen=True, kw_only=True):
     """For programs; stable."""
     errors: Sequence[Fault] | msgspec.UnsetType = msgspec.UNSET
     """All faults found in a request, or all that stands in its way."""
+    payment_id: str | msgspec.UnsetType = msgspec.field(name="paymentId", default=msgspec.UNSET)
+    """The payment that an earlier step of the same call has made, and that stands."""
 
 
 class Problem(Exception):
@@ -59,6 +61,7 @@ class Problem(Exception):
         *,
         errors: Sequence[Fault] = (),
         headers: Mapping[str, str] | None = None,
+        payment_id: str | None = None,
     ) -> None:
         super().__init__(f"{status} {code}: {detail}")
         self.status = status
@@ -66,6 +69,7 @@ class Problem(Exception):
         self.detail = detail
         self.errors = errors
         self.headers = dict(headers or {})
+        self.payment_id = payment_id
 
     def answer(self) -> Answer:
         body = ProblemBody(
@@ -74,6 +78,7 @@ class Problem(Exception):
             detail=self.detail,
             code=self.code,
             errors=self.errors or msgspec.UNSET,
+            payment_id=self.payment_id or msgspec.UNSET,
         )
         return Answer(self.status, msgspec.json.encode(body), tuple(self.headers.items()))
 
@@ -126,7 +131,8 @@ def problem_of_domain(error: DomainError) -> Problem:
     if isinstance(error, VersionStale) and error.version is not None:
         headers["ETag"] = f'"{error.version}"'
     faults = [Fault(fault.pointer, fault.message) for fault in error.faults]
-    return Problem(status, error.code, error.detail, errors=faults, headers=headers)
+    payment_id = error.payment_id if isinstance(error, Refused) else None
+    return Problem(status, error.code, error.detail, errors=faults, headers=headers, payment_id=payment_id)
 
 
 def problem_of(error: Exception) -> Problem:

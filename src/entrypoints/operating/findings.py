@@ -9,9 +9,11 @@ from domain.reconciliation.ports import UnitOfWorkFactory
 from entrypoints.settings import Settings
 
 
-def databases_of(settings: Settings, orders: AsyncEngine, payments: AsyncEngine) -> list[UnitOfWorkFactory]:
-    """Each once, the orders' first."""
+def databases_of(
+    settings: Settings, orders: AsyncEngine, payments: AsyncEngine | None
+) -> list[UnitOfWorkFactory]:
+    """Each once, the orders' first; without the payments' where that is another service's."""
     databases: list[UnitOfWorkFactory] = [partial(PostgresReconciliationUnitOfWork, orders, "orders")]
-    if settings.orders_database_url != settings.payments_database_url:
+    if payments is not None and settings.orders_database_url != settings.payments_database_url:
         databases.append(partial(PostgresReconciliationUnitOfWork, payments, "payments"))
     return databases

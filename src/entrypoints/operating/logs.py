@@ -1,6 +1,6 @@
 """Both logs with their consumers, to look at and to act on."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from adapters.postgres.sealing import Vault
 from entrypoints.settings import Settings
 from entrypoints.worker.subscriptions import EFFECTS, ORDERS, SUBSCRIPTIONS, Subscription
 from entrypoints.worker.webhook_log import PUBLISHER as WEBHOOKS
-from outbox import Consumer, Event, Operations, OrderedInbox, Outbox, UnorderedInbox
+from outbox import Consumer, Event, Operations, OrderedInbox, Outbox, Selection, UnorderedInbox
 
 PUBLISHERS = ("dramatiq",)
 """Who reads each log."""
@@ -32,19 +32,38 @@ class Operating:
     logs: Mapping[str, Operations]
 
 
-def operations_of(payments: AsyncEngine, orders: AsyncEngine) -> dict[str, Operations]:
-    """The operations of each log by its name; all consumers keep their inboxes with the orders."""
-    ordered = OrderedInbox("orders", ORDERS.consumer, _apply_nothing)
-    effects = [
-        Consumer(orders, UnorderedInbox("orders", one.consumer, _carry_out_nothing), one.topic)
-        for one in EFFECTS.values()
-    ]
-    return {
-        "payments": Operations(
-            payments, Outbox("payments"), PAYMENT_PUBLISHERS, [Consumer(orders, ordered, ORDERS.topic)]
-        ),
-        "orders": Operations(orders, Outbox("orders"), PUBLISHERS, effects),
-    }
+LoggedEvents = Callable[[str], Awaitable[Sequence[Event]]]
+"""What the payments' log still has of a payment, in its order."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedStreams:
+    """`LoggedEvents` where the log is here."""
+
+    log: Operations
+
+    async def __call__(self, payment_id: str) -> Sequence[Event]:
+        selection = Selection(topics=[ORDERS.topic], stream=payment_id)
+        return [listed.event async for page in self.log.select(selection) for listed in page]
+
+
+def operations_of(payments: AsyncEngine | None, orders: AsyncEngine | None) -> dict[str, Operations]:
+    """The operations of each log by its name, of the services whose databases these are.
+
+    All consumers keep their inboxes with the orders: without that database none can be looked at.
+    """
+    logs: dict[str, Operations] = {}
+    if payments is not None:
+        ordered = OrderedInbox("orders", ORDERS.consumer, _apply_nothing)
+        consumers = [Consumer(orders, ordered, ORDERS.topic)] if orders is not None else []
+        logs["payments"] = Operations(payments, Outbox("payments"), PAYMENT_PUBLISHERS, consumers)
+    if orders is not None:
+        effects = [
+            Consumer(orders, UnorderedInbox("orders", one.consumer, _carry_out_nothing), one.topic)
+            for one in EFFECTS.values()
+        ]
+        logs["orders"] = Operations(orders, Outbox("orders"), PUBLISHERS, effects)
+    return logs
 
 
 @asynccontextmanager

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from adapters.cloudevents import payment_events
 from domain.reconciliation.finding import Finding
 from domain.reconciliation.use_cases.compare_gateway import CompareGatewayHandler
 from domain.reconciliation.use_cases.repair_orders import RepairOrdersHandler
 from entrypoints.bootstrap import Container
-from entrypoints.operating.logs import operations_of
+from entrypoints.operating.logs import LoggedEvents
 from entrypoints.worker.consumers import payment_events_inbox
-from outbox import Event, Operations, OrderedInbox, Selection
+from outbox import OrderedInbox
 
 logger = structlog.stdlib.get_logger(__name__)
 
@@ -25,17 +24,14 @@ class LogRedelivery:
     """Hands events of the log to the inbox of the order side, past the broker."""
 
     container: Container
-    log: Operations
+    logged_events: LoggedEvents
     inbox: OrderedInbox
 
     async def __call__(self, payment_id: str, /) -> int:
-        handed_over = 0
-        async for page in self.log.select(Selection(topics=[payment_events.TOPIC], stream=payment_id)):
-            events: Sequence[Event] = [listed.event for listed in page]
-            await self.inbox.receive(self.container.orders.engine, events)
-            handed_over += len(events)
+        events = await self.logged_events(payment_id)
+        await self.inbox.receive(self.container.orders.engine, events)
         self.container.orders.waker.wake()  # for the effects that the orders asked for
-        return handed_over
+        return len(events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +78,7 @@ def _told(findings: Sequence[Finding]) -> list[str]:
 
 def orders_round_of(container: Container) -> OrdersRound:
     reconciliation = container.reconciliation
-    logs = operations_of(container.payments.engine, container.orders.engine)
-    redeliver = LogRedelivery(container, logs["payments"], payment_events_inbox(container))
+    redeliver = LogRedelivery(container, container.logged_events, payment_events_inbox(container))
     repair = RepairOrdersHandler(
         redeliver, reconciliation.compare_orders.orders, reconciliation.unit_of_work, container.clock
     )

@@ -9,13 +9,14 @@ from adapters.dramatiq.publisher import DramatiqPublisher
 from entrypoints.bootstrap import Container, build_container, make_broker_of
 from entrypoints.composition.order_side import OrderSide
 from entrypoints.composition.payment_side import PaymentSide
+from entrypoints.composition.sides import PaymentsPart
 from entrypoints.operating.audit import AnchorHeads
 from entrypoints.settings import Settings
 from entrypoints.traces import in_new_traces
-from entrypoints.worker.consumers import effect_inboxes, payment_events_inbox
+from entrypoints.worker.consumers import effect_inboxes
 from entrypoints.worker.periodic import periodically
 from entrypoints.worker.reconciling import GatewayRound, orders_round_of, summarize_day
-from entrypoints.worker.subscriptions import EFFECTS, ORDERS, consumers_by_topic, consumers_of
+from entrypoints.worker.subscriptions import EFFECTS, consumers_by_topic, consumers_of
 from entrypoints.worker.waiting import check_payments
 from entrypoints.worker.webhook_log import WebhookPublisher
 from outbox import AntiEntropy, InboxView, Relay
@@ -41,57 +42,67 @@ async def run_relay(settings: Settings, stop: asyncio.Event) -> None:
     publisher = DramatiqPublisher(broker, consumers_by_topic(), now=container.clock.now)
     try:
         async with asyncio.TaskGroup() as tasks:
-            for work in (
-                *_relays(container, publisher, stop),
-                *_recovery(container, stop),
-                *_housekeeping(container.orders, consumers_of("orders"), settings, stop),
-                *_housekeeping(container.payments, consumers_of("payments"), settings, stop),
-                *_forgetting(container, settings, stop),
-                *_webhooks(container, stop),
-                *_anchors(container, stop),
-                *_reconciliation(container, stop),
-            ):
+            for work in _anchors(container, stop):
                 tasks.create_task(work)
+            for side in container.running:
+                for work in _housekeeping(side, consumers_of(side.outbox.schema), settings, stop):
+                    tasks.create_task(work)
+            if container.sides.payments is not None:
+                for work in _of_payments(container, container.sides.payments, publisher, stop):
+                    tasks.create_task(work)
+            if container.sides.orders is not None:
+                for work in _of_orders(container, publisher, stop):
+                    tasks.create_task(work)
     finally:
         publisher.close()
         broker.close()
         await container.stop()
 
 
-def _relays(container: Container, publisher: DramatiqPublisher, stop: asyncio.Event) -> Work:
-    """For each log its relay, and the comparison with what its consumers have."""
-    payments, orders, settings = container.payments, container.orders, container.settings
-    payment_events = InboxView(orders.engine, payment_events_inbox(container), ORDERS.topic)
-    effects = [
-        InboxView(orders.engine, inbox, subscription.topic)
-        for inbox, subscription in zip(effect_inboxes(container), EFFECTS.values(), strict=True)
-    ]
-    for side, views, url in (
-        (payments, [payment_events], settings.payments_listen_database_url),
-        (orders, effects, settings.orders_listen_database_url),
-    ):
-        yield Relay(side.engine, side.outbox, publisher, listen_dsn=url.reveal() or None).run(stop)
-        yield AntiEntropy(side.engine, side.outbox, publisher, views).run(stop)
-
-
-def _recovery(container: Container, stop: asyncio.Event) -> Work:
-    """Operations at the gateway and attempts at the payment side that nobody waits for any more, and
-    payments that wait for time to pass."""
-    for name, work in (
-        ("recover_operations", container.payments.recover_operations),
-        ("recover_attempts", container.orders.recover_attempts),
-    ):
-        yield periodically(name, RECOVERY_SECONDS, in_new_traces(work, container.ids), stop)
-    expire = in_new_traces(container.orders.expire_checkouts, container.ids)
-    yield periodically("expire_checkouts", CHECK_SECONDS, expire, stop)
+def _of_payments(
+    container: Container, payments: PaymentsPart, publisher: DramatiqPublisher, stop: asyncio.Event
+) -> Work:
+    """The relay of payments' log and the comparison with what its consumers have, operations at the gateway that
+    nobody waits for any more, payments that wait for time to pass, and webhooks."""
+    side, listen = payments.side, container.settings.payments_listen_database_url
+    yield Relay(side.engine, side.outbox, publisher, listen_dsn=listen.reveal() or None).run(stop)
+    yield AntiEntropy(side.engine, side.outbox, publisher, payments.followers).run(stop)
+    recover = in_new_traces(side.recover_operations, container.ids)
+    yield periodically("recover_operations", RECOVERY_SECONDS, recover, stop)
     check = in_new_traces(partial(check_payments, container), container.ids)
     yield periodically("check_payments", CHECK_SECONDS, check, stop)
-    import_balance = in_new_traces(container.payments.ledger.import_balance, container.ids)
+    import_balance = in_new_traces(side.ledger.import_balance, container.ids)
     yield periodically("import_balance", BALANCE_SECONDS, import_balance, stop)
-    approvals = in_new_traces(container.payments.expire_approvals, container.ids)
+    approvals = in_new_traces(side.expire_approvals, container.ids)
     yield periodically("expire_approvals", CHECK_SECONDS, approvals, stop)
-    remind = in_new_traces(container.payments.remind_of_evidence, container.ids)
+    remind = in_new_traces(side.remind_of_evidence, container.ids)
     yield periodically("remind_of_evidence", CHECK_SECONDS, remind, stop)
+    yield periodically("payments: forget webhooks", HOUSEKEEPING_SECONDS, side.forget_webhooks, stop)
+    # Polled, for half a second is soon enough: a closer look would cost each payment its part.
+    webhooks = Relay(side.engine, side.outbox, WebhookPublisher(payments.queue_webhooks))
+    yield periodically("payments: queue webhooks", WEBHOOK_SECONDS, webhooks.drain, stop)
+    compare = in_new_traces(GatewayRound(container, side.reconciliation.compare()), container.ids)
+    yield periodically("reconcile gateway", container.settings.reconcile_seconds, compare, stop)
+
+
+def _of_orders(container: Container, publisher: DramatiqPublisher, stop: asyncio.Event) -> Work:
+    """The relay of orders' log and the comparison with what its consumers have, attempts at the payment side that
+    nobody waits for any more, checkouts that expire, and what is forgotten."""
+    side, listen = container.orders, container.settings.orders_listen_database_url
+    effects = [
+        InboxView(side.engine, inbox, subscription.topic)
+        for inbox, subscription in zip(effect_inboxes(container), EFFECTS.values(), strict=True)
+    ]
+    yield Relay(side.engine, side.outbox, publisher, listen_dsn=listen.reveal() or None).run(stop)
+    yield AntiEntropy(side.engine, side.outbox, publisher, effects).run(stop)
+    recover = in_new_traces(side.recover_attempts, container.ids)
+    yield periodically("recover_attempts", RECOVERY_SECONDS, recover, stop)
+    expire = in_new_traces(side.expire_checkouts, container.ids)
+    yield periodically("expire_checkouts", CHECK_SECONDS, expire, stop)
+    yield periodically("orders: forget deliveries", HOUSEKEEPING_SECONDS, side.webhooks.forget, stop)
+    yield periodically("orders: configure webhooks", HOUSEKEEPING_SECONDS, side.webhooks.configure, stop)
+    yield from _forgetting(container, container.settings, stop)
+    yield from _reconciliation(container, stop)
 
 
 def _housekeeping(
@@ -116,25 +127,11 @@ def _housekeeping(
     yield periodically(f"{schema}: forget idempotency keys", HOUSEKEEPING_SECONDS, forget_keys, stop)
 
 
-def _webhooks(container: Container, stop: asyncio.Event) -> Work:
-    """Those that the gateway sends us are forgotten; ours are made from the log of payments, and forgotten."""
-    forget = container.payments.forget_webhooks
-    yield periodically("payments: forget webhooks", HOUSEKEEPING_SECONDS, forget, stop)
-    payments, ours = container.payments, container.orders.webhooks
-    # Polled, for half a second is soon enough: a closer look would cost each payment its part.
-    relay = Relay(payments.engine, payments.outbox, WebhookPublisher(ours.queue))
-    yield periodically("payments: queue webhooks", WEBHOOK_SECONDS, relay.drain, stop)
-    yield periodically("orders: forget deliveries", HOUSEKEEPING_SECONDS, ours.forget, stop)
-    yield periodically("orders: configure webhooks", HOUSEKEEPING_SECONDS, ours.configure, stop)
-
-
 def _reconciliation(container: Container, stop: asyncio.Event) -> Work:
     seconds = container.settings.reconcile_seconds
     compare_orders = in_new_traces(orders_round_of(container), container.ids)
     yield periodically("reconcile orders", seconds, compare_orders, stop)
     yield periodically("daily summary", SUMMARY_SECONDS, partial(summarize_day, container), stop)
-    compare_gateway = GatewayRound(container, container.payments.reconciliation.compare())
-    yield periodically("reconcile gateway", seconds, in_new_traces(compare_gateway, container.ids), stop)
 
 
 def _anchors(container: Container, stop: asyncio.Event) -> Work:

@@ -4,11 +4,10 @@ The table is durable, so that it owns delivery from the moment its transaction c
 asks it what it has. A page that is published twice is known by its events' ids.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from domain.orders.use_cases.queue_webhooks import QueueWebhooksHandler
 from domain.orders.webhooks.ports import EventToSend
 from outbox import Event, PublishFailed
 
@@ -24,11 +23,11 @@ class WebhookPublisher:
 
     name = PUBLISHER
 
-    def __init__(self, queue: QueueWebhooksHandler) -> None:
+    def __init__(self, queue: Callable[[Sequence[EventToSend]], Awaitable[object]]) -> None:
         self._queue = queue
 
     async def publish(self, events: Sequence[Event]) -> None:
-        """Raises PublishFailed where the order side's database is away."""
+        """Raises PublishFailed where the order side, or its database, is away."""
         try:
             await self._queue([_to_send(event) for event in events])
         except Exception as error:  # answered: the relay's cursor stays, and the page comes again

@@ -7,6 +7,7 @@ from functools import partial
 from adapters.dramatiq import worker as dramatiq_worker
 from adapters.dramatiq.actor import declare_actor
 from entrypoints.bootstrap import Container, build_container, make_broker_of
+from entrypoints.refusals import StartRefused
 from entrypoints.settings import Settings
 from entrypoints.traces import work_on_batch
 from entrypoints.worker.consumers import effect_inboxes, payment_events_inbox
@@ -21,7 +22,12 @@ RETRY_SECONDS = 1.0
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
-    """Run until `stop`, then finish what is in hand. Any number of these processes may run."""
+    """Run until `stop`, then finish what is in hand. Any number of these processes may run.
+
+    Raises StartRefused for the payment service alone, which consumes nothing.
+    """
+    if not settings.runs("orders"):
+        raise StartRefused("The payment service has no work for a worker: its relay and HTTP do it all.")
     container = build_container(settings)
     await container.start()
     broker = make_broker_of(settings)

@@ -66,17 +66,21 @@ class PaymentTerms:
     payable: bool
 
 
+def payment_terms(order: Order) -> PaymentTerms:
+    """What may be paid for the order as it stands."""
+    return PaymentTerms(
+        order_id=order.order_id,
+        version=order.version,
+        amount=order.total_amount,
+        currency=order.currency,
+        payable=order.payable,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class GetPaymentTermsHandler:
     get_order: GetOrderHandler
 
     async def __call__(self, caller: Caller, order_id: str) -> PaymentTerms:
         """Raises OrderNotFound, also where the order is another's."""
-        order = await self.get_order(caller, order_id)
-        return PaymentTerms(
-            order_id=order.order_id,
-            version=order.version,
-            amount=order.total_amount,
-            currency=order.currency,
-            payable=order.payable,
-        )
+        return payment_terms(await self.get_order(caller, order_id))

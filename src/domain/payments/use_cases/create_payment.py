@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from domain.payments.check_back import OrderCheck, Wanted
 from domain.payments.errors import GatewayRefusedRequest, GatewayUnavailable
 from domain.payments.gateway import (
     CaptureMethod,
@@ -18,10 +19,9 @@ from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKin
 from domain.payments.operations import OperationRunner, start
 from domain.payments.outcome import refusal
 from domain.payments.payment import Payment
-from domain.payments.ports import OrderTermsSource, UnitOfWorkFactory
+from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.routing import Gateways
 from domain.payments.states import CONFIRMABLE
-from domain.payments.terms import check_terms
 from domain.payments.use_cases.confirm_payment import confirmation
 from domain.shared.callers import Caller
 from domain.shared.system import Clock
@@ -52,13 +52,15 @@ class CreatePayment:
     """The customer is not there: the method must be one that they have saved."""
     receipt_email: str | None = field(default=None, repr=False)
     statement_descriptor_suffix: str | None = None
+    order_snapshot: str | None = field(default=None, repr=False)
+    """The order's signed terms; whether they are needed, or suffice, is the caller's policy."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreatePaymentHandler:
     unit_of_work: UnitOfWorkFactory
     gateways: Gateways
-    order_terms: OrderTermsSource
+    check_order: OrderCheck
     runner: OperationRunner
     clock: Clock
     receipts_to_customers: bool = False
@@ -68,8 +70,7 @@ class CreatePaymentHandler:
         """The payment, as it stands after the gateway's answer.
 
         Before anything is begun it raises what the gateway's `check_amount` and `check_descriptor_suffix`,
-        `check_session` and `check_method` do, OrderUnknown, OrderTermsDiffer, UserDiffers, PaymentInProgress,
-        OrdersUnavailable or GatewayUnavailable; afterwards GatewayRefusedRequest where the gateway proved
+        `check_session`, `check_method` and `OrderCheck` do, UserDiffers, PaymentInProgress or GatewayUnavailable; afterwards GatewayRefusedRequest where the gateway proved
         that it did nothing.
         """
         payment_id = f"pay_{command.request_id}"
@@ -80,7 +81,13 @@ class CreatePaymentHandler:
 
     async def _make(self, command: CreatePayment, payment_id: str) -> Payment:
         user_id = command.caller.acting_user(command.user_id)
-        await self._check_terms(command)
+        wanted = Wanted(
+            order_id=command.order_id,
+            amount=command.amount,
+            currency=command.currency,
+            snapshot=command.order_snapshot,
+        )
+        await self.check_order(command.caller, wanted)
         gateway = await self._choose_gateway(command)
         self.check_rules(gateway, command, user_id)
         customer_id = await self._customer(gateway, command, user_id)
@@ -147,15 +154,6 @@ class CreatePaymentHandler:
             has_user=user_id is not None,
             setup_future_usage=command.setup_future_usage,
             off_session=command.off_session,
-        )
-
-    async def _check_terms(self, command: CreatePayment) -> None:
-        await check_terms(
-            self.order_terms,
-            command.caller,
-            order_id=command.order_id,
-            amount=command.amount,
-            currency=command.currency,
         )
 
     async def _customer(

@@ -1,15 +1,15 @@
 """Change what a payment is over, while nothing of it was confirmed: the order has changed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from domain.payments.check_back import OrderCheck, Wanted
 from domain.payments.errors import GatewayRefusedRequest, PaymentNotFound
 from domain.payments.gateway import GatewayRefused, IntentDraft, LineItem
 from domain.payments.operation import FIRST_CHECK_AFTER, Operation, OperationKind
 from domain.payments.operations import OperationRunner, resume, start
 from domain.payments.payment import Payment
-from domain.payments.ports import OrderTermsSource, UnitOfWorkFactory
+from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.routing import Gateways
-from domain.payments.terms import check_terms
 from domain.shared.callers import Caller
 from domain.shared.system import Clock
 
@@ -27,21 +27,23 @@ class UpdatePayment:
     shipping_amount: int | None = None
     discount_amount: int | None = None
     tax_amount: int | None = None
+    order_snapshot: str | None = field(default=None, repr=False)
+    """The order's signed terms, as for a new payment."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpdatePaymentHandler:
     unit_of_work: UnitOfWorkFactory
     gateways: Gateways
-    order_terms: OrderTermsSource
+    check_order: OrderCheck
     runner: OperationRunner
     clock: Clock
 
     async def __call__(self, command: UpdatePayment) -> Payment:
         """The payment after the gateway's answer.
 
-        Raises PaymentNotFound, PaymentStateForbids, OperationInFlight, OrderUnknown, OrderTermsDiffer,
-        OrdersUnavailable, what the gateway's `check_amount` does, and GatewayRefusedRequest.
+        Raises PaymentNotFound, PaymentStateForbids, OperationInFlight, what `OrderCheck` and the gateway's
+        `check_amount` do, and GatewayRefusedRequest.
         """
         operation_id = f"{command.request_id}-update"
         async with self.unit_of_work() as uow:
@@ -55,14 +57,14 @@ class UpdatePaymentHandler:
             return await resume(self.runner, begun, payment)
         payment.check_updatable()
         self.gateways.of(payment.gateway).check_amount(command.amount, payment.currency)
-        await check_terms(
-            self.order_terms,
-            command.caller,
+        wanted = Wanted(
             order_id=payment.order_id,
             amount=command.amount,
             currency=payment.currency,
+            snapshot=command.order_snapshot,
             order_pointer=None,
         )
+        await self.check_order(command.caller, wanted)
         async with self.unit_of_work() as uow:
             payment = await uow.payments.lock(command.payment_id) or payment
             begun = await uow.operations.get(operation_id)

@@ -223,4 +223,5 @@ class PaymentTermsAnswer(OrderTerms):
     """The same with our signature."""
 
     snapshot: str
-    """A JWS (RFC 7515) over the other fields as a JSON object, by a key of `/.well-known/jwks.json`."""
+    """A JWS (RFC 7515) over the other fields as a JSON object, with `iat` and `exp` besides, by a key of
+    `/.well-known/jwks.json`; good for two minutes."""

@@ -49,7 +49,7 @@ class CreateIntentBody(Strict):
     statement_descriptor_suffix: DescriptorSuffix | None = None
     """What stands behind the account's own name on the cardholder's statement."""
     order_snapshot: Signature | None = None
-    """The order's signed terms; the order is asked back all the same."""
+    """The order's signed terms, for callers whose payments need them: `snapshot` of `getPaymentTerms`."""
 
 
 class CreatePaymentBody(CreateIntentBody, kw_only=True):
@@ -70,6 +70,8 @@ class UpdatePaymentBody(Strict):
     shipping_amount: AmountOrZero | None = None
     discount_amount: AmountOrZero | None = None
     tax_amount: AmountOrZero | None = None
+    order_snapshot: Signature | None = None
+    """The order's signed terms, as for a new payment."""
 
 
 class ConfirmPaymentBody(Strict):
