@@ -1,17 +1,20 @@
 """What the application's role may do, on real PostgreSQL: all that the application does, and no more."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import asyncpg
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.engine import make_engine
 from adapters.postgres.readiness import only_triggers_protect
 from domain.shared.audit import canonical
+from entrypoints.cli import main
 from entrypoints.operating.protection import ProtectionCheck
 from outbox import Outbox, UnorderedInbox
 from tests.contract.repositories.test_audit_contract import an_entry
@@ -153,3 +156,22 @@ async def test_a_system_that_runs_as_the_owner_says_so(database_url: str, engine
         assert await only_triggers_protect(engine)
     finally:
         await as_owner.dispose()
+
+
+async def test_migrate_works_as_the_owner_and_warns_where_the_application_is_the_same(
+    empty_database_url: str, database_url: str
+) -> None:
+    async def migrated(**settings: str) -> str:
+        result = await asyncio.to_thread(
+            CliRunner().invoke, main, ["migrate"], env=settings, prog_name="payonce"
+        )
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    both = {"PAYONCE_MIGRATION_DATABASE_URL": empty_database_url}
+    both["PAYONCE_DATABASE_URL"] = await application_url(empty_database_url)
+    assert "append_only_by_triggers" not in await migrated(**both)
+    connection = await asyncpg.connect(both["PAYONCE_DATABASE_URL"])
+    assert await connection.fetchval("SELECT count(*) FROM orders.orders") == 0
+    await connection.close()
+    assert "append_only_by_triggers" in await migrated(PAYONCE_DATABASE_URL=database_url)

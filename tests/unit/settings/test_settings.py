@@ -193,6 +193,18 @@ def test_each_service_needs_its_own_database_only() -> None:
         load_settings({**environ, "PAYONCE_SERVICE": "all"}).require_databases()
 
 
+def test_migrations_have_a_url_of_their_own() -> None:
+    environ = {
+        "PAYONCE_DATABASE_URL": "postgresql://h/one",
+        "PAYONCE_MIGRATION_DATABASE_URL": "postgresql://owner@h/one",
+    }
+    owner, application = Secret("postgresql://owner@h/one"), Secret("postgresql://h/one")
+    assert load_settings(environ).require_databases() == ((owner, application),)
+    environ["PAYONCE_ORDERS_MIGRATION_DATABASE_URL"] = "postgresql://other@h/one"
+    other = Secret("postgresql://other@h/one")
+    assert load_settings(environ).require_databases() == ((other, application), (owner, application))
+
+
 def test_secrets_show_in_no_text() -> None:
     settings = load_settings(
         {
