@@ -18,6 +18,7 @@ from entrypoints.cli import main
 from entrypoints.operating.protection import ProtectionCheck
 from outbox import Outbox, UnorderedInbox
 from tests.contract.repositories.test_audit_contract import an_entry
+from tests.support.logs import restored
 from tests.support.roles import application_url
 from tests.support.vault import VAULT
 
@@ -33,6 +34,8 @@ TABLES = """
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname IN ('payments', 'orders', 'reconciliation') AND c.relkind IN ('r', 'p')
 """
+
+_restored = pytest.fixture(autouse=True)(restored)
 
 
 @pytest.fixture

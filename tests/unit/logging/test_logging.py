@@ -2,21 +2,14 @@
 
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from entrypoints.logging import configure_logging, masked_text
+from tests.support.logs import restored
 
-
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers, root.level
-    yield
-    root.handlers, root.level = before[0], before[1]
-    structlog.reset_defaults()
+_restored = pytest.fixture(autouse=True)(restored)
 
 
 def lines(text: str) -> list[dict[str, object]]:
@@ -44,6 +37,14 @@ def test_our_logs_and_those_of_libraries_look_alike(capsys: pytest.CaptureFixtur
     assert theirs["event"] == "upgrade head"
     assert theirs["order_id"] == "ord_1"
     assert ours.keys() - {"payment_id", "amount"} == theirs.keys()
+
+
+def test_a_signed_head_of_the_audit_log_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", "json")
+    jws = "eyJhbGciOiJFZERTQSJ9.eyJwb3NpdGlvbiI6MX0.c2lnbmF0dXJl"
+    structlog.get_logger("payonce").info("audit_head", audit_anchor=jws, other=jws)
+    (line,) = lines(capsys.readouterr().err)
+    assert (line["audit_anchor"], line["other"]) == (jws, "***")
 
 
 def test_an_exception_keeps_its_traceback_and_loses_its_secrets(capsys: pytest.CaptureFixture[str]) -> None:
