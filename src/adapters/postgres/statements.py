@@ -51,7 +51,8 @@ _payments = msgspec.json.Decoder(list[_Known]).decode
 _places = msgspec.json.Decoder(dict[str, int]).decode
 _attentions = msgspec.json.Decoder(tuple[str, ...]).decode
 
-# In one statement, so of one snapshot: an order, what its history says, and its places in the streams.
+# In one statement, so of one snapshot: an order, what its history says, and its places in the streams, each
+# looked up by itself: nobody knows beforehand that an order has few payments, and joined, all streams are read.
 _ORDERS = """
     SELECT o.order_id, o.status, o.currency, o.total_amount, o.amount_paid, o.amount_refunded, o.created_at,
         CAST(o.attentions AS text) AS attentions, CAST(o.payments AS text) AS payments,
@@ -61,9 +62,11 @@ _ORDERS = """
             ORDER BY h.position DESC LIMIT 1
         ) AS noted_status,
         (
-            SELECT CAST(json_object_agg(s.stream, s.applied) AS text)
+            SELECT CAST(json_object_agg(p ->> 'payment_id', coalesce((
+                SELECT s.applied FROM orders.inbox_stream AS s
+                WHERE s.consumer = :follower AND s.stream = p ->> 'payment_id'
+            ), 0)) AS text)
             FROM jsonb_array_elements(o.payments) AS p
-            JOIN orders.inbox_stream AS s ON s.consumer = :follower AND s.stream = p ->> 'payment_id'
         ) AS places
     FROM orders.orders AS o
 """
