@@ -46,7 +46,7 @@ class Caller:
 
 
 ORDER_SERVICE = "orders"
-"""The order service as the payment service knows it: the subject, or the actor for somebody."""
+"""The order service as the payment service knows it: who signs its tokens, and their subject or actor."""
 
 
 def has_authority(caller: Caller) -> bool:
@@ -54,7 +54,7 @@ def has_authority(caller: Caller) -> bool:
 
     What the order service asks for follows from what was asked of it, which is told there.
     """
-    return "users:any" in caller.scopes and ORDER_SERVICE not in (caller.subject, caller.actor)
+    return "users:any" in caller.scopes and caller.issuer != ORDER_SERVICE
 
 
 class TokenFault(StrEnum):

@@ -1,7 +1,10 @@
 """What people and services do with authority is told in the audit log; what customers do with their own is not."""
 
+from dataclasses import replace
+
 import pytest
 
+from adapters.services.identities import ORDERS
 from domain.payments.errors import PaymentStateForbids
 from domain.payments.use_cases.capture_payment import CapturePayment
 from domain.shared.audit import AuditEntry
@@ -80,5 +83,6 @@ def test_who_has_authority() -> None:
     assert has_authority(OPERATOR)
     assert has_authority(SERVICE)
     assert not has_authority(CUSTOMER)
-    assert not has_authority(Caller("orders", SERVICE.scopes))
-    assert not has_authority(Caller("u_1", SERVICE.scopes, actor="orders"))
+    assert not has_authority(ORDERS)
+    assert not has_authority(replace(ORDERS, subject="u_1", actor="orders"))
+    assert has_authority(Caller("orders", SERVICE.scopes, issuer="payonce")), "anybody may be called so"
