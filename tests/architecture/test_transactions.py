@@ -10,6 +10,7 @@ COMMITS = {
 }
 BEGINS = {
     "src/entrypoints/worker/relay.py",  # partitions are made in a transaction of their own
+    "src/adapters/postgres/rotation.py",  # each batch is one, and no use case has a part in it
     "src/adapters/postgres/idempotency.py",  # each of the store's methods is a transaction by its contract
 }
 

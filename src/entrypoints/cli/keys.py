@@ -11,6 +11,7 @@ import structlog
 
 from adapters.security.data_keys import create_data_keys
 from adapters.security.keys import SigningAlgorithm, create_keys, rotate_keys, withdraw_key
+from entrypoints.cli import data_rotation
 from entrypoints.data_keys import data_keys_of
 from entrypoints.environment import load_settings
 from entrypoints.logging import configure_logging
@@ -56,6 +57,9 @@ def command(
     for position, key_id in enumerate(keys.key_ids):
         click.echo(f"  {key_id}  {'signs' if position == 0 else 'still accepted'}")
     _tell_data_keys(settings)
+
+
+command.add_command(data_rotation.command)
 
 
 def _tell_data_keys(settings: Settings) -> None:
