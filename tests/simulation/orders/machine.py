@@ -7,6 +7,7 @@ of their payments. What must hold then is in `books`.
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -36,6 +37,7 @@ from tests.simulation.orders.books import (
 )
 from tests.simulation.payments.ledger import check_events, check_limits
 from tests.simulation.payments.outside import WHICH, OutsideMachine
+from tests.simulation.payments.postings import check_postings
 from tests.support.crash import Crash, Fuse
 from tests.support.house import CUSTOMER, SERVICE, House
 
@@ -408,6 +410,8 @@ class OrderMachine(OutsideMachine):
         for payment in self.house.world.payments.rows["payment"].values():
             check_events(payment, self.house.log(payment.payment_id))
             check_limits(payment, self.refunds_of(payment.payment_id))
+            own = partial(self.of_payment, payment.payment_id)
+            check_postings(payment, own("dispute"), own("ledger_entry"))
 
     def check_frozen(self, order: Order) -> None:
         """From its confirmation on an order is what it was then."""
@@ -416,6 +420,10 @@ class OrderMachine(OutsideMachine):
             return
         bought = (order.confirmed_at, order.currency, order.lines, order.shipping_amount)
         assert self.frozen.setdefault(order.order_id, bought) == bought
+
+    def of_payment(self, payment_id: str, table: str) -> list[Any]:
+        rows = self.house.world.payments.rows[table].values()
+        return [row for row in rows if row.payment_id == payment_id]
 
     def refunds_of(self, payment_id: str) -> list[Any]:
         refunds = self.house.world.payments.rows["refund"].values()

@@ -12,10 +12,15 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
+from domain.payments.dispute import Dispute
+from domain.payments.gateway import GatewayRefundStatus
+from domain.payments.ledger import LedgerEntry
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund
+from domain.payments.use_cases.verify_ledger import LedgerReport
 from tests.simulation.payments.ledger import check_against_gateway, check_events, check_limits
 from tests.simulation.payments.outside import AMOUNT, WHICH, OutsideMachine
+from tests.simulation.payments.postings import check_postings, check_report
 
 TOKENS = st.sampled_from(
     ["pm_card_visa", "pm_card_chargeDeclined", "pm_card_authenticationRequired", "pm_card_pendingRefund"]
@@ -120,6 +125,7 @@ class PaymentMachine(OutsideMachine):
             payment = self.house.payment(payment_id)
             check_events(payment, self.house.log(payment_id))
             check_limits(payment, self.refunds_of(payment_id))
+            check_postings(payment, self.disputes_of(payment_id), self.entries_of(payment_id))
             assert payment.attention not in ("GATEWAY_CONTRADICTS", "AMOUNT_MISMATCH"), "it never does"
             intent = self.house.gateway.intents.get(payment.intent_id or "")
             if intent is not None:
@@ -128,6 +134,18 @@ class PaymentMachine(OutsideMachine):
     def refunds_of(self, payment_id: str) -> list[Refund]:
         refunds = self.house.world.payments.rows["refund"].values()
         return [refund for refund in refunds if refund.payment_id == payment_id]
+
+    def disputes_of(self, payment_id: str) -> list[Dispute]:
+        disputes = self.house.world.payments.rows["dispute"].values()
+        return [dispute for dispute in disputes if dispute.payment_id == payment_id]
+
+    def entries_of(self, payment_id: str) -> list[LedgerEntry]:
+        entries = self.house.world.payments.rows["ledger_entry"].values()
+        return [entry for entry in entries if entry.payment_id == payment_id]
+
+    async def report(self) -> LedgerReport:
+        await self.house.import_balance()
+        return await self.house.verify_ledger()
 
     async def tell_everything(self) -> None:
         """What was dropped is sent again at last, and whatever is open is found out."""
@@ -147,6 +165,12 @@ class PaymentMachine(OutsideMachine):
 
     def check_at_the_end(self) -> None:
         assert self.open_operations() == 0
+        undecided = {
+            name: refund.amount
+            for name, refund in self.house.gateway.refunds.items()
+            if refund.status is GatewayRefundStatus.PENDING
+        }
+        check_report(self.run(self.report()), undecided)
         for payment_id in self.payments:
             payment = self.house.payment(payment_id)
             gateway = self.house.gateway

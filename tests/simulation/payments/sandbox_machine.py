@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from domain.shared.errors import Unavailable
 from entrypoints.local.postgres import EmbeddedPostgres
+from tests.simulation.payments.postings import check_report
 from tests.support.postgres import create_database, drop_database
 from tests.support.sandbox import SandboxGateway
 from tests.support.shop import Shop, open_shop
@@ -179,8 +180,19 @@ class SandboxMachine(RuleBasedStateMachine):
         await self.shop.settle()
         for payment in self.payments:
             await self.shop.check_books(payment["paymentId"])
+        await self.check_ledger()
         flags = await self.shop.rows("SELECT attention FROM payments.payment WHERE attention IS NOT NULL")
         assert not {"GATEWAY_CONTRADICTS", "AMOUNT_MISMATCH"} & {row["attention"] for row in flags}
+
+    async def check_ledger(self) -> None:
+        """Once the gateway has booked what it took, which it does a second later."""
+        await asyncio.to_thread(self.shop.advance, 5)
+        ledger = self.shop.container.payments.ledger
+        await ledger.import_balance()
+        undecided = await self.shop.rows(
+            "SELECT gateway_refund_id AS id, amount FROM payments.refund WHERE status = 'PENDING'"
+        )
+        check_report(await ledger.verify(), {row["id"]: row["amount"] for row in undecided})
 
 
 async def _all(asked: list[Any]) -> list[Any]:
