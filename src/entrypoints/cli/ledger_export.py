@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,15 +41,13 @@ class Sheet(Protocol):
 async def export_to(output: Path | None, format_: str, entries: AsyncIterator[LedgerEntry]) -> int:
     """How many rows were written. The file is there once it is complete. Raises ExtraMissing."""
     written, rows = 0, list[Row]()
-    with _file(output) as path:
-        sheet = FORMATS[format_](path)
+    with _file(output) as path, closing(FORMATS[format_](path)) as sheet:
         async for entry in entries:
             rows += _rows(entry)
             if len(rows) >= PAGE_ROWS:
                 sheet.write(rows)
                 written, rows = written + len(rows), []
         sheet.write(rows)
-        sheet.close()
     return written + len(rows)
 
 

@@ -5,11 +5,8 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import pyarrow.ipc
-import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
 
@@ -61,7 +58,7 @@ async def trade(shop: Shop) -> dict[str, Any]:
 FEES = 59 + 45 + 88 + 1500
 
 
-async def test_the_ledger_is_what_the_gateway_holds_and_pays_out(shop: Shop, tmp_path: Path) -> None:
+async def test_the_ledger_is_what_the_gateway_holds_and_pays_out(shop: Shop) -> None:
     payment = await trade(shop)
     verified = await answer(shop, "verify")
     assert verified["isRight"], verified
@@ -91,7 +88,7 @@ async def test_the_ledger_is_what_the_gateway_holds_and_pays_out(shop: Shop, tmp
     assert lines[-1]["balance"] == 641
 
     await check_http(shop, payment)
-    await check_exports(shop, tmp_path)
+    await check_export(shop)
 
     # Disputes leave nothing to pay out, so that some more is sold first.
     await shop.pay("d", amount=5000)
@@ -137,21 +134,13 @@ async def check_http(shop: Shop, payment: dict[str, Any]) -> None:
     assert "gateway_clearing 10.00 EUR, revenue -10.00 EUR" in told[0]["title"] + told[1]["title"]
 
 
-async def check_exports(shop: Shop, folder: Path) -> None:
-    """All formats hold the same rows."""
+async def check_export(shop: Shop) -> None:
+    """A row for each posting."""
     printed = await run(shop, "export")
     rows = list(csv.DictReader(io.StringIO(printed.stdout)))
     assert len(rows) == 3 * 4 + 2 + 2 + 4 * 2, "captures, the refund, the dispute, fees"
     assert sum(int(row["amount"]) for row in rows) == 0
     assert {row["account"] for row in rows} >= {"revenue", "fees", "disputes"}
-    for name in ("parquet", "arrow", "csv"):
-        result = await run(shop, "export", "--format", name, "--output", str(folder / f"all.{name}"))
-        assert result.exit_code == 0, result.output
-    table = pyarrow.parquet.read_table(folder / "all.parquet")
-    assert table.equals(pyarrow.ipc.open_file(folder / "all.arrow").read_all())
-    assert (folder / "all.csv").read_text() == printed.stdout
-    assert [str(amount) for amount in table["amount"].to_pylist()] == [row["amount"] for row in rows]
-    assert [time.isoformat() for time in table["posted_at"].to_pylist()] == [row["posted_at"] for row in rows]
     assert (await run(shop, "export", "--format", "parquet")).exit_code == 2
 
 
