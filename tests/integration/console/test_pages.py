@@ -112,10 +112,6 @@ async def test_orders_are_found_and_told(api: Api, browser: Browser) -> None:
     assert f"/console/payments/{order['payment']['paymentId']}" in page.links
     assert (await browser.open("/console/orders/ord_none")).status == 404
     assert (await browser.open("/console/orders?status=NONE")).status == 400
-
-
-async def test_orders_that_a_person_must_look_at(api: Api, browser: Browser) -> None:
-    order, _ = await paid(api), await paid(api)
     await execute(
         api, "UPDATE orders.orders SET attention = 'DISPUTED' WHERE order_id = :id", id=order["orderId"]
     )
@@ -201,7 +197,7 @@ async def test_payments_are_found_and_told(api: Api, browser: Browser) -> None:
     assert (await browser.open("/console/payments/pay_none")).status == 404
 
 
-async def test_a_dead_letter_is_tried_again(api: Api, browser: Browser) -> None:
+async def test_a_dead_letter_is_tried_again_or_left_out_with_a_reason(api: Api, browser: Browser) -> None:
     order = await paid(api)
     event_id = await park(api, order, f"{EVIL} row 4711")
     page = await browser.open("/console/dead-letters")
@@ -214,10 +210,7 @@ async def test_a_dead_letter_is_tried_again(api: Api, browser: Browser) -> None:
     assert event_id not in page.text
     assert (await browser.send(form)).status == 200  # a double click
 
-
-async def test_a_dead_letter_is_left_out_with_a_reason(api: Api, browser: Browser) -> None:
-    order = await paid(api)
-    event_id = await park(api, order, "it cannot be applied")
+    event_id = await park(api, await paid(api), "it cannot be applied")
     path = f"/console/dead-letters/orders/{event_id}/skip"
     assert path in (await browser.open("/console/dead-letters")).links
     page = await browser.open(path)
@@ -345,16 +338,7 @@ async def test_what_the_audit_log_tells(api: Api, browser: Browser, monkeypatch:
     assert "There is none." in (await browser.open("/console/audit?objectId=CUP")).text
 
 
-async def test_the_ledger_is_shown(api: Api, browser: Browser) -> None:
-    order = await paid(api)
-    page = await browser.open(f"/console/ledger?orderId={order['orderId']}&account=revenue")
-    for said in ("gateway clearing", "revenue", "27.47 EUR", "-27.47 EUR"):
-        assert said in page.text
-    assert f"/console/payments/{order['payment']['paymentId']}" in page.links
-    assert "There is none." in (await browser.open("/console/ledger?orderId=ord_none")).text
-
-
-async def test_where_the_books_do_not_agree(api: Api, browser: Browser) -> None:
+async def test_the_ledger_and_where_the_books_do_not_agree(api: Api, browser: Browser) -> None:
     difference = Difference(
         type=FindingType.ORDER_ALTERED,
         object_id="ord_1",
@@ -374,6 +358,13 @@ async def test_where_the_books_do_not_agree(api: Api, browser: Browser) -> None:
         assert said in page.text
     assert {"/console/orders/ord_1", "/console/payments/pay_1"} <= set(page.links)
     assert "fnd_1" not in (await browser.open("/console/findings?status=REPAIRED")).text
+
+    order = await paid(api)
+    page = await browser.open(f"/console/ledger?orderId={order['orderId']}&account=revenue")
+    for said in ("gateway clearing", "revenue", "27.47 EUR", "-27.47 EUR"):
+        assert said in page.text
+    assert f"/console/payments/{order['payment']['paymentId']}" in page.links
+    assert "There is none." in (await browser.open("/console/ledger?orderId=ord_none")).text
 
 
 async def everything(browser: Browser) -> list[Page]:

@@ -1,7 +1,8 @@
 """Signing in and out, the cookie, and who may open what: none of it needs the database."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from litestar.routes import HTTPRoute
 from adapters.security.data_keys import create_data_keys
 from adapters.security.keys import create_keys
 from adapters.system.clock import SystemClock
+from domain.orders.use_cases.read_orders import ListOrdersHandler
 from entrypoints.bootstrap import build_container
 from entrypoints.composition.outside import Outside
 from entrypoints.console.pages import HEADERS, POLICY
@@ -26,12 +28,19 @@ PLAIN = "/console/dead-letters/orders/00000000-0000-7000-8000-000000000000/skip"
 """A page that asks nobody."""
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """One for all of them, which none of them changes."""
+    client = api_of(tmp_path_factory.mktemp("console"))
+    yield client
+    asyncio.run(client.container.stop())
+
+
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    client = api_of(tmp_path)
+async def api(shared: Api) -> AsyncIterator[Api]:
+    client = Api(shared.app, shared.container)
     yield client
     await client.http.aclose()
-    await client.container.stop()
 
 
 def api_of(home: Path, **changes: Any) -> Api:
@@ -388,11 +397,13 @@ async def test_what_cannot_be_told_is_said_and_the_rest_shown(browser: Browser) 
     assert page.answer.headers["retry-after"]
 
 
-async def test_an_unforeseen_error_tells_nothing(api: Api, browser: Browser) -> None:
+async def test_an_unforeseen_error_tells_nothing(
+    api: Api, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("password=marked")
 
-    object.__setattr__(api.container.orders, "list_orders", fail)
+    monkeypatch.setattr(ListOrdersHandler, "__call__", fail)
     page = await browser.open("/console/orders")
     assert page.status == 500
     assert "Something went wrong on our side." in page.text
