@@ -15,7 +15,7 @@ from entrypoints.http.schemas.values import OrderId, Strict
 PAGE = 50
 PATH = "/console/findings"
 
-MENU = [NavEntry("Findings", PATH)]
+MENU = [NavEntry("Findings", PATH, (), "orders")]
 
 
 class FindingFilters(Strict):

@@ -32,8 +32,8 @@ async def unknown(request: ConsoleRequest) -> ASGIResponse:
 
 
 _BY_SERVICE = {
-    "all": [*overview.ROUTES, *findings.ROUTES, *audit.ROUTES, *sign_in.ROUTES, pages.static, unknown],
-    "orders": [*orders.ROUTES, *dead_letters.ROUTES, *endpoints.ROUTES, *stock.ROUTES],
+    "all": [*overview.ROUTES, *audit.ROUTES, *sign_in.ROUTES, pages.static, unknown],
+    "orders": [*orders.ROUTES, *findings.ROUTES, *dead_letters.ROUTES, *endpoints.ROUTES, *stock.ROUTES],
     "payments": [*payments.ROUTES, *refunds.ROUTES, *ledger.ROUTES, *webhooks.ROUTES],
 }
 _MENU: Sequence[NavEntry] = [

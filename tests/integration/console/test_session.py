@@ -23,6 +23,7 @@ from tests.integration.console.conftest import OPERATOR, OpenBrowser
 from tests.integration.http.conftest import Api
 from tests.support.browser import Browser, Page
 from tests.support.fake_gateway import FakeGateway
+from tests.support.services import Service, settings_of
 
 PLAIN = "/console/dead-letters/orders/00000000-0000-7000-8000-000000000000/skip"
 """A page that asks nobody."""
@@ -31,7 +32,14 @@ PLAIN = "/console/dead-letters/orders/00000000-0000-7000-8000-000000000000/skip"
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """One for all of them, which none of them changes."""
-    client = api_of(tmp_path_factory.mktemp("console"))
+    home = tmp_path_factory.mktemp("console")
+    create_keys(home / "keys.json")
+    create_data_keys(home / "data-keys.json")
+    secrets: dict[str, Any] = {
+        "stripe_api_key": Secret("sk_test_payonce"),
+        "stripe_webhook_secret": Secret("whsec_test"),
+    }
+    client = api_of(Settings(home=home, **NOTHING, **secrets))
     yield client
     asyncio.run(client.container.stop())
 
@@ -43,19 +51,13 @@ async def api(shared: Api) -> AsyncIterator[Api]:
     await client.http.aclose()
 
 
-def api_of(home: Path, **changes: Any) -> Api:
-    """The application with nothing outside of it."""
-    if not (home / "keys.json").exists():
-        create_keys(home / "keys.json")
-        create_data_keys(home / "data-keys.json")
-    settings = Settings(
-        home=home,
-        database_url=Secret("postgresql://nobody@127.0.0.1:9/nothing"),
-        redis_url=Secret("redis://127.0.0.1:9"),
-        stripe_api_key=Secret("sk_test_payonce"),
-        stripe_webhook_secret=Secret("whsec_test"),
-        **changes,
-    )
+NOTHING: dict[str, Any] = {
+    "database_url": Secret("postgresql://nobody@127.0.0.1:9/nothing"),
+    "redis_url": Secret("redis://127.0.0.1:9"),
+}
+
+
+def api_of(settings: Settings) -> Api:
     container = build_container(settings, Outside(gateway=FakeGateway(SystemClock())))
     return Api(create_app_of(container), container)
 
@@ -368,13 +370,16 @@ async def test_forms_that_cannot_be_read(open_browser: OpenBrowser) -> None:
 
 
 async def test_a_process_shows_the_pages_of_its_service(tmp_path: Path) -> None:
-    for service, own, other in (
-        ("orders", "/console/stock", "/console/payments"),
-        ("payments", "/console/payments", "/console/stock"),
-    ):
-        api = api_of(tmp_path, service=service)
+    apart: tuple[tuple[Service, str, str], ...] = (
+        ("orders", "/console/findings", "/console/payments"),
+        ("payments", "/console/payments", "/console/findings"),
+    )
+    for service, own, other in apart:
+        urls = {"orders": "https://localhost:9", "payments": "https://localhost:9"}
+        api = api_of(settings_of(service, tmp_path, urls, **NOTHING))
         browser = Browser(api.app)
         await browser.sign_in(api.token(*OPERATOR))
+        assert (await browser.open("/console")).status == 200
         page = await browser.open(other)
         assert page.status == 404
         assert own in page.links
