@@ -14,6 +14,7 @@ main = CommandGroup(
         "outbox": "See how far events are, and deal with those that got stuck.",
         "explain": "Tell everything that happened to an order, in one timeline.",
         "ledger": "Read what was posted for each payment, fee and payout, and prove that it is right.",
+        "reconcile": "Compare orders, payments and gateway, and repair what differs.",
         "webhooks": "See what the gateway reported and what became of it, and process it again.",
         "endpoints": "See who is sent our events and what became of each, and send it again.",
         "audit": "Read who did what with authority, and see that nobody changed it since.",

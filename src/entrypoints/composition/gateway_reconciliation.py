@@ -17,7 +17,9 @@ from domain.reconciliation.policy import RepairPolicy
 from domain.reconciliation.ports import Locks, UnitOfWorkFactory
 from domain.reconciliation.use_cases.compare_gateway import CompareGatewayHandler
 from domain.reconciliation.use_cases.examine_objects import ExamineObjectsHandler
+from domain.reconciliation.use_cases.read_findings import ListFindingsHandler
 from domain.reconciliation.use_cases.record_differences import RecordDifferencesHandler
+from domain.reconciliation.use_cases.settle_finding import SettleFindingHandler
 from domain.reconciliation.use_cases.sweep_gateway import SweepGatewayHandler
 from entrypoints.composition.outside import Outside
 from entrypoints.settings import Settings
@@ -41,6 +43,14 @@ class GatewayReconciliation:
     @property
     def locks(self) -> Locks:
         return PostgresLocks(self.engine)
+
+    @property
+    def list_findings(self) -> ListFindingsHandler:
+        return ListFindingsHandler([self.unit_of_work])
+
+    @property
+    def settle_finding(self) -> SettleFindingHandler:
+        return SettleFindingHandler([self.unit_of_work], self.outside.clock)
 
     @property
     def grace(self) -> timedelta:

@@ -16,6 +16,7 @@ from domain.reconciliation.use_cases.compare_orders import CompareOrdersHandler
 from domain.reconciliation.use_cases.measure import MeasureHandler
 from domain.reconciliation.use_cases.read_findings import ListFindingsHandler
 from domain.reconciliation.use_cases.record_differences import RecordDifferencesHandler
+from domain.reconciliation.use_cases.settle_finding import SettleFindingHandler
 from domain.reconciliation.use_cases.summarize_day import SummarizeDayHandler
 from entrypoints.composition.outside import Outside
 from entrypoints.mail import build_operator_notifier
@@ -32,6 +33,7 @@ class Reconciliation:
     compare_orders: CompareOrdersHandler
     measure: MeasureHandler
     list_findings: ListFindingsHandler
+    settle_finding: SettleFindingHandler
     summarize_day: SummarizeDayHandler
 
 
@@ -59,7 +61,8 @@ def build_reconciliation(
             timedelta(seconds=settings.reconcile_grace_seconds),
         ),
         measure=measure,
-        list_findings=ListFindingsHandler(uow),
+        list_findings=ListFindingsHandler(databases),
+        settle_finding=SettleFindingHandler(databases, outside.clock),
         summarize_day=SummarizeDayHandler(
             measure, outside.operators or build_operator_notifier(settings, outside.clock), outside.clock
         ),

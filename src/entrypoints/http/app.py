@@ -22,6 +22,7 @@ from entrypoints.http import (
     endpoints,
     events,
     explain,
+    findings,
     fulfilment,
     health,
     internal_books,
@@ -106,6 +107,7 @@ def create_app_of(container: Container) -> Litestar:
         [
             *_service_routes(_ROUTES_BY_SERVICE, container.settings.service),
             *audit.ROUTES,
+            *findings.ROUTES,
             *metrics.ROUTES,
             *documentation.ROUTES,
             console_router(container.settings.service),

@@ -129,3 +129,52 @@ async def test_only_one_process_compares_at_a_time(shop: Shop) -> None:
             "SELECT updated_at FROM reconciliation.cursor WHERE name = 'gateway: round'"
         )
     assert before == after
+
+
+OPERATOR = ("operations:read", "operations:write", "orders:read", "users:any")
+
+
+async def test_findings_are_read_settled_and_told_in_the_timeline(
+    shop: Shop, sandbox: SandboxGateway
+) -> None:
+    payment, paid = await challenged(shop, "a"), await shop.pay("b")
+    sandbox.authenticate(payment["nextAction"]["redirectUrl"], "complete")
+    async with shop.container.payments.engine.begin() as connection:
+        await connection.execute(text("SET LOCAL session_replication_role = 'replica'"))
+        await connection.execute(
+            text("UPDATE payments.payment SET currency = 'USD' WHERE payment_id = :id"),
+            {"id": paid["paymentId"]},
+        )
+    await settle(shop, 2)
+    api = shop.api
+    items = (await api.get("/v1/findings", OPERATOR)).json()["items"]
+    assert sorted((one["type"], one["status"]) for one in items) == [
+        ("CURRENCY_DIFFERS", "OPEN"),
+        ("MISSING_WEBHOOK", "REPAIRED"),
+    ]
+    [open_one] = (await api.get("/v1/findings?status=OPEN&type=CURRENCY_DIFFERS", OPERATOR)).json()["items"]
+    assert (open_one["paymentId"], open_one["action"]) == (paid["paymentId"], "flag")
+    first = (await api.get("/v1/findings?limit=1", OPERATOR)).json()
+    rest = (await api.get(f"/v1/findings?cursor={first['nextCursor']}", OPERATOR)).json()
+    assert [one["type"] for one in (*first["items"], *rest["items"])] == [one["type"] for one in items]
+    of_order = (await api.get(f"/v1/findings?orderId={payment['orderId']}", OPERATOR)).json()["items"]
+    assert [one["type"] for one in of_order] == ["MISSING_WEBHOOK"]
+
+    explained = (await api.get(f"/v1/orders/{payment['orderId']}/explain", OPERATOR)).json()
+    [told] = [one for one in explained["entries"] if one["kind"] == "FINDING"]
+    assert told["details"]["type"] == "MISSING_WEBHOOK"
+    assert told["reason"] == "repaired: taken over from the gateway"
+
+    path = f"/v1/findings/{open_one['findingId']}/resolve"
+    body = {"comment": "a clerk's mistake, put right"}
+    settled = await api.post(path, body, scopes=OPERATOR)
+    assert (settled.status_code, settled.json()["status"]) == (200, "RESOLVED")
+    assert settled.json()["comment"] == body["comment"]
+    again = await api.post(path, body, scopes=OPERATOR)
+    assert (again.status_code, again.json()["code"]) == (409, "finding_closed")
+    unknown = await api.post("/v1/findings/fnd_none/resolve", body, scopes=OPERATOR)
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "finding_not_found")
+    refused = await api.post(path, body, scopes=("operations:read",))
+    assert refused.status_code == 403
+    await settle(shop, 2)
+    assert len((await api.get("/v1/findings", OPERATOR)).json()["items"]) == 2
