@@ -113,8 +113,10 @@ class CompareGatewayHandler:
         await self._open_findings(suspects)
         await self._examine(suspects, done)
         await self._stuck_calls(done)
-        completed_at = self.clock.now().isoformat()
-        await self._keep(round_of("gateway"), {"completedAt": completed_at, "objects": done.objects})
+        before = await self._cursor(round_of("gateway")) or {}
+        completed_at, total = self.clock.now().isoformat(), before.get("total", 0) + done.objects
+        value = {"completedAt": completed_at, "objects": done.objects, "total": total}
+        await self._keep(round_of("gateway"), value)
         return done
 
     # What is suspected
