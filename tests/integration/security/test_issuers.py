@@ -9,12 +9,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 from joserfc.jwk import OctKey, RSAKey
 
 from adapters.security import issuers as module
-from adapters.security.issuers import BETWEEN_FETCHES, LIFETIME, MAX_JWKS_BYTES, MAX_KEYS, IssuedTokens
+from adapters.security.issuers import (
+    BETWEEN_FETCHES,
+    BETWEEN_FETCHES_OF_SERVICES,
+    LIFETIME,
+    MAX_JWKS_BYTES,
+    MAX_KEYS,
+    IssuedTokens,
+    RemoteKeys,
+)
 from adapters.security.keys import create_keys
 from adapters.security.tokens import JwtIssuer, JwtVerifier, TokenProfile
 from domain.shared.callers import Caller, TokenFault, TokenInvalid
@@ -263,3 +272,31 @@ async def test_keys_we_cannot_use_are_left_out_and_the_others_count(
     assert (await tokens.verify(issuer.token(clock.now()))).subject == "u_1"
     assert await refusal(tokens, issuer.token(clock.now(), key=weak)) is TokenFault.UNKNOWN_KEY
     assert await refusal(tokens, issuer.token(clock.now(), kid="enc")) is TokenFault.UNKNOWN_KEY
+
+
+async def test_a_service_that_has_just_rotated_its_key_is_waited_for(issuer: Issuer, clock: Clock) -> None:
+    """Its keys are asked for again at once, for outsiders cannot make us; what was under way may be too old."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        url = f"http://127.0.0.1:{issuer.port}/jwks"
+        keys = RemoteKeys(issuer.name, url, client, clock.now, is_service=True)
+        await keys.prepare("k1")
+        clock.advance(BETWEEN_FETCHES_OF_SERVICES)
+        asked, held, publish = asyncio.Event(), asyncio.Event(), issuer.publish
+
+        async def publish_what_was(writer: asyncio.StreamWriter) -> None:
+            before = saying(json.dumps({"keys": [issuer.keys[0].as_dict(private=False)]}).encode())
+            asked.set()
+            await held.wait()
+            issuer.respond = publish
+            await before(writer)
+
+        issuer.respond = publish_what_was
+        waiting = asyncio.create_task(keys.prepare("k2"))
+        await asked.wait()
+        issuer.add_key("k2")
+        clock.advance(BETWEEN_FETCHES_OF_SERVICES)
+        held.set()
+        await waiting
+        assert keys.find("k2") is not None
+        assert issuer.fetches == 3
+        assert keys.find("k1") is not None
