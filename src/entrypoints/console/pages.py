@@ -43,6 +43,7 @@ DONE: Mapping[str, str] = {
     "replayed": "It was processed again.",
     "resent": "It is sent again now.",
     "acknowledged": "Nobody needs to look at it any more; something new raises it again.",
+    "settled": "The finding is settled; the same difference is not raised again, another one is.",
     "approved": "The refund is approved; the page says what the gateway answered.",
     "rejected": "The refund is rejected, and nothing was sent.",
     "refund-retried": "The gateway was asked again; the page says what it answered.",

@@ -357,6 +357,11 @@ async def test_the_ledger_and_where_the_books_do_not_agree(api: Api, browser: Br
     for said in ("order altered", "fnd_1", f"amountPaid {EVIL}"):
         assert said in page.text
     assert {"/console/orders/ord_1", "/console/payments/pay_1"} <= set(page.links)
+    form = page.form("/console/findings/fnd_1/settle")
+    page = await browser.send(form, comment="agreed with the bank")
+    assert "The finding is settled" in page.text
+    assert "resolved by operator: agreed with the bank" in page.text
+    assert (await browser.send(form, comment="agreed with the bank")).status == 200
     assert "fnd_1" not in (await browser.open("/console/findings?status=REPAIRED")).text
 
     order = await paid(api)
