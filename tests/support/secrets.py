@@ -8,6 +8,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres.engine import driver_under, vault_of
+from adapters.postgres.rotation import _select_of
+from adapters.postgres.sealed_columns import SEALED
 
 
 @dataclass
@@ -44,6 +49,21 @@ def logs_of(home: Path) -> Iterator[tuple[str, str]]:
     """Everything that the processes of a system have logged, by name."""
     for path in sorted((home / "logs").iterdir()):
         yield path.name, path.read_text(encoding="utf-8", errors="replace")
+
+
+async def opened_of(engine: AsyncEngine) -> list[tuple[str, str]]:
+    """Every sealed value that whoever has the database and all keys can open, by its column's name."""
+    found: list[tuple[str, str]] = []
+    async with engine.connect() as connection:
+        driver = driver_under(connection)
+        for sealed in SEALED:
+            for row in map(dict, await driver.fetch(_select_of(sealed)[False], 10_000)):
+                for name in sealed.columns:
+                    if row[name] is not None:
+                        value = sealed.open(vault_of(engine), name, row, row[name])
+                        text = value.decode() if isinstance(value, bytes) else str(value)
+                        found.append((f"{sealed.name}.{name}", text))
+    return found
 
 
 SCHEMAS = ("orders", "payments", "reconciliation")

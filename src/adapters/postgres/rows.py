@@ -67,6 +67,13 @@ class HotRows(Generic[T]):
         marks = ", ".join(self._marks(*besides))
         return f"INSERT INTO {self._table.fullname} ({names}) SELECT {marks} WHERE {AFTER}"
 
+    def insert_with(self, column: str, expression: str) -> str:
+        """As `insert`, where this column's value is an expression that names columns' parameters as `{column}`."""
+        marks = dict(zip(self._names, self._marks(), strict=True))
+        listed = ", ".join({**marks, column: expression.format(**marks)}.values())
+        names = ", ".join(self._names)
+        return f"INSERT INTO {self._table.fullname} ({names}) SELECT {listed} WHERE {AFTER}"
+
     @property
     def width(self) -> int:
         """How many columns `values` has."""

@@ -30,7 +30,12 @@ def _is(gateway: str, event_id: str) -> ColumnElement[bool]:
 
 
 _ROWS = SealedRows(StoredWebhook, _table, WEBHOOKS)
-_INSERT = _ROWS.insert()
+# What the gateway tells later of a payment whose customer was erased is processed, and not kept.
+_INSERT = _ROWS.insert_with(
+    "body",
+    "CASE WHEN NOT EXISTS (SELECT FROM payments.data_key WHERE record = {payment_id} AND wrapped IS NULL)"
+    " THEN {body} END",
+)
 _PAYMENTS = SealedRows(Payment, tables.payment, PAYMENTS)
 _LOOK = f"""
     SELECT {_PAYMENTS.columns("p")}, kept.is_kept

@@ -48,8 +48,8 @@ def command(
     keys = rotate_keys(path, algorithm) if rotate and existed else create_keys(path, algorithm)
     if rotate or not existed:
         _tell("signing_key_made", keys.key_ids[0])
-    if not settings.data_keys:
-        create_data_keys(settings.data_key_file)
+    if not (settings.data_keys or settings.data_key_file.exists()):
+        _tell("data_key_made", create_data_keys(settings.data_key_file).key_ids[0])
     if as_json:
         click.echo(json.dumps(keys.public_jwks(), indent=2))
         return

@@ -10,7 +10,7 @@ from entrypoints.cli import main
 from tests.integration.http.conftest import OPERATOR
 from tests.integration.orders.test_explain import call, follow
 from tests.support.house import SERVICE
-from tests.support.secrets import Marks, dump_of
+from tests.support.secrets import Marks, dump_of, opened_of
 from tests.support.shop import Shop
 
 ADDRESS = {"line1": "Zypernmarkgasse 4711b", "city": "Markwortshausen", "country": "DE"}
@@ -58,6 +58,11 @@ async def customer_of(shop: Shop, order_id: str) -> str | None:
     return order.customer.name if order.customer else None
 
 
+def readable(opened: list[tuple[str, str]]) -> set[str]:
+    """Which marks are in what was opened."""
+    return {name for _, text in opened for name, value in MARKS.values.items() if value in text}
+
+
 async def search(shop: Shop) -> None:
     for name, text in await dump_of(shop.container.settings.database_url.reveal()):
         assert not list(MARKS.found_in(name, text))
@@ -72,6 +77,7 @@ async def test_an_erased_customer_is_nowhere_and_their_money_goes_on(shop: Shop)
     before = (await shop.api.get(path, OPERATOR)).json()
     assert await customer_of(shop, paid["orderId"]) == CUSTOMER["name"]
     await search(shop)
+    assert readable(await opened_of(shop.container.orders.engine)) == {"name", "mail", "street"}
 
     told = await erase(shop, "u_1")
     assert told.exit_code == 0, told.output
@@ -111,6 +117,9 @@ async def test_after_the_erasure_the_keys_open_nothing_of_them(shop: Shop) -> No
     await follow(shop)
     sealed = await shop.rows("SELECT customer::text FROM orders.orders")
     request = await shop.rows("SELECT request::text FROM payments.operation")
+    await shop.delivered()
+    engine = shop.container.orders.engine
+    assert readable(await opened_of(engine)) == {"name", "mail", "street"}
     bodies = await shop.scalar("SELECT count(*) FROM payments.webhook_event WHERE body IS NOT NULL")
     assert "sealed1.own." in sealed[0]["customer"]
     assert "sealed1.own." in str(request)
@@ -118,6 +127,13 @@ async def test_after_the_erasure_the_keys_open_nothing_of_them(shop: Shop) -> No
     assert (await erase(shop, "u_1")).exit_code == 0
     assert await shop.scalar("SELECT count(*) FROM orders.data_key WHERE wrapped IS NOT NULL") == 0
     assert await shop.scalar("SELECT count(*) FROM payments.data_key WHERE wrapped IS NOT NULL") == 0
+    await shop.delivered()
+    assert readable(await opened_of(engine)) == set()
+    # Nor does what the gateway tells later bring it back; what it tells of no payment, an erasure takes again.
+    assert (await shop.refund(paid["payment"]["paymentId"], 500, "a-refund")).status_code == 201
+    await shop.delivered()
+    assert (await erase(shop, "u_1")).exit_code == 0
+    assert readable(await opened_of(engine)) == set()
     # Even where the ciphertext comes back, as from a replica or a log, nothing opens it.
     order_id = paid["orderId"]
     async with shop.container.orders.engine.begin() as connection:

@@ -73,7 +73,8 @@ class ReceiveWebhookHandler:
                 type=event.type,
                 created_at=event.created_at,
                 received_at=received_at,
-                body=command.body,
+                # Of a customer who was deleted, as when we had them erased, nothing is kept that tells who it was.
+                body=None if isinstance(event.snapshot, CustomerDeleted) else command.body,
                 intent_id=event.intent_id,
                 payment_id=payment.payment_id if payment else None,
                 outcome=outcome,
