@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.reconciliation.finding import Action, FindingType
 from entrypoints.environment import load_settings
 from entrypoints.settings import Secret, Settings, SettingsInvalid
 
@@ -260,3 +261,12 @@ def test_origins_with_commas() -> None:
     for wrong in ("*", "null", "https://shop.example/", "https://*.example", "shop.example"):
         with pytest.raises(SettingsInvalid, match="PAYONCE_CORS_ORIGINS"):
             load_settings({"PAYONCE_CORS_ORIGINS": wrong})
+
+
+def test_a_repair_policy_is_read_and_one_that_makes_no_sense_stops_the_start() -> None:
+    read = load_settings({"PAYONCE_REPAIR_POLICY": '{"MISSING_WEBHOOK": "flag"}'})
+    assert read.repair_policy == {FindingType.MISSING_WEBHOOK: Action.FLAG}
+    with pytest.raises(SettingsInvalid, match="REPAIR_POLICY is wrong: PAYMENT_ALTERED allows flag, ignore"):
+        load_settings({"PAYONCE_REPAIR_POLICY": '{"PAYMENT_ALTERED": "apply"}'})
+    with pytest.raises(SettingsInvalid, match="REPAIR_POLICY"):
+        load_settings({"PAYONCE_REPAIR_POLICY": '{"NO_SUCH_TYPE": "flag"}'})
