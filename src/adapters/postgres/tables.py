@@ -84,6 +84,7 @@ refund = Table(
         ("payment_id", "currency", "reason", "status", "gateway_refund_id", "failure_reason", "requested_by"),
     ),
     *map(_text, ("actor", "retried_by", "policy_rule", "decided_by", "comment")),
+    Column("retries", JSONB),
     _amount("amount"),
     *map(_time, ("created_at", "updated_at", "decided_at")),
     Column("operation_unknown", Boolean),

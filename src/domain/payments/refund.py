@@ -45,6 +45,8 @@ class Refund:
     """The service that asked for it on the requester's behalf."""
     retried_by: str | None = None
     """The subject of whoever asked last for it to be tried again."""
+    retries: tuple[str, ...] = ()
+    """The requests that asked for it to be tried again, each of them once."""
     attempt: int = 1
     """Counts how often it was asked of the gateway, each time by an operation of its own."""
     policy_rule: str | None = None
@@ -84,8 +86,9 @@ class Refund:
         self.decided_by = self.decided_at = self.comment = None
         self.updated_at = now
 
-    def begin_again(self, by: str, now: datetime) -> None:
+    def begin_again(self, request_id: str, by: str, now: datetime) -> None:
         """Forget the gateway's object of the attempt that failed: the next has one of its own."""
+        self.retries = (*self.retries, request_id)
         self.attempt += 1
         self.retried_by = by
         self.gateway_refund_id = self.failure_reason = None

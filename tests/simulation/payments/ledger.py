@@ -1,10 +1,12 @@
 """What the books must say, whatever happened: checks that know nothing of how payments are implemented."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from domain.payments.gateway import GatewayRefundStatus, IntentSnapshot, RefundSnapshot
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund, RefundStatus
+from domain.payments.refund_policy import DAY, Limits
 from domain.shared.payment_events import PaymentEvent
 
 _TAKES = ("PaymentSucceeded", "PaymentCaptured")
@@ -30,6 +32,22 @@ def check_events(payment: Payment, events: Sequence[PaymentEvent]) -> None:
     assert (payment.amount_captured, payment.amount_refunded) == (captured, refunded)
     assert sum(event.type in _TAKES for event in events) <= 1 or payment.capture_method == "MANUAL"
     assert sum(event.type == "PaymentCanceled" for event in events) <= 1
+
+
+GIVEN = (GatewayRefundStatus.PENDING, GatewayRefundStatus.SUCCEEDED)
+NOT_AT_THE_GATEWAY = (RefundStatus.FAILED, RefundStatus.PENDING_APPROVAL, RefundStatus.REJECTED)
+
+
+def check_policy(refunds: Sequence[Refund], limits: Limits, subject: str, now: datetime) -> None:
+    """Nobody has let more go than their own limits allow."""
+    counted = [
+        refund
+        for refund in refunds
+        if refund.decided_by == subject and refund.status in (RefundStatus.PENDING, RefundStatus.SUCCEEDED)
+    ]
+    today = [refund.amount for refund in counted if refund.decided_at and refund.decided_at > now - DAY]
+    assert limits.per_day is None or sum(today) <= limits.per_day["EUR"]
+    assert limits.per_refund is None or all(one.amount <= limits.per_refund["EUR"] for one in counted)
 
 
 def check_limits(payment: Payment, refunds: Sequence[Refund]) -> None:
@@ -67,9 +85,12 @@ def check_against_gateway(
         assert not refund.operation_unknown
         assert [one.amount for one in same] in ([refund.amount], [])
         if not same:
-            assert refund.status is RefundStatus.FAILED, "the gateway has nothing of it"
-    named = [one.refund_id for one in at_gateway if one.refund_id is not None]
+            assert refund.status in NOT_AT_THE_GATEWAY, "the gateway has nothing of it"
+    named = [(one.refund_id, one.attempt) for one in at_gateway if one.refund_id is not None]
     assert len(named) == len(set(named)), "a refund that we asked for once was made twice"
+    for refund in refunds:
+        given = [one for one in at_gateway if one.refund_id == refund.refund_id and one.status in GIVEN]
+        assert len(given) <= 1, "two attempts at one refund gave money"
 
 
 def vars_of(event: PaymentEvent) -> dict[str, str]:

@@ -17,14 +17,19 @@ from domain.payments.gateway import GatewayRefundStatus
 from domain.payments.ledger import LedgerEntry
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund
+from domain.payments.refund_policy import Limits, RefundPolicy, Rule
 from domain.payments.use_cases.verify_ledger import LedgerReport
-from tests.simulation.payments.ledger import check_against_gateway, check_events, check_limits
+from tests.simulation.payments.ledger import check_against_gateway, check_events, check_limits, check_policy
 from tests.simulation.payments.outside import AMOUNT, WHICH, OutsideMachine
 from tests.simulation.payments.postings import check_postings, check_report
+from tests.support.house import APPROVER, SERVICE, House, World
 
 TOKENS = st.sampled_from(
     ["pm_card_visa", "pm_card_chargeDeclined", "pm_card_authenticationRequired", "pm_card_pendingRefund"]
 )
+LIMITS = Limits(per_refund={"EUR": AMOUNT // 2}, per_day={"EUR": 2 * AMOUNT})
+APPROVALS = Limits(per_day={"EUR": 2 * AMOUNT})
+POLICY = RefundPolicy(rules=(Rule(name="staff", limits=LIMITS, approves=APPROVALS),))
 SOME = st.integers(1, AMOUNT + 50)
 
 
@@ -33,6 +38,7 @@ class PaymentMachine(OutsideMachine):
 
     def begin(self) -> None:
         self.payments: list[str] = []
+        self.house = House(World(refund_policy=POLICY))
 
     def teardown(self) -> None:
         if not hasattr(self, "house"):
@@ -92,6 +98,24 @@ class PaymentMachine(OutsideMachine):
         asked = [self.ask(self.refund_request(which, amount)) for amount in amounts]
         self.run(_all(asked))
 
+    def some_refund(self, which: int) -> Refund:
+        refunds = self.house.world.payments.rows["refund"]
+        found: Refund = refunds[sorted(refunds)[which % len(refunds)]]
+        return found
+
+    @precondition(lambda self: self.house.world.payments.rows["refund"])
+    @rule(which=WHICH, approve=st.booleans())
+    def decide(self, which: int, approve: bool) -> None:
+        refund, request_id = self.some_refund(which), f"d{next(self.numbers)}"
+        decide = self.house.approve if approve else self.house.reject
+        self.run(self.ask(lambda: decide(refund, request_id=request_id)))
+
+    @precondition(lambda self: self.house.world.payments.rows["refund"])
+    @rule(which=WHICH)
+    def refund_again(self, which: int) -> None:
+        refund, request_id = self.some_refund(which), f"a{next(self.numbers)}"
+        self.run(self.ask(lambda: self.house.refund_again(refund, request_id=request_id)))
+
     @precondition(lambda self: self.payments)
     @rule(which=WHICH)
     def capture_against_cancel(self, which: int) -> None:
@@ -121,6 +145,10 @@ class PaymentMachine(OutsideMachine):
     def the_books_are_right(self) -> None:
         if not hasattr(self, "house"):
             return
+        refunds = list(self.house.world.payments.rows["refund"].values())
+        now = self.house.clock.now()
+        check_policy(refunds, LIMITS, SERVICE.subject, now)
+        check_policy(refunds, APPROVALS, APPROVER.subject, now)
         for payment_id in self.payments:
             payment = self.house.payment(payment_id)
             check_events(payment, self.house.log(payment_id))

@@ -176,14 +176,17 @@ async def test_the_policy_judges_a_retry_by_whoever_asks_and_an_approval_holds()
     first, second = await house.paid(1000), await house.paid(1000)
     refund = await failed(house, first, 400)
     await house.refund(second, 300)  # 400 came to nothing, and does not count
-    waiting = await house.refund_again(refund)
+    waiting = await house.refund_again(refund, request_id="waits")
     assert (waiting.status, waiting.attempt, waiting.retried_by) == (P.PENDING_APPROVAL, 2, "service")
-    assert (await house.refund_again(refund)).attempt == 2
+    assert (await house.refund_again(refund, request_id="waits")).attempt == 2
+    with pytest.raises(RefundStateForbids):
+        await house.refund_again(refund)
     with pytest.raises(ApproverIsRequester):
         await house.approve(refund, caller=replace(SERVICE, token_id="t"))
     approved = await house.approve(refund)
     returned = house.gateway.settle_refund(approved.gateway_refund_id or "", G.FAILED)
     await house.webhook(house.gateway.webhook("refund.failed", returned))
+    assert (await house.refund_again(refund, request_id="waits")).attempt == 2  # it was for that attempt
     again = await house.refund_again(refund)
     assert (again.status, again.attempt, again.decided_by) == (P.SUCCEEDED, 3, "boss")
 

@@ -44,7 +44,7 @@ class RetryRefundHandler:
         async with self.unit_of_work() as uow:
             payment, refund = await self.desk.lock_refund(uow, command.caller, command.refund_id, limits)
             operation = await uow.operations.get(operation_id(command.request_id))
-            repeated = operation is not None or _waits_for(refund, command.caller)
+            repeated = command.request_id in refund.retries
             if not repeated:
                 operation = await self._retry(uow, command, payment, refund)
                 await uow.commit()
@@ -70,7 +70,7 @@ class RetryRefundHandler:
         if not is_approved:
             decision = await self._decide(uow, command, payment, refund)
             refund.policy_rule = decision.rule
-        refund.begin_again(caller.subject, now)
+        refund.begin_again(command.request_id, caller.subject, now)
         operation = None
         if decision is not None and decision.ruling is Ruling.NEEDS_APPROVAL:
             refund.wait(now)
@@ -103,8 +103,3 @@ class RetryRefundHandler:
             await uow.commit()
             raise
         return decision
-
-
-def _waits_for(refund: Refund, caller: Caller) -> bool:
-    """Whether this caller has asked for it again, and it waits for approval since."""
-    return refund.status is RefundStatus.PENDING_APPROVAL and refund.retried_by == caller.subject
