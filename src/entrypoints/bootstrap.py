@@ -24,6 +24,7 @@ from adapters.security.snapshots import OrderTermsSigner, SnapshotSigner
 from adapters.security.tokens import JwtIssuer, JwtVerifier, TokenProfile
 from adapters.system.currencies import IsoCurrencies
 from adapters.system.ids import SystemIds
+from domain.reconciliation.use_cases.measure import MeasureHandler
 from domain.shared.audit_trail import AuditTrail
 from domain.shared.callers import TokenIssuer, TokenVerifier
 from domain.shared.money import Currencies
@@ -95,6 +96,11 @@ class Container:
         """Of orders with their payments: it runs with the order service."""
         assert self.sides.orders is not None, "this process runs no order service"
         return self.sides.orders.reconciliation
+
+    @property
+    def measure(self) -> MeasureHandler:
+        """How far the books that are kept here are from agreeing."""
+        return (self.reconciliation if self.sides.orders else self.payments.reconciliation).measure
 
     @property
     def logged_events(self) -> LoggedEvents:

@@ -18,3 +18,4 @@ def test_after_a_storm_every_order_follows_its_money_and_the_altered_row_is_flag
     assert report.left == []
     assert report.findings["ORDER_ALTERED", "OPEN"] == 1
     assert report.findings["REFUND_AT_GATEWAY", "REPAIRED"] >= 2
+    assert not report.findings["LEDGER_DIFFERS", "OPEN"]

@@ -17,11 +17,14 @@ from domain.reconciliation.policy import RepairPolicy
 from domain.reconciliation.ports import Locks, UnitOfWorkFactory
 from domain.reconciliation.use_cases.compare_gateway import CompareGatewayHandler
 from domain.reconciliation.use_cases.examine_objects import ExamineObjectsHandler
+from domain.reconciliation.use_cases.measure import MeasureHandler
 from domain.reconciliation.use_cases.read_findings import ListFindingsHandler
 from domain.reconciliation.use_cases.record_differences import RecordDifferencesHandler
 from domain.reconciliation.use_cases.settle_finding import SettleFindingHandler
+from domain.reconciliation.use_cases.summarize_day import SummarizeDayHandler
 from domain.reconciliation.use_cases.sweep_gateway import SweepGatewayHandler
 from entrypoints.composition.outside import Outside
+from entrypoints.mail import build_operator_notifier
 from entrypoints.settings import Settings
 
 RECONCILER = "reconciler"
@@ -53,6 +56,21 @@ class GatewayReconciliation:
         return SettleFindingHandler([self.unit_of_work], self.outside.clock)
 
     @property
+    def measure(self) -> MeasureHandler:
+        """Of this database alone: for a process without the order service."""
+        return MeasureHandler([self.unit_of_work], self.outside.clock)
+
+    @property
+    def summarize_day(self) -> SummarizeDayHandler:
+        operators = self.outside.operators or build_operator_notifier(self.settings, self.outside.clock)
+        return SummarizeDayHandler(self.measure, operators, self.outside.clock)
+
+    @property
+    def record(self) -> RecordDifferencesHandler:
+        policy = RepairPolicy(self.settings.repair_policy)
+        return RecordDifferencesHandler(self.unit_of_work, policy, self.outside.clock, self.outside.ids)
+
+    @property
     def grace(self) -> timedelta:
         return timedelta(seconds=self.settings.reconcile_grace_seconds)
 
@@ -65,7 +83,7 @@ class GatewayReconciliation:
         examine = ExamineObjectsHandler(
             own,
             gateways,
-            RecordDifferencesHandler(self.unit_of_work, policy, clock, self.outside.ids),
+            self.record,
             PaymentRepairs(TakeOverReportHandler(self.receive_webhook), self.create_refund, repairer),
             self.unit_of_work,
             policy,

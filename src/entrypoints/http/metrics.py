@@ -36,7 +36,7 @@ def add_metrics(app: Litestar) -> None:
         payments.count_attentions if payments else None,
         count_waiting_refunds=payments.count_waiting_refunds if payments else None,
         count_deliveries=orders.webhooks.deliveries.count if orders else None,
-        measure=container.reconciliation.measure if orders else None,
+        measure=container.measure,
         audit_logs=container.audit.logs,
         also=also,
     )

@@ -1,12 +1,15 @@
 """The continuous comparison of the books, in any number of relay processes: one at a time does it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
+from adapters.services.ledger_book import VerifiedLedger
 from domain.reconciliation.finding import Finding
+from domain.reconciliation.ports import Locks
 from domain.reconciliation.use_cases.compare_gateway import CompareGatewayHandler
+from domain.reconciliation.use_cases.compare_ledger import CompareLedgerHandler
 from domain.reconciliation.use_cases.repair_orders import RepairOrdersHandler
 from entrypoints.bootstrap import Container
 from entrypoints.operating.logs import LoggedEvents
@@ -85,9 +88,33 @@ def orders_round_of(container: Container) -> OrdersRound:
     return OrdersRound(container, repair)
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerRound:
+    """One round: hold the ledger to the gateway."""
+
+    locks: Locks
+    compare: CompareLedgerHandler
+
+    async def __call__(self) -> None:
+        async with self.locks.hold("ledger") as held:
+            if held:
+                await self.compare()
+
+
+def ledger_round_of(container: Container) -> LedgerRound:
+    kept = container.payments.reconciliation
+    ledger = VerifiedLedger(container.payments.ledger.verify)
+    compare = CompareLedgerHandler(ledger, kept.record, kept.unit_of_work, container.clock, kept.grace)
+    return LedgerRound(kept.locks, compare)
+
+
 async def summarize_day(container: Container) -> None:
-    """Once a day over all processes."""
-    reconciliation = container.reconciliation
-    async with reconciliation.locks.hold("summary") as held:
+    """Once a day over all processes; with the ledger where the payments are."""
+    kept = container.reconciliation if container.sides.orders else container.payments.reconciliation
+    summarize = kept.summarize_day
+    if container.sides.payments is not None:
+        ledger = VerifiedLedger(container.payments.ledger.verify)
+        summarize = replace(summarize, ledger_faults=ledger.faults)
+    async with kept.locks.hold("summary") as held:
         if held:
-            await reconciliation.summarize_day()
+            await summarize()

@@ -15,7 +15,7 @@ from entrypoints.settings import Settings
 from entrypoints.traces import in_new_traces
 from entrypoints.worker.consumers import effect_inboxes
 from entrypoints.worker.periodic import periodically
-from entrypoints.worker.reconciling import GatewayRound, orders_round_of, summarize_day
+from entrypoints.worker.reconciling import GatewayRound, ledger_round_of, orders_round_of, summarize_day
 from entrypoints.worker.subscriptions import EFFECTS, consumers_by_topic, consumers_of
 from entrypoints.worker.waiting import check_payments
 from entrypoints.worker.webhook_log import WebhookPublisher
@@ -28,6 +28,7 @@ BALANCE_SECONDS = 20.0
 HOUSEKEEPING_SECONDS = 3600.0
 WEBHOOK_SECONDS = 0.5
 SUMMARY_SECONDS = 60.0
+LEDGER_SECONDS = 30.0
 ANCHOR_SECONDS = 600.0
 FORGET_KEYS_AT_ONCE = 1000
 
@@ -44,6 +45,8 @@ async def run_relay(settings: Settings, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
             for work in _anchors(container, stop):
                 tasks.create_task(work)
+            summarize = partial(summarize_day, container)
+            tasks.create_task(periodically("daily summary", SUMMARY_SECONDS, summarize, stop))
             for side in container.running:
                 for work in _housekeeping(side, consumers_of(side.outbox.schema), settings, stop):
                     tasks.create_task(work)
@@ -83,6 +86,7 @@ def _of_payments(
     yield periodically("payments: queue webhooks", WEBHOOK_SECONDS, webhooks.drain, stop)
     compare = in_new_traces(GatewayRound(container, side.reconciliation.compare()), container.ids)
     yield periodically("reconcile gateway", container.settings.reconcile_seconds, compare, stop)
+    yield periodically("reconcile ledger", LEDGER_SECONDS, ledger_round_of(container), stop)
 
 
 def _of_orders(container: Container, publisher: DramatiqPublisher, stop: asyncio.Event) -> Work:
@@ -131,7 +135,6 @@ def _reconciliation(container: Container, stop: asyncio.Event) -> Work:
     seconds = container.settings.reconcile_seconds
     compare_orders = in_new_traces(orders_round_of(container), container.ids)
     yield periodically("reconcile orders", seconds, compare_orders, stop)
-    yield periodically("daily summary", SUMMARY_SECONDS, partial(summarize_day, container), stop)
 
 
 def _anchors(container: Container, stop: asyncio.Event) -> Work:
