@@ -222,6 +222,14 @@ async def test_two_services_that_know_each_others_address_alone(split: Split, tm
     _the_broker_forgets(split)
     _a_key_is_rotated(split)
     await _the_payment_service_dies(split)
+    _nothing_secret_was_written(tmp_path)
+
+
+def _nothing_secret_was_written(home: Path) -> None:
+    for log in home.glob("*/*.log"):
+        written = log.read_text()
+        for secret in ("eyJ", "PRIVATE KEY", "pm_card_visa"):
+            assert secret not in written, log
 
 
 def _the_broker_forgets(split: Split) -> None:

@@ -94,3 +94,21 @@ def test_a_token_needs_keys(home: Path) -> None:
     result = run(home, "token", "--sub", "u_1", "--scope", "orders:read", "--scope", "orders:write", "--json")
     assert json.loads(result.output)["scopes"] == ["orders:read", "orders:write"]
     assert run(home, "token", "--sub", "u_1", "--scope", "orders:read,users:any").output.count(".") == 2
+
+
+def test_certificates_are_made_once_and_renewed(home: Path) -> None:
+    made = run(home, "certs", "--name", "orders.internal", "--json")
+    assert made.exit_code == 0, made.output
+    folder = Path(json.loads(made.output)["authority"]).parent
+    before = (folder / "payments.pem").read_bytes()
+    again = run(home, "certs")
+    assert again.exit_code == 2
+    assert "is not overwritten" in again.output
+    assert run(home, "certs", "--renew").exit_code == 0
+    assert (folder / "payments.pem").read_bytes() != before
+
+
+def test_the_payment_service_has_no_worker(home: Path) -> None:
+    refused = run(home, "worker", "--service", "payments")
+    assert refused.exit_code == 2
+    assert "no work for a worker" in refused.output
