@@ -17,6 +17,7 @@ from entrypoints.cli.ledger_export import FORMATS, ExtraMissing, export_to
 from entrypoints.cli.ledger_show import Show
 from entrypoints.cli.operators import When, exit_with, json_option, ready_file_option, settings_of
 from entrypoints.composition.ledger import LedgerPart
+from entrypoints.operating.audit import operator
 from entrypoints.operating.ledger import opened_ledger
 from entrypoints.settings import Settings
 
@@ -242,7 +243,7 @@ def backfill(settings: Settings, as_json: bool) -> None:
     """Post the money of payments from before there was a ledger, once: after an upgrade from such a release."""
 
     async def work(ledger: LedgerPart) -> int:
-        Show(as_json).backfilled(await ledger.backfill())
+        Show(as_json).backfilled(await ledger.backfill(operator()))
         return 0
 
     _run(settings, work, reads_payments=True)

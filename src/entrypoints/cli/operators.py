@@ -87,6 +87,8 @@ def exit_with(work: Coroutine[Any, Any, int]) -> None:
     """Do the work and exit with its code."""
     try:
         code = asyncio.run(work)
+    except BrokenPipeError:
+        raise  # whoever reads our output has read enough: click ends quietly
     except (DBAPIError, OSError, PoolTimeout, Unavailable) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error.__cause__ or error
         raise click.ClickException(f"The database does not answer as it should: {cause}") from error

@@ -30,5 +30,5 @@ def build_ledger(
         import_balance=ImportBalanceHandler(uow, gateways, clock, ids),
         report_payout=ReportPayoutHandler(uow, gateways),
         verify=VerifyLedgerHandler(uow, gateways),
-        backfill=BackfillLedgerHandler(uow, ids),
+        backfill=BackfillLedgerHandler(uow, clock, ids),
     )

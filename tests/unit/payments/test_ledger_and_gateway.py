@@ -16,7 +16,7 @@ from domain.payments.ledger_ports import EntryFilter
 from domain.payments.use_cases.import_balance import Imported
 from domain.payments.use_cases.verify_ledger import LedgerReport
 from tests.support.fake_gateway import FakeGateway
-from tests.support.house import House, World
+from tests.support.house import SERVICE, House, World
 
 FEE = 59  # of 1000
 
@@ -126,7 +126,7 @@ async def test_a_payment_that_was_altered_by_hand_is_found() -> None:
     house.world.payments.rows["payment"][payment.payment_id].amount_captured = 999
     found = await report(house)
     assert [(one.captured, one.ledger_captured) for one in found.disagreeing] == [(999, 1000)]
-    assert await house.backfill_ledger() == 0, "nor is it made right by posting the difference"
+    assert await house.backfill_ledger(SERVICE) == 0, "nor is it made right by posting the difference"
 
 
 async def test_a_refund_that_fails_before_it_succeeds_explains_itself() -> None:
@@ -175,7 +175,10 @@ async def test_the_gateway_settles_in_its_own_currency() -> None:
     house.gateway.balance.rates["EUR"] = ("USD", Decimal("1.2"))
     found = await report(house)
     assert found.is_right
-    assert [(one.currency, one.clearing) for one in found.balances] == [("USD", 1250 - 66 - 480)]
+    assert [(one.currency, one.clearing) for one in found.balances] == [
+        ("EUR", 0),
+        ("USD", 1250 - 66 - 480),
+    ]
     assert await balances(house, currency="EUR") == {"exchange": 600, "refunds": 400, "revenue": -1000}
 
 
@@ -212,8 +215,13 @@ async def test_payments_of_before_are_posted_once() -> None:
         dispute.movements = 0
     later = await house.paid(500)
     assert later.amount_captured == 500
-    assert await house.backfill_ledger() == 4
-    assert await house.backfill_ledger() == 0
+    assert await house.backfill_ledger(SERVICE) == 4
+    told = [record.entry for record in house.world.payments.audit if record.entry.action == "ledger.backfill"]
+    assert {entry.object_id: entry.after for entry in told} == {
+        payment.payment_id: {"entries": 2},
+        disputed.payment_id: {"entries": 2},
+    }
+    assert await house.backfill_ledger(SERVICE) == 0
     assert (await report(house)).is_right
 
 

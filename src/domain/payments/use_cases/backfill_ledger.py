@@ -9,7 +9,9 @@ from domain.payments.ledger_ports import EntryFilter
 from domain.payments.ports import UnitOfWorkFactory
 from domain.payments.refund import RefundStatus
 from domain.payments.story import PaymentStory
-from domain.shared.system import IdFactory
+from domain.shared.audit import AuditEntry
+from domain.shared.callers import Caller
+from domain.shared.system import Clock, IdFactory
 
 PAGE = 200
 MOST_ENTRIES = 1000
@@ -25,9 +27,10 @@ class BackfillLedgerHandler:
     """
 
     unit_of_work: UnitOfWorkFactory
+    clock: Clock
     ids: IdFactory
 
-    async def __call__(self) -> int:
+    async def __call__(self, caller: Caller) -> int:
         """How many entries were posted."""
         posted, after = 0, None
         while True:
@@ -35,12 +38,12 @@ class BackfillLedgerHandler:
                 page = await uow.ledger.payment_books(after=after, limit=PAGE)
             for books in page:
                 if not books.agree:
-                    posted += await self._post(books.payment_id)
+                    posted += await self._post(books.payment_id, caller)
             if len(page) < PAGE:
                 return posted
             after = page[-1].payment_id
 
-    async def _post(self, payment_id: str) -> int:
+    async def _post(self, payment_id: str, caller: Caller) -> int:
         async with self.unit_of_work() as uow:
             payment = await uow.payments.lock(payment_id)
             assert payment is not None, "a payment that took money is never removed"
@@ -50,6 +53,13 @@ class BackfillLedgerHandler:
             known = await uow.ledger.find(wanted, after=None, limit=MOST_ENTRIES)
             entries = list(_missing(story, known, self.ids))
             await uow.ledger.post(entries)
+            if entries:
+                after = {"entries": len(entries)}
+                await uow.audit.append(
+                    AuditEntry.of(
+                        caller, "ledger.backfill", "payment", payment_id, at=self.clock.now(), after=after
+                    )
+                )
             await uow.commit()
         return len(entries)
 

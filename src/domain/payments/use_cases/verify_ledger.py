@@ -118,6 +118,6 @@ class VerifyLedgerHandler:
             found += [
                 BalanceComparison(book.name, currency, cleared.get(currency, 0), held.get(currency, 0))
                 for currency in sorted({**held, **cleared})
-                if cleared.get(currency, 0) or held.get(currency, 0)
+                if currency in cleared or held[currency]
             ]
         return found
