@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,9 +15,11 @@ from entrypoints.bootstrap import build_container
 from entrypoints.composition.outside import Outside
 from entrypoints.http.app import create_app_of
 from entrypoints.http.operations import Operation
+from entrypoints.settings import Settings
 from entrypoints.traces import current_traceparent
 from tests.integration.http.conftest import CART, SERVICE, Api, MakeSettings
 from tests.support.fake_gateway import FakeGateway
+from tests.support.services import certificates, tls_files
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]")
@@ -112,14 +115,32 @@ async def test_health_and_keys(api: Api) -> None:
     assert "d" not in key
 
 
+def alone(make_settings: MakeSettings, service: str, home: Path) -> Settings:
+    """The settings of one service whose other one never answers."""
+    files = tls_files(certificates(home), service)
+    return make_settings(
+        service=service,
+        orders_url="https://127.0.0.1:9",
+        payments_url="https://127.0.0.1:9",
+        service_client_cert=files.certificate,
+        service_client_key=files.key,
+        service_client_ca=files.authority,
+    )
+
+
 @pytest.mark.parametrize(
     ("service", "there", "not_there"),
     [("orders", "/v1/orders", "/v1/payments"), ("payments", "/v1/payments", "/v1/orders")],
 )
 async def test_each_service_has_its_own_calls(
-    make_settings: MakeSettings, gateway: FakeGateway, service: str, there: str, not_there: str
+    make_settings: MakeSettings,
+    gateway: FakeGateway,
+    tmp_path: Path,
+    service: str,
+    there: str,
+    not_there: str,
 ) -> None:
-    container = build_container(make_settings(service=service), Outside(gateway=gateway))
+    container = build_container(alone(make_settings, service, tmp_path), Outside(gateway=gateway))
     api = Api(create_app_of(container), container)
     assert (await api.get(there)).status_code == 200
     assert (await api.get(not_there)).status_code == 404
@@ -217,9 +238,9 @@ async def test_metrics_need_no_token(api: Api) -> None:
 
 @pytest.mark.parametrize("service", ["orders", "payments"])
 async def test_a_service_tells_of_its_own_log(
-    make_settings: MakeSettings, gateway: FakeGateway, service: str
+    make_settings: MakeSettings, gateway: FakeGateway, tmp_path: Path, service: str
 ) -> None:
-    container = build_container(make_settings(service=service), Outside(gateway=gateway))
+    container = build_container(alone(make_settings, service, tmp_path), Outside(gateway=gateway))
     api = Api(create_app_of(container), container)
     told = (await api.http.get("/metrics")).text
     assert set(re.findall(r'log="(\w+)"', told)) == {service}
