@@ -61,6 +61,7 @@ _ROUTES_BY_SERVICE: Mapping[str, Sequence[ControllerRouterHandler]] = {
         *explain.ROUTES,
         *stream.ROUTES,
         *endpoints.ROUTES,
+        *findings.ROUTES,
     ],
     "payments": [
         *new_payments.ROUTES,
@@ -107,7 +108,6 @@ def create_app_of(container: Container) -> Litestar:
         [
             *_service_routes(_ROUTES_BY_SERVICE, container.settings.service),
             *audit.ROUTES,
-            *findings.ROUTES,
             *metrics.ROUTES,
             *documentation.ROUTES,
             console_router(container.settings.service),

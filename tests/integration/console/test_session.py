@@ -388,6 +388,8 @@ async def test_a_process_shows_the_pages_of_its_service(tmp_path: Path) -> None:
         paths = {route.path for route in api.app.routes}
         assert own in paths
         assert other not in paths
+        # The books are compared where the orders are.
+        assert ("/v1/findings" in paths) == (service == "orders")
         await browser.http.aclose()
         await api.container.stop()
 
