@@ -171,16 +171,19 @@ def main(payments: int, file: Path | None) -> None:
                     figures[name] = measured(machine, port, part)
             figures[LIMIT] = asyncio.run(merge_of_two_lists(machine))
             figures[LISTED] = asyncio.run(read_the_list(port))
-    table = Table("part", "seconds", "processor", "payments/s", "memory, MB", "found")
+    table = Table("part", "seconds", "processor", "payments/s", "memory, MB", "× limit", "found")
     for name, found in figures.items():
         number = found["payments"]
         memory = f"{found['memory']:.0f}" if "memory" in found else ""
+        limit = figures[LIMITS[name]] if name in LIMITS else None
+        ratio = f"{found['seconds'] / limit['seconds']:.0f}" if limit else ""
         table.add_row(
             name,
             f"{found['seconds']:.1f}",
             f"{found['cpuSeconds']:.1f}",
             f"{number / found['seconds']:,.0f}",
             memory,
+            ratio,
             str(found.get("found", "")),
         )
     console.print(table)
@@ -197,6 +200,12 @@ PARTS = {
     "the first round, which catches up": "round",
     "a round when nothing has changed": "round",
 }
+
+LIMITS = {
+    "of these, orders with payments": LIMIT,
+    "and payments with the gateway": LISTED,
+}
+"""What each is held against."""
 
 if __name__ == "__main__":
     main()
