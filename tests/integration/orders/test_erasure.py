@@ -34,7 +34,7 @@ async def order_of(shop: Shop, key: str, user_id: str | None, method: str | None
     return await call(shop, f"/v1/orders/{order['orderId']}/confirm", confirm, f"{key}-confirm")
 
 
-async def erase(shop: Shop, *arguments: str) -> Result:
+async def erase(shop: Shop, *arguments: str, **more: str) -> Result:
     settings = shop.container.settings
     environment = {
         "PAYONCE_HOME": str(settings.home),
@@ -42,6 +42,7 @@ async def erase(shop: Shop, *arguments: str) -> Result:
         "PAYONCE_STRIPE_API_KEY": settings.stripe_api_key.reveal(),
         "PAYONCE_STRIPE_WEBHOOK_SECRET": "whsec_unused",
         "PAYONCE_STRIPE_API_BASE": settings.stripe_api_base,
+        **more,
     }
     run = CliRunner().invoke
     return await asyncio.to_thread(run, main, ["erase", *arguments, "--yes", "--json"], env=environment)
@@ -160,6 +161,8 @@ async def test_nothing_is_erased_while_something_is_open(shop: Shop) -> None:
     told = await erase(shop, "--order", guest["orderId"])
     assert told.exit_code == 0, told.output
     assert await customer_of(shop, guest["orderId"]) is None
+    alone = printed(await erase(shop, "--order", guest["orderId"], PAYONCE_SERVICE="orders"))
+    assert (list(alone["services"]), alone["notHere"]) == (["orders"], ["payments"])
 
 
 async def test_a_value_that_was_moved_is_refused_in_one_answer(shop: Shop) -> None:
