@@ -6,7 +6,7 @@ from outbox.event import Event, EventKey
 from outbox.inbox import Comparison, EffectHandler, GiveUp, Handler, Received, RetryPolicy, StreamProgress
 from outbox.listening import listening
 from outbox.log import Outbox
-from outbox.operations import Consumer, Operations
+from outbox.operations import Consumer, Follower, Held, Operations
 from outbox.ordered import OrderedInbox
 from outbox.publisher import Publisher, PublishFailed
 from outbox.relay import Relay
@@ -25,8 +25,10 @@ __all__ = [
     "EffectHandler",
     "Event",
     "EventKey",
+    "Follower",
     "GiveUp",
     "Handler",
+    "Held",
     "InboxView",
     "Operations",
     "OrderedInbox",

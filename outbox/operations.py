@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from outbox.anti_entropy import ConsumerView
 from outbox.cursor import READING
 from outbox.database import transaction
 from outbox.event import EventKey
+from outbox.inbox import Comparison
 from outbox.log import Outbox
 from outbox.operations_sql import InboxSql, LogSql
 from outbox.ordered import OrderedInbox
@@ -46,6 +48,24 @@ Note = Callable[[AsyncConnection, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What lies in a consumer's inbox, each counted up to `HELD`; ages in seconds, None where there is nothing."""
+
+    waiting: int
+    due: int
+    parked: int
+    forked: int
+    oldest_seconds: float | None
+    overdue_seconds: float | None
+
+
+class Follower(ConsumerView, Protocol):
+    """A consumer as its producer's operators see it: with its inbox here, or through an HTTP client."""
+
+    async def held(self) -> Held: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Consumer:
     """A consumer's inbox in a database of its own, and the topic that it follows."""
 
@@ -57,6 +77,27 @@ class Consumer:
     def name(self) -> str:
         return self.inbox.consumer
 
+    async def compare(self, events: Sequence[EventKey], /) -> Comparison:
+        async with transaction(self.engine, **LOOKING) as connection:
+            return await self.inbox.compare(connection, events)
+
+    async def park_forked(self, streams: Mapping[str, str], /) -> None:
+        async with transaction(self.engine) as connection:
+            await self.inbox.park_forked(connection, streams)
+
+    async def held(self) -> Held:
+        counts = InboxSql(self.inbox.schema, is_ordered=isinstance(self.inbox, OrderedInbox)).counts
+        async with transaction(self.engine, **LOOKING) as connection:
+            row = (await connection.execute(counts, {"consumer": self.name, "limit": HELD})).one()
+        return Held(
+            waiting=row.waiting,
+            due=row.due,
+            parked=row.parked,
+            forked=row.forked,
+            oldest_seconds=row.oldest_seconds,
+            overdue_seconds=row.overdue_seconds,
+        )
+
 
 class Operations:
     """One log with its consumers, to look at and to act on.
@@ -67,11 +108,18 @@ class Operations:
     """
 
     def __init__(
-        self, engine: AsyncEngine, outbox: Outbox, publishers: Sequence[str], consumers: Sequence[Consumer]
+        self,
+        engine: AsyncEngine,
+        outbox: Outbox,
+        publishers: Sequence[str],
+        consumers: Sequence[Consumer],
+        elsewhere: Sequence[Follower] = (),
     ) -> None:
+        """`elsewhere` are consumers whose inboxes others act on: here they can be looked at."""
         self.schema = outbox.schema
         self.consumers: Mapping[str, Consumer] = {consumer.name: consumer for consumer in consumers}
-        self.topics = sorted({consumer.topic for consumer in consumers})
+        self.followers: Mapping[str, Follower] = {one.name: one for one in (*consumers, *elsewhere)}
+        self.topics = sorted({consumer.topic for consumer in (*consumers, *elsewhere)})
         self._engine = engine
         self._lanes = outbox.lanes
         self._publishers = publishers
@@ -102,16 +150,17 @@ class Operations:
         )
 
     async def consumer_status(self, name: str) -> ConsumerStatus:
-        """What the consumer has not applied yet; asks the producer's database, then the consumer's."""
-        consumer = self.consumers[name]
+        """What the consumer has not applied yet; asks the producer's database, then the consumer.
+
+        Raises what a follower elsewhere does, besides.
+        """
+        consumer = self.followers[name]
         async with transaction(self._engine, **LOOKING) as connection:
             now = (await connection.execute(self._sql.now)).scalar_one()
             window, asked_for, is_cut = await self._unknown(connection, consumer)
         keys = [EventKey(row.id, row.stream, row.sequence) for row in asked_for]
-        async with transaction(consumer.engine, **LOOKING) as connection:
-            counts = self._inboxes[name].counts
-            held = (await connection.execute(counts, {"consumer": name, "limit": HELD})).one()
-            answer = await consumer.inbox.compare(connection, keys) if keys else None
+        held = await consumer.held()
+        answer = await consumer.compare(keys) if keys else None
         lacking = {row.id: row for row in asked_for if answer and row.id in answer.missing}
         ages = [(now - row.created_at).total_seconds() for row in lacking.values() if row.created_at]
         on_the_way = max(ages, default=None)
@@ -132,7 +181,7 @@ class Operations:
         )
 
     async def _unknown(
-        self, connection: AsyncConnection, consumer: Consumer
+        self, connection: AsyncConnection, consumer: Follower
     ) -> tuple[WindowStatus, list[Row[Any]], bool]:
         """The window, the events of which only the consumer can say whether it has them, and whether not all."""
         asked = {"publisher": f"anti-entropy:{consumer.name}", "lanes": self._lanes, "limit": ASKED}

@@ -89,7 +89,8 @@ class Container:
             part.side.engine if part is not None else None
             for part in (self.sides.payments, self.sides.orders)
         )
-        return operations_of(payments, orders)
+        elsewhere = self.sides.payments.followers if self.sides.payments and orders is None else ()
+        return operations_of(payments, orders, elsewhere)
 
     @property
     def reconciliation(self) -> Reconciliation:

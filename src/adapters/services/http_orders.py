@@ -15,7 +15,7 @@ from domain.payments.errors import OrdersUnavailable
 from domain.payments.ports import OrderTerms
 from domain.shared.callers import Caller
 from domain.shared.errors import NotFound, Unavailable
-from outbox import Comparison, EventKey
+from outbox import Comparison, EventKey, Held
 
 COMPARED_AT_ONCE = 1000
 """Events asked about in one call: some hundred kilobytes."""
@@ -96,7 +96,7 @@ class HttpOrderTerms:
 
 @dataclass(frozen=True, slots=True)
 class HttpConsumer:
-    """`ConsumerView`: what a consumer of the order side has of our log."""
+    """`Follower`: what a consumer of the order side has of our log."""
 
     client: ServiceClient
     name: str
@@ -115,6 +115,9 @@ class HttpConsumer:
     async def park_forked(self, streams: Mapping[str, str]) -> None:
         for part in _parts(list(streams.items()), COMPARED_AT_ONCE, lambda _: 0):
             await self._call("forks", _Done, _ForksSent(streams=dict(part)))
+
+    async def held(self) -> Held:
+        return await self.client.call("GET", f"/internal/v1/consumers/{self.name}/held", PAYMENTS, Held)
 
     async def _call(self, what: str, answer: type[T], body: msgspec.Struct) -> T:
         return await self.client.call(

@@ -42,7 +42,7 @@ from entrypoints.outgoing_webhooks import OutgoingWebhooks, build_outgoing_webho
 from entrypoints.settings import Settings
 from entrypoints.traces import current_traceparent
 from entrypoints.worker.subscriptions import ORDERS
-from outbox import ConsumerView, Event, InboxView, OrderedInbox, Outbox, Waker
+from outbox import Consumer, Event, Follower, OrderedInbox, Outbox, Waker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class OrderSide:
     money_policy: MoneyPolicy
     webhooks: OutgoingWebhooks
     """Those that we send."""
-    consumers: Mapping[str, ConsumerView]
+    consumers: Mapping[str, Follower]
     """Who follows the payments' log here, by name, as the payment side asks them what they have."""
 
 
@@ -147,7 +147,7 @@ def build_orders(
         ),
         money_policy=settings.money_policy(),
         consumers={
-            ORDERS.consumer: InboxView(
+            ORDERS.consumer: Consumer(
                 parts.engine,
                 OrderedInbox(parts.outbox.schema, ORDERS.consumer, _apply_nothing),
                 ORDERS.topic,

@@ -39,7 +39,7 @@ from entrypoints.operating.logs import LoggedEvents
 from entrypoints.settings import Secret, Settings
 from entrypoints.streams import OrderStreams
 from entrypoints.worker.subscriptions import ORDERS as ORDERS_CONSUMER
-from outbox import ConsumerView
+from outbox import Follower
 
 HandOver = Callable[[Sequence[EventToSend]], Awaitable[object]]
 """Gives payment events to the order side, to be sent to who has registered for them."""
@@ -50,7 +50,7 @@ class PaymentsPart:
     """The payment service, and who follows its log on the order side."""
 
     side: PaymentSide
-    followers: Sequence[ConsumerView]
+    followers: Sequence[Follower]
     queue_webhooks: HandOver
 
 

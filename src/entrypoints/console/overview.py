@@ -60,7 +60,7 @@ async def _outbox(container: Container) -> dict[str, Any]:
     """Each log that is this process's to see, its consumers, and what is wrong."""
     statuses: list[tuple[LogStatus, list[ConsumerStatus]]] = []
     for log in container.logs.values():
-        consumers = [await log.consumer_status(one) for one in log.consumers]
+        consumers = [await log.consumer_status(one) for one in log.followers]
         statuses.append((await log.log_status(), consumers))
     found = [alarm for log_status, of_log in statuses for alarm in alarms(log_status, of_log)]
     return {"logs": statuses, "alarms": found}

@@ -6,7 +6,7 @@ of an order, it asks by the public `payment-terms`.
 
 from typing import Any
 
-from litestar import post
+from litestar import get, post
 from litestar.response.base import ASGIResponse
 
 from adapters.services.identities import DELIVERY
@@ -24,7 +24,7 @@ from entrypoints.http.schemas.internal import (
     ForksBody,
     WebhookEventsBody,
 )
-from outbox import ConsumerView, EventKey
+from outbox import EventKey, Follower, Held
 
 
 def _operation(operation_id: str, summary: str, answer: Any, answer_example: Any, body: Any) -> Operation:
@@ -48,6 +48,9 @@ COMPARE = _operation(
     CompareBody,
 )
 PARK = _operation("parkForkedStreams", "Park streams that have forked", DoneAnswer, DoneAnswer(), ForksBody)
+HELD = _operation(
+    "getHeldEvents", "What lies in a consumer's inbox", Held, Held(0, 0, 0, 0, None, None), None
+)
 QUEUE = _operation(
     "queueWebhookEvents",
     "Hand events over to be sent to those who want them",
@@ -73,6 +76,12 @@ async def park_forked_streams(request: ApiRequest) -> ASGIResponse:
     return respond(result(DoneAnswer()))
 
 
+@get("/internal/v1/consumers/{consumer:str}/held", **route(HELD))
+async def get_held_events(request: ApiRequest) -> ASGIResponse:
+    held = await _view(request).held()
+    return respond(result(held))
+
+
 @post("/internal/v1/webhook-events", **route(QUEUE))
 async def queue_webhook_events(request: ApiRequest) -> ASGIResponse:
     body = (await read_json(request, WebhookEventsBody)).value
@@ -90,10 +99,10 @@ async def queue_webhook_events(request: ApiRequest) -> ASGIResponse:
     return respond(result(DoneAnswer()))
 
 
-ROUTES = [compare_events, park_forked_streams, queue_webhook_events]
+ROUTES = [compare_events, park_forked_streams, get_held_events, queue_webhook_events]
 
 
-def _view(request: ApiRequest) -> ConsumerView:
+def _view(request: ApiRequest) -> Follower:
     """The consumer that the address names, of those that follow the payments. Raises Problem."""
     view = container_of(request.app).orders.consumers.get(request.path_params["consumer"])
     if view is None:

@@ -11,7 +11,7 @@ from adapters.postgres.sealing import Vault
 from entrypoints.settings import Settings
 from entrypoints.worker.subscriptions import EFFECTS, ORDERS, SUBSCRIPTIONS, Subscription
 from entrypoints.worker.webhook_log import PUBLISHER as WEBHOOKS
-from outbox import Consumer, Event, Operations, OrderedInbox, Outbox, Selection, UnorderedInbox
+from outbox import Consumer, Event, Follower, Operations, OrderedInbox, Outbox, Selection, UnorderedInbox
 
 PUBLISHERS = ("dramatiq",)
 """Who reads each log."""
@@ -47,16 +47,19 @@ class LoggedStreams:
         return [listed.event async for page in self.log.select(selection) for listed in page]
 
 
-def operations_of(payments: AsyncEngine | None, orders: AsyncEngine | None) -> dict[str, Operations]:
+def operations_of(
+    payments: AsyncEngine | None, orders: AsyncEngine | None, elsewhere: Sequence[Follower] = ()
+) -> dict[str, Operations]:
     """The operations of each log by its name, of the services whose databases these are.
 
-    All consumers keep their inboxes with the orders: without that database none can be looked at.
+    All consumers keep their inboxes with the orders; `elsewhere` are those of the payments' log where that is
+    another process.
     """
     logs: dict[str, Operations] = {}
     if payments is not None:
         ordered = OrderedInbox("orders", ORDERS.consumer, _apply_nothing)
         consumers = [Consumer(orders, ordered, ORDERS.topic)] if orders is not None else []
-        logs["payments"] = Operations(payments, Outbox("payments"), PAYMENT_PUBLISHERS, consumers)
+        logs["payments"] = Operations(payments, Outbox("payments"), PAYMENT_PUBLISHERS, consumers, elsewhere)
     if orders is not None:
         effects = [
             Consumer(orders, UnorderedInbox("orders", one.consumer, _carry_out_nothing), one.topic)

@@ -397,7 +397,7 @@ class Metrics:
             ask_reconciliation(),
             *(ask_audit(name, log) for name, log in self._audit_logs.items()),
             *(ask_log(name, log) for name, log in self._logs.items()),
-            *(ask_consumer(name, log, c) for name, log in self._logs.items() for c in log.consumers),
+            *(ask_consumer(name, log, c) for name, log in self._logs.items() for c in log.followers),
         )
         return found
 

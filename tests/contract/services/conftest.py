@@ -22,7 +22,7 @@ from entrypoints.bootstrap import build_container
 from entrypoints.composition.outside import Outside
 from entrypoints.local.postgres import EmbeddedPostgres
 from entrypoints.settings import Secret, Settings
-from outbox import ConsumerView
+from outbox import Follower
 from tests.support.fake_gateway import FakeGateway
 from tests.support.house import SERVICE
 from tests.support.postgres import create_database, drop_database
@@ -51,7 +51,7 @@ class Meeting:
         return self.services.payments.payments.create_payment.check_order.source
 
     @property
-    def consumer(self) -> ConsumerView:
+    def consumer(self) -> Follower:
         part = self.services.payments.sides.payments
         assert part is not None
         [view] = part.followers

@@ -162,6 +162,10 @@ async def test_a_consumer_says_what_it_has(meeting: Meeting) -> None:
     async with engine.connect() as connection:
         progress = await inbox.progress(connection, ["pay_1"])
     assert progress["pay_1"].forked == "forked: 2 applied"
+    held = await meeting.consumer.held()
+    assert (held.waiting, held.due, held.parked, held.forked) == (0, 0, 0, 1)
+    status = await meeting.services.payments.logs["payments"].consumer_status("orders")
+    assert (status.lag.number, status.forked.number) == (0, 1)
 
 
 async def _apply_nothing(_connection: AsyncConnection, _events: Sequence[Event], /) -> None:
