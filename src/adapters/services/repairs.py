@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from domain.payments.errors import PaymentNotFound
+from domain.payments.refund import RefundStatus
 from domain.payments.use_cases.create_refund import CreateRefund, CreateRefundHandler
 from domain.payments.use_cases.take_over_report import TakeOverReport, TakeOverReportHandler
 from domain.payments.webhook import WebhookOutcome
 from domain.reconciliation.finding import Finding
 from domain.shared.callers import Caller
+from domain.shared.errors import Conflict
 from domain.shared.gateway_objects import ObjectKind
 
 SCOPES = frozenset({"refunds:create", "users:any"})
@@ -53,7 +55,10 @@ class PaymentRepairs:
                 reason=f"reconciliation: {finding.type}",
             )
         )
-        return f"refund {refund.refund_id} of {refund.amount} is {refund.status}"
+        said = f"refund {refund.refund_id} of {refund.amount} is {refund.status}"
+        if refund.status in (RefundStatus.FAILED, RefundStatus.REJECTED, RefundStatus.CANCELED):
+            raise Conflict(f"{said}: {refund.failure_reason}")
+        return said
 
     @property
     def _caller(self) -> Caller:

@@ -6,9 +6,16 @@ from typing import Any
 import pytest
 
 from domain.payments.dispute_status import DisputeStatus
-from domain.payments.gateway import CaptureMethod, GatewayRefundStatus, IntentStatus
+from domain.payments.gateway import (
+    CaptureMethod,
+    GatewayRefundStatus,
+    GatewayRefused,
+    IntentStatus,
+)
 from domain.payments.use_cases.retry_refund import RetryRefund
 from domain.reconciliation.finding import Action, FindingStatus, FindingType
+from domain.reconciliation.use_cases.examine_objects import MOST_TRIES, Examined, Ref
+from domain.shared.gateway_objects import GatewayObject, ObjectKind
 from tests.support.fake_gateway import Outcome
 from tests.support.house import SERVICE
 from tests.unit.reconciliation.desk import GRACE, Desk
@@ -255,16 +262,36 @@ async def test_money_that_came_unasked_is_refunded_where_the_policy_says_so() ->
     assert [refund.amount for refund in desk.gateway.refunds.values()] == [1000]
 
 
-async def test_a_repair_that_does_not_help_is_tried_a_few_times_and_then_left(desk: Desk) -> None:
-    paid = await desk.paid(token="pm_card_authenticationRequired")
-    desk.gateway.complete_action(paid.intent_id or "")
-    snapshot = desk.gateway.intents[paid.intent_id or ""]
-    # The gateway says so in its list, and shows the object as it was when it is fetched to be recorded.
-    desk.gateway.put_intent(paid.intent_id or "", currency="USD")
-    await desk.settle(8)
-    findings = await desk.findings()
-    assert [one.type for one in findings if one.status is S.OPEN] == [T.CURRENCY_DIFFERS]
-    assert snapshot.currency == "EUR"
+async def test_money_that_could_not_be_given_back_stays_open_though_the_books_agree() -> None:
+    desk = Desk({T.GATEWAY_SUCCEEDED: Action.REFUND})
+    await desk.round()
+    intent_id = await waiting_for_the_customer(desk)
+    desk.gateway.complete_action(intent_id)
+    desk.gateway.lists.events.clear()
+    desk.gateway.script(GatewayRefused("charge_disputed", "It has been charged back."))
+    await desk.settle(9)
+    (finding,) = await desk.findings()
+    assert (finding.type, finding.status) == (T.GATEWAY_SUCCEEDED, S.OPEN)
+    assert finding.tries == MOST_TRIES
+    assert "charge_disputed" in (finding.note or "")
+    assert len([request for request, _ in desk.gateway.sent if request.path == "refund"]) == 1
+
+
+async def test_what_changes_while_it_is_looked_at_is_looked_at_another_time(desk: Desk) -> None:
+    intent_id = await waiting_for_the_customer(desk)
+    get = desk.book.get
+
+    async def get_and_hear_of_more(kind: ObjectKind, gateway: str, object_id: str) -> GatewayObject | None:
+        before = await get(kind, gateway, object_id)
+        desk.gateway.complete_action(object_id)
+        await desk.house.webhook(desk.gateway.lists.events[-1].event)
+        return before
+
+    desk.book.get = get_and_hear_of_more  # type: ignore[method-assign]
+    done, ref = Examined(), Ref(ObjectKind.INTENT, "fake", intent_id)
+    await desk.examine([ref], {}, apply=True, done=done)
+    assert (done.unsettled, done.differences) == ([ref], [])
+    assert await desk.findings() == []
 
 
 async def test_a_lost_place_is_found_again_by_a_sweep(desk: Desk) -> None:
