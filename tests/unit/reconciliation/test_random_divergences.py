@@ -113,7 +113,7 @@ async def diverge(cases: list[int], heard: list[bool]) -> None:
     assert desk.house.world.payments.log == log
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.data())
 def test_exactly_what_went_wrong_is_found(data: st.DataObject) -> None:
     cases = data.draw(st.lists(st.integers(0, len(CASES) - 1), min_size=1, max_size=6))
