@@ -36,6 +36,7 @@ def test_the_ready_file_says_what_the_contract_promises(system: RunningSystem) -
         "redisUrl",
         "tokens",
         "pids",
+        "dataKeyFile",
     }
     assert set(ready["tokens"]) == {"customer", "service", "refunder", "approver", "operator"}
     assert set(ready["pids"]) == {"http", "relay", "worker", "postgres", "valkey", "sandbox"}
