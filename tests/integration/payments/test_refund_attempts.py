@@ -23,9 +23,7 @@ async def test_each_attempt_has_its_own_object_and_late_news_of_the_first_change
 
     retried = await shop.post(f"/v1/refunds/{refund_id}/retry", key="again")
     assert (retried.status_code, retried.json()["attempt"]) == (200, 2)
-    assert retried.json()["status"] in ("PENDING", "SUCCEEDED")
-    await shop.tell_again()  # every webhook of the first attempt once more
-    assert (await read(shop, refund_id))["status"] == retried.json()["status"]
+    await shop.tell_again()  # those of the first attempt once more, whatever has become of the second
     shop.advance(3600)
     await shop.delivered()
     second = await read(shop, refund_id)
