@@ -109,6 +109,9 @@ class OrderMachine(OutsideMachine):
             self.house.gateway.unscript()
             self.run(self.settle())
             self.check_at_the_end()
+            if self.banks_decide():
+                self.run(self.settle())
+                self.check_at_the_end()
         finally:
             self.runner.close()
 
@@ -362,6 +365,14 @@ class OrderMachine(OutsideMachine):
             await self.house.recover_attempts()
         self.listen()
 
+    def banks_decide(self) -> bool:
+        """Whether any debit was undecided, which nobody could cancel till now."""
+        gateway = self.house.gateway
+        undecided = [one for one in gateway.intents.values() if one.status is IntentStatus.PROCESSING]
+        for intent in undecided:
+            gateway.settle_debit(intent.intent_id)
+        return bool(undecided)
+
     async def settle(self) -> None:
         """What was dropped is sent again at last, whatever is open is found out, and every event arrives."""
         for _ in range(6):
@@ -401,7 +412,7 @@ class OrderMachine(OutsideMachine):
         orders = {order.order_id: order for order in self.all_orders()}
         for order in orders.values():
             events = self.events_of(order.order_id)
-            check_money(order, events, self.beside)
+            check_money(order, events, self.beside, self.house.world.policy)
             check_attentions(order, events)
             self.check_frozen(order)
         self.run(check_statements(self.house.world, list(orders)))

@@ -294,3 +294,32 @@ async def test_a_canceled_draft_gives_up_the_payment_of_which_it_hears_late() ->
     assert [intent.status for intent in house.gateway.intents.values()] == [IntentStatus.CANCELED]
     saved = house.saved_order(order.order_id)
     assert (saved.status, saved.attention) == (S.CANCELED, None)
+
+
+@pytest.mark.parametrize("token", ["pm_success_de", "pm_failed_de"])
+async def test_what_a_bank_is_at_work_on_when_a_canceled_draft_hears_of_it_is_ended_by_its_decision(
+    token: str,
+) -> None:
+    house = House()
+    order = await house.order()
+    payment = await house.pay(order, "pm_card_chargeDeclined")
+    assert (await house.call_off(order.order_id)).status is S.CANCELED
+    intent_id = payment.intent_id or ""
+    undecided = house.gateway.pay_by_client_secret(intent_id, token)
+    await house.webhook(house.gateway.webhook("payment_intent.processing", undecided))
+    await house.recover()
+    await house.recover()
+    assert house.gateway.intents[intent_id].status is IntentStatus.PROCESSING
+    assert [attempt.error for attempt in house.world.orders.rows["attempt"].values()] == [
+        "payment_state_forbids"
+    ]
+    decided = house.gateway.settle_debit(intent_id)
+    await house.webhook(house.gateway.webhook("payment_intent.any", decided))
+    await house.recover()
+    await house.recover()
+    saved, paid = house.saved_order(order.order_id), token == "pm_success_de"
+    assert house.gateway.intents[intent_id].status is (
+        IntentStatus.SUCCEEDED if paid else IntentStatus.CANCELED
+    )
+    assert (saved.status, saved.amount_paid, saved.amount_kept) == (S.CANCELED, 1000 if paid else 0, 0)
+    assert saved.attention is None
