@@ -358,7 +358,8 @@ class Order:
         self.refunds = [one for one in self.refunds if one.refund_id != attempt.refund_id]
         if attempt.kind is AttemptKind.CANCEL:
             # Else the payment's own events say when it can be canceled, or what it has taken.
-            if self.is_canceling and attempt.gives_way:
+            pending = self.cancellation if self.is_canceling else None
+            if attempt.gives_way and pending is not None and pending.gives_way:
                 self.cancellation = None  # the payment goes on, and so does the checkout
         elif attempt.amount is None and attempt.error != NOTHING_TO_REFUND:
             # Nobody waits for this answer. What is promised to other refunds is settled by their events.

@@ -2,6 +2,7 @@
 
 import pytest
 
+from domain.orders.effects import EffectType
 from domain.orders.status import OrderStatus
 from domain.payments.gateway import IntentStatus
 from domain.shared.timeline import TimelineKind
@@ -73,3 +74,25 @@ async def test_who_pays_at_that_very_moment_has_paid() -> None:
     await house.recover()
     saved = house.saved_order(order.order_id)
     assert (saved.status, saved.amount_kept, saved.cancellation) == (S.PAID, 1000, None)
+
+
+async def test_what_a_customer_calls_off_when_it_has_expired_gives_way_to_nobody() -> None:
+    """The expiry's own call is refused later than theirs, and takes nothing of theirs back."""
+    house = House()
+    order = await house.order()
+    payment = (await house.confirm(order.order_id, "pm_card_authenticationRequired")).payment
+    await house.deliver()
+    house.clock.advance(hours=1)
+    assert await house.expire_checkouts() == 1
+    house.gateway.complete_action(payment.gateway_payment_intent_id or "")
+    assert (await house.call_off(order.order_id)).is_canceling
+    await house.recover()
+    errors = [attempt.error for attempt in house.world.orders.rows["attempt"].values()]
+    assert errors.count("payment_state_forbids") == 2  # the expiry's call, and theirs
+    assert house.saved_order(order.order_id).is_canceling
+    await house.recover()
+    saved = house.saved_order(order.order_id)
+    assert (saved.status, saved.amount_paid, saved.amount_kept) == (S.CANCELED, 1000, 0)
+    assert saved.cancellation is not None
+    assert saved.cancellation.requested_by == "u_1"
+    assert EffectType.NOTIFY_WAREHOUSE not in {effect.type for effect in house.world.orders.effects}
