@@ -276,7 +276,7 @@ class House:
         self.verify_ledger = VerifyLedgerHandler(payments_uow, gateways)
         self.report_payout = ReportPayoutHandler(payments_uow, gateways)
         self.backfill_ledger = BackfillLedgerHandler(payments_uow, clock, ids)
-        service = InProcessPayments(
+        self.service = service = InProcessPayments(
             self.create_payment, self.confirm_payment, self.cancel_payment, self.create_refund, RETURN_URL
         )
         settlement = Settlement(orders_uow, service, clock)

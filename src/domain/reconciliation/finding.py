@@ -195,6 +195,11 @@ class Finding:
         self.note = note
         self.last_seen = now
 
+    def say(self, note: str, now: datetime) -> None:
+        """What stands in the way of a repair, or what it waits for."""
+        self.note = note
+        self.last_seen = now
+
     def repair(self, action: Action, note: str, now: datetime) -> None:
         """A repair of ours has ended it."""
         self.action, self.note = action, note

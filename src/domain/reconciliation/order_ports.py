@@ -4,6 +4,7 @@ Each is read in pages of bounded size, by index, and without a lock: orders are 
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -60,4 +61,29 @@ class PaymentBook(Protocol):
 
         Nothing is ever committed before a place once passed. Raises Malformed for an `after` that is no cursor.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the payment side said to a request."""
+
+    said: str
+    waits: bool = False
+    """Whether it is under way: for the gateway, or for a second person's approval."""
+
+
+class MoneyBack(Protocol):
+    """Has the payment side give money back, by its own use cases and under the refund policy.
+
+    `request_id` makes a repetition the same request. Every coroutine raises Conflict, Refused or NotFound where
+    the payment side does not do it, and Unavailable where it does not tell.
+    """
+
+    async def void(self, request_id: str, payment: PaymentStatement, reason: str) -> Asked:
+        """Cancel the payment: what is only held is given free."""
+        ...
+
+    async def refund(self, request_id: str, payment: PaymentStatement, reason: str) -> Asked:
+        """Give back all that is left of what it has captured. Raises Conflict where that has failed."""
         ...

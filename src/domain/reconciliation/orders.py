@@ -71,7 +71,9 @@ def compare(
 
 
 def compare_orphan(payment: PaymentStatement, *, settled_before: datetime) -> Iterator[Difference]:
-    """A payment whose order the order side does not have."""
+    """A payment whose order the order side does not have; one that is canceled or given back is no matter."""
+    if payment.is_settled:
+        return
     if is_ours(payment.order_id) and payment.created_at < settled_before:
         yield Difference(
             type=FindingType.PAYMENT_WITHOUT_ORDER,
@@ -79,7 +81,12 @@ def compare_orphan(payment: PaymentStatement, *, settled_before: datetime) -> It
             payment_id=payment.payment_id,
             order_id=payment.order_id,
             expected={"orderId": payment.order_id},
-            found={"orderId": None, "amountCaptured": payment.amount_captured, "status": payment.status},
+            found={
+                "orderId": None,
+                "amountCaptured": payment.amount_captured,
+                "amountRefunded": payment.amount_refunded,
+                "status": payment.status,
+            },
         )
 
 

@@ -26,9 +26,24 @@ class PaymentStatement:
     updated_at: datetime
 
     @property
+    def amount_kept(self) -> int:
+        return self.amount_captured - self.amount_refunded
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it takes no money any more: what it has taken stays."""
+        return self.status in ("SUCCEEDED", "CANCELED")
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is over, and nothing of it is held: a success without its amount contradicts itself."""
+        took_nothing = self.status == "SUCCEEDED" and self.amount_captured == 0
+        return self.is_over and self.amount_kept == 0 and not took_nothing
+
+    @property
     def is_live(self) -> bool:
-        """Whether it stands in the way of another payment of its order."""
-        return self.status != "CANCELED"
+        """Whether it has the money of its order, or may take it."""
+        return self.status != "CANCELED" and not self.is_settled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +72,11 @@ class OrderStatement:
     attentions: tuple[str, ...]
     payments: Mapping[str, FollowedPayment]
     created_at: datetime
+
+    @property
+    def followed_payment_id(self) -> str | None:
+        """Which of its payments moves its status: the newest, by the id; None before the first."""
+        return max(self.payments, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,15 +9,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.reconciliation import PostgresLocks, PostgresReconciliationUnitOfWork
 from adapters.postgres.statements import PostgresOrderStatements
+from adapters.services.repairs import OrderRepairs
+from domain.orders.ports import PaymentService
 from domain.reconciliation.order_ports import PaymentBook
 from domain.reconciliation.policy import RepairPolicy
 from domain.reconciliation.ports import Locks, UnitOfWorkFactory
 from domain.reconciliation.use_cases.compare_orders import CompareOrdersHandler
+from domain.reconciliation.use_cases.give_back import GiveBackHandler
 from domain.reconciliation.use_cases.measure import MeasureHandler
 from domain.reconciliation.use_cases.read_findings import ListFindingsHandler
 from domain.reconciliation.use_cases.record_differences import RecordDifferencesHandler
 from domain.reconciliation.use_cases.settle_finding import SettleFindingHandler
 from domain.reconciliation.use_cases.summarize_day import SummarizeDayHandler
+from domain.shared.system import Clock
 from entrypoints.composition.outside import Outside
 from entrypoints.mail import build_operator_notifier
 from entrypoints.settings import Settings
@@ -35,6 +39,19 @@ class Reconciliation:
     list_findings: ListFindingsHandler
     settle_finding: SettleFindingHandler
     summarize_day: SummarizeDayHandler
+    service: PaymentService
+    clock: Clock
+
+    def give_back(self, repairer: str) -> GiveBackHandler:
+        """`repairer` is who repairs, in the audit log and to the refund policy."""
+        return GiveBackHandler(
+            self.compare_orders.orders,
+            self.compare_orders.payments,
+            OrderRepairs(self.service, self.clock, repairer),
+            self.unit_of_work,
+            self.clock,
+            repairer,
+        )
 
 
 def build_reconciliation(
@@ -42,6 +59,7 @@ def build_reconciliation(
     outside: Outside,
     orders: AsyncEngine,
     payments: PaymentBook,
+    service: PaymentService,
     *,
     databases: Sequence[UnitOfWorkFactory],
 ) -> Reconciliation:
@@ -66,4 +84,6 @@ def build_reconciliation(
         summarize_day=SummarizeDayHandler(
             measure, outside.operators or build_operator_notifier(settings, outside.clock), outside.clock
         ),
+        service=service,
+        clock=outside.clock,
     )

@@ -139,7 +139,7 @@ def _orders_part(
     return OrdersPart(
         side,
         _streams(settings, parts),
-        build_reconciliation(settings, outside, parts.engine, book, databases=findings),
+        build_reconciliation(settings, outside, parts.engine, book, service, databases=findings),
         logged,
     )
 

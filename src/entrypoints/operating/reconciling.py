@@ -132,7 +132,7 @@ class Reconciler:
         )
         report.orders = compared.orders
         if report.applied and paper.seen:
-            round = orders_round_of(self.container)
+            round = orders_round_of(self.container, self.repairer)
 
             async def record_and_repair() -> None:
                 done = await compare.sweep(since=report.since, until=report.until)

@@ -10,7 +10,7 @@ from domain.reconciliation.finding import Finding
 from domain.reconciliation.ports import Locks
 from domain.reconciliation.use_cases.compare_gateway import CompareGatewayHandler
 from domain.reconciliation.use_cases.compare_ledger import CompareLedgerHandler
-from domain.reconciliation.use_cases.repair_orders import RepairOrdersHandler
+from domain.reconciliation.use_cases.repair_orders import RECONCILER, RepairOrdersHandler
 from entrypoints.bootstrap import Container
 from entrypoints.operating.logs import LoggedEvents
 from entrypoints.worker.consumers import payment_events_inbox
@@ -79,11 +79,17 @@ def _told(findings: Sequence[Finding]) -> list[str]:
     return [f"{one.finding_id}: {one.type} of {one.object_id}" for one in findings[:TOLD]]
 
 
-def orders_round_of(container: Container) -> OrdersRound:
+def orders_round_of(container: Container, repairer: str = RECONCILER) -> OrdersRound:
+    """`repairer` is who repairs, in the audit log and to the refund policy."""
     reconciliation = container.reconciliation
     redeliver = LogRedelivery(container, container.logged_events, payment_events_inbox(container))
     repair = RepairOrdersHandler(
-        redeliver, reconciliation.compare_orders.orders, reconciliation.unit_of_work, container.clock
+        redeliver,
+        reconciliation.compare_orders.orders,
+        reconciliation.give_back(repairer),
+        reconciliation.unit_of_work,
+        container.clock,
+        repairer,
     )
     return OrdersRound(container, repair)
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.orders.attempt import AttemptKind
 from domain.payments.gateway import GatewayUnknown
+from domain.reconciliation.order_ports import Asked
 from domain.shared.callers import Caller
 from domain.shared.errors import Conflict, NotFound, Refused, Unavailable
 from outbox import Event, EventKey, OrderedInbox
@@ -170,3 +171,22 @@ async def test_a_consumer_says_what_it_has(meeting: Meeting) -> None:
 
 async def _apply_nothing(_connection: AsyncConnection, _events: Sequence[Event], /) -> None:
     raise AssertionError("nothing is applied here")
+
+
+async def test_reconciliation_gives_money_back_as_itself_and_once(meeting: Meeting) -> None:
+    order, manual = await meeting.order(), await meeting.order()
+    await meeting.payments.pay(order, attempt_at(order))
+    await meeting.payments.pay(manual, attempt_at(manual, capture_method="MANUAL"))
+    give_back = meeting.services.orders.reconciliation.give_back("reconciler")
+    [paid] = await give_back.payments.of_orders([order.order_id])
+    [held] = await give_back.payments.of_orders([manual.order_id])
+    for _ in range(2):
+        voided = await give_back.money.void("repair-1", held, "reconciliation: TWO_LIVE_PAYMENTS")
+        assert voided == Asked(f"payment {held.payment_id} is CANCELED")
+        returned = await give_back.money.refund("repair-2", paid, "reconciliation: PAYMENT_WITHOUT_ORDER")
+        assert returned == Asked("refund ref_repair-2 of 1000 is SUCCEEDED")
+    refund = await meeting.services.payments.payments.get_refund(SERVICE, "ref_repair-2")
+    assert (refund.requested_by, refund.actor) == ("reconciler", "orders")
+    assert len(meeting.gateway.refunds) == 1
+    with pytest.raises(Conflict):  # it is about another payment
+        await give_back.money.refund("repair-2", held, "reconciliation: PAYMENT_WITHOUT_ORDER")

@@ -2,75 +2,29 @@
 
 from collections.abc import Awaitable, Iterator
 from dataclasses import replace
-from datetime import timedelta
-from functools import partial
 
 import pytest
 
 from domain.orders.attempt import Attempt, AttemptKind
-from domain.orders.order import Order
 from domain.orders.status import OrderStatus
 from domain.payments.gateway import CaptureMethod, IntentStatus
-from domain.reconciliation.finding import Finding, FindingStatus, FindingType
-from domain.reconciliation.policy import RepairPolicy
+from domain.reconciliation.finding import FindingStatus, FindingType
 from domain.reconciliation.use_cases import compare_orders
-from domain.reconciliation.use_cases.compare_orders import CompareOrdersHandler
-from domain.reconciliation.use_cases.record_differences import RecordDifferencesHandler
 from domain.reconciliation.use_cases.repair_orders import (
     MOST_TRIES,
-    RepairOrdersHandler,
     is_to_be_repaired,
 )
 from domain.shared.statements import HeldEvent
-from tests.support.house import SERVICE, House
-from tests.support.memory import Database
-from tests.support.memory_reconciliation import MemoryReconciliationUnitOfWork
-from tests.support.memory_statements import MemoryOrderStatements, MemoryPaymentStatements
+from tests.support.house import SERVICE
+from tests.unit.reconciliation.books import Books, later
 
 T = FindingType
-GRACE = timedelta(seconds=30)
 ORDER_ID = "ord_0000000000000000000000000z"
-
-
-class Books:
-    """A house, and the comparison of its books."""
-
-    def __init__(self) -> None:
-        self.house = House()
-        self.orders = MemoryOrderStatements(self.house.world.orders)
-        self.payments = MemoryPaymentStatements(self.house.world.payments)
-        self.database = Database()
-        self.unit_of_work = uow = partial(MemoryReconciliationUnitOfWork, self.database)
-        clock, ids = self.house.clock, self.house.ids
-        record = RecordDifferencesHandler(uow, RepairPolicy(), clock, ids)
-        self.compare = CompareOrdersHandler(self.orders, self.payments, record, uow, clock, GRACE)
-
-    async def a_paid_order(self) -> Order:
-        order = await self.house.order()
-        await self.house.confirm(order.order_id)
-        await self.house.deliver()
-        assert self.house.saved_order(order.order_id).status is OrderStatus.PAID
-        return self.house.saved_order(order.order_id)
-
-    async def round(self) -> list[tuple[FindingType, str]]:
-        """The keys of what is open after one round."""
-        found = await self.compare()
-        keys = {one.key for one in found.findings}
-        assert keys == {one.key for one in self.findings(FindingStatus.OPEN)}
-        return sorted(keys)
-
-    def findings(self, status: FindingStatus) -> list[Finding]:
-        found: list[Finding] = list(self.database.rows["finding"].values())
-        return [one for one in found if one.status is status]
 
 
 @pytest.fixture
 def books() -> Books:
     return Books()
-
-
-def later(books: Books) -> None:
-    books.house.clock.advance(seconds=GRACE.total_seconds() + 1)
 
 
 async def test_books_that_agree_have_no_findings(books: Books) -> None:
@@ -129,7 +83,7 @@ async def test_a_repair_hands_the_events_over_again_and_says_so(books: Books) ->
         await books.house.deliver()
         return len(books.house.log(payment_id))
 
-    repair = RepairOrdersHandler(redeliver, books.orders, books.unit_of_work, books.house.clock)
+    repair = books.repair(redeliver)
     assert await repair(found) == found
     [repaired] = books.findings(FindingStatus.REPAIRED)
     assert repaired.note == "1 event(s) were handed to the order side again"
@@ -148,7 +102,7 @@ async def test_a_repair_that_does_not_help_is_given_up(books: Books) -> None:
         asked.append(payment_id)
         return 1
 
-    repair = RepairOrdersHandler(redeliver, books.orders, books.unit_of_work, books.house.clock)
+    repair = books.repair(redeliver)
     for _ in range(MOST_TRIES + 3):
         assert await repair((await books.compare()).findings) == []
     assert len(asked) == MOST_TRIES

@@ -1,12 +1,14 @@
-"""Let orders follow events that never reached them, where the policy says so."""
+"""Repair what orders and payments differ in, where the policy says so: late events, and money to be given back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from domain.reconciliation.finding import Action, Finding, FindingStatus, FindingType
+from domain.reconciliation.giving_back import REFUNDED_TYPES
 from domain.reconciliation.order_ports import OrderBook
 from domain.reconciliation.ports import UnitOfWorkFactory
+from domain.reconciliation.use_cases.give_back import GiveBackHandler
 from domain.shared.audit import AuditEntry
 from domain.shared.system import Clock
 
@@ -29,8 +31,10 @@ class Redelivery(Protocol):
 class RepairOrdersHandler:
     redeliver: Redelivery
     orders: OrderBook
+    give_back: GiveBackHandler
     unit_of_work: UnitOfWorkFactory
     clock: Clock
+    repairer: str = RECONCILER
 
     async def __call__(self, findings: Sequence[Finding]) -> list[Finding]:
         """Try to end those of these findings that are to be; the ones that were. Raises Unavailable."""
@@ -38,6 +42,12 @@ class RepairOrdersHandler:
 
     async def _repair(self, finding: Finding) -> bool:
         """Whether that has ended it."""
+        if finding.type is FindingType.EVENT_NOT_APPLIED:
+            return await self._hand_over(finding)
+        return await self.give_back(finding)
+
+    async def _hand_over(self, finding: Finding) -> bool:
+        """Whether the order has followed by then."""
         handed_over = await self.redeliver(finding.object_id)
         place = (await self.orders.places([finding.object_id])).get(finding.object_id, 0)
         now = self.clock.now()
@@ -59,7 +69,7 @@ class RepairOrdersHandler:
                     AuditEntry(
                         at=now,
                         action="finding.repair",
-                        subject=RECONCILER,
+                        subject=self.repairer,
                         object_type="finding",
                         object_id=kept.finding_id,
                         reason=f"{kept.type} of {kept.object_id}: {kept.note}",
@@ -73,9 +83,12 @@ class RepairOrdersHandler:
 
 def is_to_be_repaired(finding: Finding) -> bool:
     """A parked event is for an operator to decide about: it has failed too often to be tried unasked."""
+    if finding.status is not FindingStatus.OPEN:
+        return False
+    if finding.type in REFUNDED_TYPES:
+        return finding.action is Action.REFUND
     return (
         finding.type is FindingType.EVENT_NOT_APPLIED
-        and finding.status is FindingStatus.OPEN
         and finding.action is Action.APPLY
         and not finding.found.get("parked")
         and finding.tries < MOST_TRIES
