@@ -3,7 +3,7 @@
 import pytest
 
 from domain.orders.effects import EffectType
-from domain.orders.status import OrderStatus
+from domain.orders.status import NOT_TO_BE_SHIPPED, OrderStatus
 from domain.payments.gateway import IntentStatus
 from domain.shared.timeline import TimelineKind
 from tests.support.house import House
@@ -95,4 +95,5 @@ async def test_what_a_customer_calls_off_when_it_has_expired_gives_way_to_nobody
     assert (saved.status, saved.amount_paid, saved.amount_kept) == (S.CANCELED, 1000, 0)
     assert saved.cancellation is not None
     assert saved.cancellation.requested_by == "u_1"
-    assert EffectType.NOTIFY_WAREHOUSE not in {effect.type for effect in house.world.orders.effects}
+    effects = house.world.orders.effects
+    assert {one.about for one in effects if one.type is EffectType.NOTIFY_WAREHOUSE} <= NOT_TO_BE_SHIPPED
