@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from adapters.cloudevents import order_effects
+from adapters.postgres import engine as engines
 from adapters.postgres.orders import PostgresOrdersUnitOfWork
 from adapters.system.clock import SystemClock
 from adapters.system.ids import SystemIds
@@ -36,6 +37,7 @@ from tests.support.driver import Probe, ProbedConnection, probe
 from tests.support.events import an_event
 from tests.support.house import CUSTOMER, OPERATOR, START
 from tests.support.plans import Explainer, wasteful
+from tests.support.vault import VAULT
 
 UnitOfWork = Callable[[], PostgresOrdersUnitOfWork]
 
@@ -58,6 +60,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
         connect_args={"connection_class": ProbedConnection},
         pool_size=WORKERS,
         max_overflow=0,
+        execution_options={engines.VAULT: VAULT},
     )
     yield engine
     await engine.dispose()

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from adapters.cloudevents import payment_events
+from adapters.postgres import engine as engines
 from adapters.postgres.payments import PostgresPaymentsUnitOfWork
 from domain.payments.gateway import CaptureMethod, IntentStatus
 from domain.payments.payment import Payment
@@ -19,6 +20,7 @@ from tests.integration.outbox.conftest import async_url
 from tests.support.driver import ProbedConnection, probe
 from tests.support.house import START
 from tests.support.plans import Explainer, wasteful
+from tests.support.vault import VAULT
 
 PAYMENTS = 30_000
 
@@ -29,7 +31,11 @@ def _nobody() -> None:
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(async_url(database_url), connect_args={"connection_class": ProbedConnection})
+    engine = create_async_engine(
+        async_url(database_url),
+        connect_args={"connection_class": ProbedConnection},
+        execution_options={engines.VAULT: VAULT},
+    )
     yield engine
     await engine.dispose()
 
