@@ -27,3 +27,13 @@ async def periodically(
             await asyncio.wait_for(stop.wait(), pause)
         except TimeoutError:
             continue  # nobody asked for the end
+
+
+def in_turn(turn: asyncio.Lock, work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
+    """The same work, while no other of this turn is done."""
+
+    async def alone() -> object:
+        async with turn:
+            return await work()
+
+    return alone

@@ -14,7 +14,7 @@ from entrypoints.operating.audit import AnchorHeads
 from entrypoints.settings import Settings
 from entrypoints.traces import in_new_traces
 from entrypoints.worker.consumers import effect_inboxes
-from entrypoints.worker.periodic import periodically
+from entrypoints.worker.periodic import in_turn, periodically
 from entrypoints.worker.reconciling import GatewayRound, ledger_round_of, orders_round_of, summarize_day
 from entrypoints.worker.subscriptions import EFFECTS, consumers_by_topic, consumers_of
 from entrypoints.worker.waiting import check_payments
@@ -45,8 +45,8 @@ async def run_relay(settings: Settings, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
             for work in _anchors(container, stop):
                 tasks.create_task(work)
-            summarize = partial(summarize_day, container)
-            tasks.create_task(periodically("daily summary", SUMMARY_SECONDS, summarize, stop))
+            for work in _comparisons(container, stop):
+                tasks.create_task(work)
             for side in container.running:
                 for work in _housekeeping(side, consumers_of(side.outbox.schema), settings, stop):
                     tasks.create_task(work)
@@ -84,9 +84,6 @@ def _of_payments(
     # Polled, for half a second is soon enough: a closer look would cost each payment its part.
     webhooks = Relay(side.engine, side.outbox, WebhookPublisher(payments.queue_webhooks))
     yield periodically("payments: queue webhooks", WEBHOOK_SECONDS, webhooks.drain, stop)
-    compare = in_new_traces(GatewayRound(container, side.reconciliation.compare()), container.ids)
-    yield periodically("reconcile gateway", container.settings.reconcile_seconds, compare, stop)
-    yield periodically("reconcile ledger", LEDGER_SECONDS, ledger_round_of(container), stop)
 
 
 def _of_orders(container: Container, publisher: DramatiqPublisher, stop: asyncio.Event) -> Work:
@@ -106,7 +103,6 @@ def _of_orders(container: Container, publisher: DramatiqPublisher, stop: asyncio
     yield periodically("orders: forget deliveries", HOUSEKEEPING_SECONDS, side.webhooks.forget, stop)
     yield periodically("orders: configure webhooks", HOUSEKEEPING_SECONDS, side.webhooks.configure, stop)
     yield from _forgetting(container, container.settings, stop)
-    yield from _reconciliation(container, stop)
 
 
 def _housekeeping(
@@ -131,10 +127,21 @@ def _housekeeping(
     yield periodically(f"{schema}: forget idempotency keys", HOUSEKEEPING_SECONDS, forget_keys, stop)
 
 
-def _reconciliation(container: Container, stop: asyncio.Event) -> Work:
-    seconds = container.settings.reconcile_seconds
-    compare_orders = in_new_traces(orders_round_of(container), container.ids)
-    yield periodically("reconcile orders", seconds, compare_orders, stop)
+def _comparisons(container: Container, stop: asyncio.Event) -> Work:
+    """The comparisons of the books, and the day's summary: one at a time, for each keeps a connection for its lock
+    while it works on others, and together they could take all that a small pooler has."""
+    turn, seconds = asyncio.Lock(), container.settings.reconcile_seconds
+    if container.sides.payments is not None:
+        compare = container.payments.reconciliation.compare()
+        gateway = in_turn(turn, in_new_traces(GatewayRound(container, compare), container.ids))
+        yield periodically("reconcile gateway", seconds, gateway, stop)
+        ledger = in_turn(turn, ledger_round_of(container))
+        yield periodically("reconcile ledger", LEDGER_SECONDS, ledger, stop)
+    if container.sides.orders is not None:
+        orders = in_turn(turn, in_new_traces(orders_round_of(container), container.ids))
+        yield periodically("reconcile orders", seconds, orders, stop)
+    summarize = in_turn(turn, partial(summarize_day, container))
+    yield periodically("daily summary", SUMMARY_SECONDS, summarize, stop)
 
 
 def _anchors(container: Container, stop: asyncio.Event) -> Work:
