@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.follow import follow_payments
 from tests.support.sandbox import SandboxGateway
 from tests.support.shop import Shop, open_shop
 
@@ -54,6 +55,7 @@ async def test_a_dry_run_tells_and_the_repair_ends_it(shop: Shop, sandbox: Sandb
     paid = await shop.pay("a")
     refund = {"payment_intent": paid["gatewayPaymentIntentId"], "amount": "250"}
     sandbox.post("/v1/refunds", refund).raise_for_status()
+    await follow_payments(shop.container)
     code, printed = await reconcile(shop, "--json", "--since", "1h")
     report: dict[str, Any] = json.loads(printed)
     assert (code, report["applied"]) == (1, False)
@@ -73,6 +75,7 @@ async def test_a_dry_run_tells_and_the_repair_ends_it(shop: Shop, sandbox: Sandb
     )
     assert entry["entry"]["subject"].startswith("cli:")
 
+    await follow_payments(shop.container)  # what the repair made known, as the relay would
     code, printed = await reconcile(shop, "--apply", "--json")
     report = json.loads(printed)
     assert (code, report["findings"]) == (0, [])
