@@ -90,10 +90,15 @@ def running_system(home: Path, settings: Mapping[str, str] | None = None) -> Ite
             system.stop()
 
 
-def payonce(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+def payonce(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with these variables besides."""
     return subprocess.run(
-        [*PAYONCE, *arguments], capture_output=True, text=True, check=False, env=environment(), timeout=240
+        [*PAYONCE, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment(), **settings},
+        timeout=240,
     )
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from entrypoints.local.ready import READY_TOKENS
-from tests.e2e.conftest import RunningSystem, running_system
+from tests.e2e.conftest import RunningSystem, payonce, running_system
 from tests.support.secrets import Marks, dump_of, logs_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("e2e")]
@@ -23,9 +23,14 @@ PATIENCE_SECONDS = 60.0
 @pytest.fixture(scope="module")
 def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSystem]:
     home = tmp_path_factory.mktemp("talkative") / "home"
-    with running_system(
-        home, {"PAYONCE_LOG_LEVEL": "DEBUG", "PAYONCE_WEBHOOK_ALLOW_PRIVATE": "127.0.0.0/8"}
-    ) as running:
+    settings = {
+        "PAYONCE_LOG_LEVEL": "DEBUG",
+        "PAYONCE_WEBHOOK_ALLOW_PRIVATE": "127.0.0.0/8",
+        # What nobody tells us is to be found within a test's time.
+        "PAYONCE_RECONCILE_SECONDS": "1",
+        "PAYONCE_RECONCILE_GRACE_SECONDS": "2",
+    }
+    with running_system(home, settings) as running:
         yield running
 
 
@@ -207,6 +212,30 @@ def pay_while_the_gateway_fails(journey: Journey) -> None:
         assert journey.sandbox.post("/_sandbox/reset").status_code == 200
 
 
+def compare_the_books(journey: Journey, system: RunningSystem) -> None:
+    """A refund that only the gateway knows of is found and repaired; the ledger and the findings are read."""
+    order = journey.order()
+    payment = journey.confirm(order, "pm_card_visa")
+    journey.wait_for(order, "PAID", "PROCESSING_FULFILLMENT")
+    lost = {"seed": 1, "webhooks": {"drop": 1.0}}
+    assert journey.sandbox.post("/_sandbox/chaos", json=lost).status_code == 200
+    refund = {"payment_intent": payment["gatewayPaymentIntentId"], "amount": "90"}
+    assert journey.sandbox.post("/v1/refunds", data=refund).status_code == 200
+    journey.wait_for(order, "PARTIALLY_REFUNDED")
+    assert journey.sandbox.post("/_sandbox/reset").status_code == 200
+    found = journey.call("GET", f"/v1/findings?orderId={order['orderId']}", token="operator")
+    assert "REFUND_AT_GATEWAY" in found.text
+    pages = [found.text] + [
+        journey.call("GET", f"/v1/ledger/{what}", token="operator").text for what in ("balances", "entries")
+    ]
+    assert payment["paymentId"] in pages[-1]
+    command = ("reconcile", "--ready-file", str(system.ready_file), "--apply")
+    done = payonce(*command, **{**system.settings, "PAYONCE_HOME": str(system.home)})
+    assert done.returncode in (0, 1), done.stderr
+    pages.append(done.stdout + done.stderr)
+    journey.refusals += [(f"page {number} of the books", text) for number, text in enumerate(pages)]
+
+
 def look_at_the_console(journey: Journey) -> None:
     """Every page that an operator comes to; what each shows is searched like what is written."""
     http = httpx.Client(base_url=str(journey.http.base_url), timeout=30, follow_redirects=True)
@@ -234,6 +263,7 @@ def test_nothing_that_is_written_has_a_secret_or_personal_data(talkative: Runnin
     pay_in_many_ways(journey)
     send_what_is_refused(journey)
     pay_while_the_gateway_fails(journey)
+    compare_the_books(journey, talkative)
     look_at_the_console(journey)
     metrics = journey.http.get("/metrics").text
     database = asyncio.run(dump_of(talkative.ready["databaseUrl"]))
@@ -241,7 +271,13 @@ def test_nothing_that_is_written_has_a_secret_or_personal_data(talkative: Runnin
     journey.sandbox.close()
     assert talkative.stop() == 0  # what is buffered is written, and what is said at the end is there
 
-    assert {"orders.orders", "payments.operation", "payments.webhook_event"} <= {n for n, t in database if t}
+    assert {
+        "orders.orders",
+        "payments.operation",
+        "payments.webhook_event",
+        "payments.ledger_entry",
+        "reconciliation.finding",
+    } <= {n for n, t in database if t}
     written = [*logs_of(talkative.home), *journey.refusals, ("the metrics", metrics), *database]
     by_name = dict(written)
     terminal = talkative.output.read_text(encoding="utf-8")

@@ -23,6 +23,7 @@ from adapters.security.issuers import (
     MAX_KEYS,
     IssuedTokens,
     RemoteKeys,
+    ServiceTokens,
 )
 from adapters.security.keys import create_keys
 from adapters.security.tokens import JwtIssuer, JwtVerifier, TokenProfile
@@ -300,3 +301,37 @@ async def test_a_service_that_has_just_rotated_its_key_is_waited_for(issuer: Iss
         assert keys.find("k2") is not None
         assert issuer.fetches == 3
         assert keys.find("k1") is not None
+
+
+async def test_a_services_tokens_count_on_while_its_keys_cannot_be_fetched(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other service's address answers nobody any more; the key in hand still proves what it signs."""
+    monkeypatch.setattr(module, "BETWEEN_FETCHES_OF_SERVICES", timedelta())
+    service = Issuer("orders")
+
+    def signed(**changes: Any) -> str:
+        seconds = int(clock.now().timestamp())
+        claims = {"sub": "orders", "aud": "payments", "iat": seconds, "exp": seconds + 60, "jti": "tok_1"}
+        return service.token(clock.now(), **{**claims, **changes})
+
+    async with httpx.AsyncClient(trust_env=False) as client:
+        async with service.serving():
+            url = f"http://127.0.0.1:{service.port}/jwks"
+            keys = RemoteKeys(service.name, url, client, clock.now, is_service=True)
+            profile = TokenProfile(issuer=service.name, audience="payments", is_service=True)
+            tokens = ServiceTokens(profile, keys, clock.now)
+            assert (await tokens.verify(signed())).subject == "orders"
+        clock.advance(LIFETIME)
+        with structlog.testing.capture_logs() as logs:
+            assert (
+                await tokens.verify(signed())
+            ).subject == "orders"  # and the keys are asked for, beside it
+            with pytest.raises(TokenInvalid) as refused:  # only an answer could prove this one
+                await tokens.verify(signed(kid="k2"))
+        assert refused.value.reason is TokenFault.UNKNOWN_KEY
+        assert {line["event"] for line in logs} == {"issuer_keys_not_fetched"}
+        assert service.fetches == 1
+        clock.advance(LIFETIME)
+        assert (await tokens.verify(signed())).subject == "orders"
+        await keys.prepare("k2")  # ends with the fetch that is under way
