@@ -64,11 +64,13 @@ def ledgers_of(events: Iterable[PaymentEvent]) -> dict[str, Ledger]:
 
 
 def check_money(
-    order: Order, events: Sequence[PaymentEvent], beside: Collection[str], policy: MoneyPolicy
+    order: Order, events: Sequence[PaymentEvent], untold: Collection[str], policy: MoneyPolicy
 ) -> None:
     """The order's money is its payments' to the cent, and its status says what became of it.
 
-    Nobody is told that less was captured where the `policy` accepts that. Of payments made `beside` its checkout an order may hear when it is canceled, and gives them up then.
+    Nobody is told that less was captured where the `policy` accepts that. Of `untold` payments a canceled
+    order may hear later: those made beside its checkout, which it gives up then, and those that are canceled,
+    as the answer to a call may have told it before their events.
     """
     ledgers = ledgers_of(events)
     captured = sum(ledger.captured for ledger in ledgers.values())
@@ -89,7 +91,7 @@ def check_money(
         for payment in order.payments:
             told = ledgers.get(payment.payment_id, Ledger())
             given_back = 0 < told.captured == told.refunded
-            late = payment.payment_id in beside and not told.captured
+            late = payment.payment_id in untold and not told.captured
             assert told.stage == "PaymentCanceled" or given_back or late, (
                 "canceled, and its money is not known"
             )
@@ -177,7 +179,9 @@ class Shelves:
             if order.status not in HOLDS_STOCK or order.fulfilled_at is not None:
                 assert not mine, f"{order.order_id} is {order.status} and holds stock"
             else:
-                assert mine == self.needs(order) or order.attentions
+                # Paid beside its checkout, it may wait for its customer without stock; money then needs it.
+                waits = order.status == "AWAITING_USER_PAYMENT_ACTION" and not mine
+                assert mine == self.needs(order) or waits or order.attentions
         for sku, counted in self.counted.items():
             on_hand, reserved = stock[sku]
             assert (on_hand, reserved) == (counted - shipped[sku] + self.returned[sku], held[sku])

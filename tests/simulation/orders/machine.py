@@ -410,9 +410,11 @@ class OrderMachine(OutsideMachine):
         if not hasattr(self, "house"):
             return
         orders = {order.order_id: order for order in self.all_orders()}
+        payments = self.house.world.payments.rows["payment"].values()
+        canceled = {one.payment_id for one in payments if one.status is IntentStatus.CANCELED}
         for order in orders.values():
             events = self.events_of(order.order_id)
-            check_money(order, events, self.beside, self.house.world.policy)
+            check_money(order, events, self.beside | canceled, self.house.world.policy)
             check_attentions(order, events)
             self.check_frozen(order)
         self.run(check_statements(self.house.world, list(orders)))
