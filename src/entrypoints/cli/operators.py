@@ -72,6 +72,7 @@ def settings_of(ready_file: Path | None) -> Settings:
             redis_url=redis_url,
             broker_url=settings.broker_url if names_another else redis_url,
             data_key_file=Path(ready.data_key_file),
+            signing_key_file=Path(ready.data_key_file).with_name("keys.json"),  # both are in its home
         )
         if not (settings.gateways or settings.stripe_api_key) and ready.sandbox_url:
             settings = msgspec.structs.replace(
