@@ -6,7 +6,7 @@ invented keys come; and while it does not answer, the keys in hand go on countin
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -143,26 +143,17 @@ class RemoteKeys:
 
 
 class IssuedTokens:
-    """Verifies our own tokens, and those of the issuers that we trust, each by their own keys alone.
-
-    `services` are the tokens of the other service, where this is the door that it comes by.
-    """
+    """Verifies our own tokens, and those of the issuers that we trust, each by their own keys alone."""
 
     def __init__(
-        self,
-        own: JwtVerifier,
-        trusted: Iterable[TrustedIssuer],
-        now: Callable[[], datetime],
-        services: "Iterable[ServiceTokens]" = (),
+        self, own: JwtVerifier, trusted: Sequence[TrustedIssuer], now: Callable[[], datetime]
     ) -> None:
         self._own = own
-        # No redirects: the keys come from where the operator said, or not at all. Not compressed: a few
-        # bytes could unfold to any number.
-        self._client = httpx.AsyncClient(
-            timeout=FETCH_SECONDS, follow_redirects=False, headers={"Accept-Encoding": "identity"}
-        )
         self._outside: dict[str, tuple[RemoteKeys, JwtVerifier]] = {}
+        # Made where there is somebody to ask: it reads every certificate that this machine trusts.
+        self._client = _client() if trusted else None
         for issuer in trusted:
+            assert self._client is not None
             keys = RemoteKeys(issuer.issuer, issuer.jwks_url, self._client, now)
             profile = TokenProfile(
                 issuer=issuer.issuer,
@@ -185,7 +176,16 @@ class IssuedTokens:
         return self._own.verify(token)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
+
+
+def _client() -> httpx.AsyncClient:
+    # No redirects: the keys come from where the operator said, or not at all. Not compressed: a few
+    # bytes could unfold to any number.
+    return httpx.AsyncClient(
+        timeout=FETCH_SECONDS, follow_redirects=False, headers={"Accept-Encoding": "identity"}
+    )
 
 
 class ServiceTokens:
